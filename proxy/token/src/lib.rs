@@ -1,8 +1,29 @@
-//! Tokens: JWS and JWK, verified to `Claims`; key sets and their refresh; what the engine must answer about keys and
+//! Tokens: JWS and JWK, verified to [`Claims`]; key sets and their refresh; what the engine must answer about keys and
 //! revocations.
 //!
 //! Stands between routing and the decision on a request's way. Verification is pure; only key refresh does I/O.
 
+mod bearer;
+mod claims;
 mod config;
+mod issuer;
+mod json;
+mod jws;
+mod keys;
+mod refusal;
+mod requirements;
+mod revocation;
+mod verifier;
+mod verify;
 
-pub use config::{Config, Kind, TokenUse};
+pub use bearer::bearer;
+pub use claims::Claims;
+pub use config::{Config, Kind, Principal, TokenUse};
+pub use issuer::{Audience, Issuer, Naming, Rules};
+pub use jsonwebtoken::Algorithm;
+pub use keys::{BoxFuture, Ignored, Key, KeySet, Keys, MalformedKeySet};
+pub use refusal::{Kind as RefusalKind, Refusal};
+pub use requirements::Requirements;
+pub use revocation::{Revocations, Standing};
+pub use verifier::{IssuerIndex, Limits, SameIssuer, Verified, Verifier};
+pub use verify::{MAX_TOKEN_BYTES, verify};

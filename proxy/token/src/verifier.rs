@@ -1,0 +1,239 @@
+//! The verifier: every issuer of the settings, and the tokens it has already verified.
+
+use std::{
+    collections::HashMap,
+    ops::Deref,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use crate::{
+    Audience, Claims, Issuer, KeySet, MAX_TOKEN_BYTES, Refusal, Requirements, Standing,
+    jws::Jws,
+    verify::{self, Signed},
+};
+
+mod remembered;
+
+use remembered::{Digest, Remembered};
+
+/// Verifies tokens of all issuers, and remembers those it has verified until they expire or the keys change.
+pub struct Verifier {
+    issuers: Vec<Issuer>,
+    by_iss: HashMap<String, IssuerIndex>,
+    remembered: Remembered,
+    limits: Limits,
+}
+
+/// Which issuer of a [`Verifier`]; only that verifier's [`Verifier::index`] makes one for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct IssuerIndex(usize);
+
+/// What bounds a verifier.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Larger tokens are refused unread.
+    pub token_bytes: usize,
+    /// Memory for remembered tokens, in bytes; about three times the size of a token each.
+    pub remembered_bytes: u64,
+    /// How far clocks may differ, in whole seconds.
+    pub leeway: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            token_bytes: MAX_TOKEN_BYTES,
+            remembered_bytes: 64 * 1024 * 1024,
+            leeway: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Two issuers have the same `iss`, so a token would belong to both.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("issuers `{first}` and `{second}` have the same `iss` `{iss}`")]
+pub struct SameIssuer {
+    /// The name of one.
+    pub first: String,
+    /// The name of the other.
+    pub second: String,
+    /// What they share.
+    pub iss: String,
+}
+
+/// A token that may pass.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// What it says.
+    pub claims: Arc<Claims>,
+    /// Whether it had been verified before and was only looked up.
+    pub remembered: bool,
+}
+
+impl Deref for Verified {
+    type Target = Claims;
+
+    fn deref(&self) -> &Claims {
+        &self.claims
+    }
+}
+
+impl Verifier {
+    /// A verifier of these issuers' tokens.
+    pub fn new(issuers: Vec<Issuer>, limits: Limits) -> Result<Self, SameIssuer> {
+        let mut by_iss = HashMap::new();
+        for (index, issuer) in issuers.iter().enumerate() {
+            let iss = &issuer.rules().iss;
+            if let Some(IssuerIndex(earlier)) = by_iss.insert(iss.clone(), IssuerIndex(index)) {
+                let first = issuers
+                    .get(earlier)
+                    .map_or("", |issuer| &issuer.rules().name);
+                let second = issuer.rules().name.to_string();
+                return Err(SameIssuer {
+                    first: first.to_owned(),
+                    second,
+                    iss: iss.clone(),
+                });
+            }
+        }
+        Ok(Self {
+            issuers,
+            by_iss,
+            remembered: Remembered::new(limits.remembered_bytes),
+            limits,
+        })
+    }
+
+    /// The issuer of that name in the settings.
+    pub fn index(&self, name: &str) -> Option<IssuerIndex> {
+        self.issuers
+            .iter()
+            .position(|issuer| &*issuer.rules().name == name)
+            .map(IssuerIndex)
+    }
+
+    /// The issuers, in the order given.
+    pub fn issuers(&self) -> &[Issuer] {
+        &self.issuers
+    }
+
+    /// Verifies a token for a route: one of the `allowed` issuers, live, and as `requirements` say.
+    ///
+    /// Waits for nothing, unless the token names a key that the issuer's set lacks.
+    pub async fn verify(
+        &self,
+        token: &str,
+        allowed: &[IssuerIndex],
+        requirements: &Requirements,
+        now: SystemTime,
+    ) -> Result<Verified, Refusal> {
+        if token.len() > self.limits.token_bytes {
+            return Err(Refusal::TooLarge);
+        }
+        let digest = Digest::of(token);
+        let verified = match self.recall(&digest, now) {
+            Some(claims) => Verified {
+                claims,
+                remembered: true,
+            },
+            None => Verified {
+                claims: self.verify_afresh(token, allowed, digest, now).await?,
+                remembered: false,
+            },
+        };
+        self.admit(&verified, allowed, requirements)?;
+        Ok(verified)
+    }
+
+    /// What holds on every request anew, remembered or not.
+    fn admit(
+        &self,
+        claims: &Claims,
+        allowed: &[IssuerIndex],
+        requirements: &Requirements,
+    ) -> Result<(), Refusal> {
+        let issuer = self.accepted(claims.iss(), allowed)?;
+        match (issuer.revocations(), &issuer.rules().audience) {
+            (Some(revocations), _) => match revocations.standing(claims) {
+                Standing::Live => {}
+                Standing::Revoked => return Err(Refusal::Revoked),
+                Standing::Unknown => return Err(Refusal::RevocationsStale),
+            },
+            (None, Audience::AnyOf(_)) => {}
+            (None, Audience::Embedded) => return Err(Refusal::AudienceInvalid),
+        }
+        requirements.check(claims)
+    }
+
+    /// The issuer of that `iss`, if the route takes its tokens.
+    fn accepted(&self, iss: &str, allowed: &[IssuerIndex]) -> Result<&Issuer, Refusal> {
+        let index = self.by_iss.get(iss).filter(|index| allowed.contains(index));
+        index
+            .and_then(|index| self.issuers.get(index.0))
+            .ok_or(Refusal::IssuerUnknown)
+    }
+
+    /// Looks a token up, and forgets it if it is over or the keys have changed.
+    fn recall(&self, digest: &Digest, now: SystemTime) -> Option<Arc<Claims>> {
+        let claims = self.remembered.get(digest)?;
+        let now = now.duration_since(UNIX_EPOCH).ok()?.as_secs();
+        let is_over = verify::is_over(claims.exp(), self.limits.leeway.as_secs(), now);
+        let issuer = self
+            .by_iss
+            .get(claims.iss())
+            .and_then(|index| self.issuers.get(index.0))?;
+        if is_over || issuer.keys().current().generation() != claims.generation() {
+            self.remembered.forget(digest);
+            return None;
+        }
+        Some(claims)
+    }
+
+    async fn verify_afresh(
+        &self,
+        token: &str,
+        allowed: &[IssuerIndex],
+        digest: Digest,
+        now: SystemTime,
+    ) -> Result<Arc<Claims>, Refusal> {
+        let size = token.len();
+        let token = verify::parse(token, self.limits.token_bytes)?;
+        let issuer = self.accepted(verify::iss(&token).ok_or(Refusal::IssuerUnknown)?, allowed)?;
+        let keys = signing_keys(issuer, &token).await?;
+        let claims = Arc::new(verify::claims(
+            token,
+            &keys,
+            issuer.rules(),
+            self.limits.leeway,
+            now,
+        )?);
+        self.remembered.put(digest, size, &claims, now);
+        Ok(claims)
+    }
+}
+
+impl std::fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Verifier")
+            .field("issuers", &self.issuers)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The set with the key that signed the token: the one at hand, else one fresh fetch.
+async fn signing_keys(issuer: &Issuer, token: &Jws<'_>) -> Result<Arc<KeySet>, Refusal> {
+    let keys = issuer.keys().current();
+    if let Signed::Yes = verify::check_signature(token, &keys)? {
+        return Ok(keys);
+    }
+    let kid = token.kid.as_deref().ok_or(Refusal::KeyUnknown)?;
+    let keys = issuer.keys().fetch_unknown(kid).await;
+    match verify::check_signature(token, &keys)? {
+        Signed::Yes => Ok(keys),
+        Signed::UnknownKey => Err(Refusal::KeyUnknown),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! One token against one issuer's keys and rules: pure, the time given.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use serde_json::{Map, Value};
+
+use crate::{
+    Audience, Claims, KeySet, Kind, Refusal, Rules, TokenUse, claims::Times, jws::Jws, keys::Found,
+};
+
+/// The size over which a token is not looked at, where the settings say nothing else.
+pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+/// Verifies `token` against one issuer: form, algorithm, signature, `iss`, times and audience.
+///
+/// Revocation and what a route asks for are other questions; [`crate::Verifier`] asks them all.
+pub fn verify(
+    token: &str,
+    keys: &KeySet,
+    rules: &Arc<Rules>,
+    leeway: Duration,
+    now: SystemTime,
+) -> Result<Claims, Refusal> {
+    let token = parse(token, MAX_TOKEN_BYTES)?;
+    if iss(&token) != Some(rules.iss.as_str()) {
+        return Err(Refusal::IssuerUnknown);
+    }
+    match check_signature(&token, keys)? {
+        Signed::Yes => claims(token, keys, rules, leeway, now),
+        Signed::UnknownKey => Err(Refusal::KeyUnknown),
+    }
+}
+
+/// Takes a token apart.
+pub(crate) fn parse(token: &str, limit: usize) -> Result<Jws<'_>, Refusal> {
+    if token.len() > limit {
+        return Err(Refusal::TooLarge);
+    }
+    Jws::parse(token)
+}
+
+/// The issuer a token claims to have, where `iss` is a string; an array is nobody.
+pub(crate) fn iss<'j>(token: &'j Jws<'_>) -> Option<&'j str> {
+    token.payload.get("iss").and_then(Value::as_str)
+}
+
+/// The kid a token names.
+pub(crate) enum Signed {
+    /// With a key of the set.
+    Yes,
+    /// With a key that the set lacks; a fresher set may have it.
+    UnknownKey,
+}
+
+/// Whether a key of the set signed the token.
+pub(crate) fn check_signature(token: &Jws<'_>, keys: &KeySet) -> Result<Signed, Refusal> {
+    if !keys.is_loaded() {
+        return Err(Refusal::KeysUnavailable);
+    }
+    match keys.find(token.kid.as_deref(), token.algorithm) {
+        Found::Key(key) if key.verifies(token.message, &token.signature) => Ok(Signed::Yes),
+        Found::Key(_) => Err(Refusal::SignatureInvalid),
+        Found::OtherAlgorithm => Err(Refusal::AlgorithmRefused),
+        Found::Ambiguous => Err(Refusal::KeyUnknown),
+        Found::Unknown => Ok(Signed::UnknownKey),
+    }
+}
+
+/// The claims of a token whose signature and issuer hold, when the rest does.
+pub(crate) fn claims(
+    token: Jws<'_>,
+    keys: &KeySet,
+    rules: &Arc<Rules>,
+    leeway: Duration,
+    now: SystemTime,
+) -> Result<Claims, Refusal> {
+    let times = check_times(&token.payload, leeway, now)?;
+    let token_use = match rules.kind {
+        Kind::Cognito => Some(check_cognito(&token.payload, &rules.audience)?),
+        Kind::Oidc => {
+            check_audience(&token.payload, &rules.audience)?;
+            None
+        }
+    };
+    Claims::new(
+        Arc::clone(rules),
+        token.payload,
+        times,
+        token_use,
+        keys.generation(),
+    )
+}
+
+fn check_times(
+    payload: &Map<String, Value>,
+    leeway: Duration,
+    now: SystemTime,
+) -> Result<Times, Refusal> {
+    let now = now
+        .duration_since(UNIX_EPOCH)
+        .map_err(|_| Refusal::NotYetValid)?
+        .as_secs();
+    let leeway = leeway.as_secs();
+    let expires = seconds(payload, "exp")?.ok_or(Refusal::Malformed)?;
+    let starts = seconds(payload, "nbf")?;
+    let issued = seconds(payload, "iat")?;
+    if is_over(expires, leeway, now) {
+        return Err(Refusal::Expired);
+    }
+    if starts
+        .max(issued)
+        .is_some_and(|start| start > now.saturating_add(leeway))
+    {
+        return Err(Refusal::NotYetValid);
+    }
+    Ok(Times { expires, issued })
+}
+
+/// RFC 7519 section 4.1.4: at `exp` itself a token is no longer good.
+pub(crate) fn is_over(expires: u64, leeway: u64, now: u64) -> bool {
+    expires.saturating_add(leeway) <= now
+}
+
+/// A `NumericDate` (RFC 7519 section 2), which may have a fraction, in whole seconds.
+fn seconds(payload: &Map<String, Value>, name: &str) -> Result<Option<u64>, Refusal> {
+    let Some(value) = payload.get(name) else {
+        return Ok(None);
+    };
+    let number = value
+        .as_f64()
+        .filter(|number| (0.0..=LAST_SECOND).contains(number))
+        .ok_or(Refusal::Malformed)?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the range is checked above"
+    )]
+    Ok(Some(number as u64))
+}
+
+/// The end of the year 9999.
+const LAST_SECOND: f64 = 253_402_300_799.0;
+
+/// Cognito's checks: `token_use`, then `client_id` of access tokens or `aud` of ID tokens.
+fn check_cognito(payload: &Map<String, Value>, audience: &Audience) -> Result<TokenUse, Refusal> {
+    let (token_use, client) = match payload.get("token_use").and_then(Value::as_str) {
+        Some("access") => (TokenUse::Access, payload.get("client_id")),
+        Some("id") => (TokenUse::Id, payload.get("aud")),
+        _ => return Err(Refusal::TokenUseInvalid),
+    };
+    let client = client
+        .and_then(Value::as_str)
+        .filter(|client| !client.is_empty());
+    let client = client.ok_or(Refusal::AudienceInvalid)?;
+    if accepts(audience, client) {
+        Ok(token_use)
+    } else {
+        Err(Refusal::AudienceInvalid)
+    }
+}
+
+/// `aud` is a string or an array of strings (RFC 7519 section 4.1.3).
+fn check_audience(payload: &Map<String, Value>, audience: &Audience) -> Result<(), Refusal> {
+    let fits = match payload.get("aud") {
+        Some(Value::String(value)) => accepts(audience, value),
+        Some(Value::Array(values)) if values.iter().all(Value::is_string) => values
+            .iter()
+            .filter_map(Value::as_str)
+            .any(|value| accepts(audience, value)),
+        Some(_) => return Err(Refusal::Malformed),
+        None => false,
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(Refusal::AudienceInvalid)
+    }
+}
+
+fn accepts(audience: &Audience, value: &str) -> bool {
+    match audience {
+        Audience::AnyOf(values) => values.iter().any(|accepted| accepted == value),
+        Audience::Embedded => true,
+    }
+}
