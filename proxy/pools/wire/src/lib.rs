@@ -1,1 +1,15 @@
-//! Placeholder.
+//! AWS's wire formats, as data and as one decoder and encoder per protocol.
+//!
+//! In the way of a call this is the first and the last step: bytes → [`Request`] (checked against the service's model, with
+//! AWS's own messages), and response or error → bytes. The shapes under [`idp`], [`identity`], [`sync`], [`sts`] and
+//! [`permissions`] are generated; `cargo xtask codegen` makes them.
+
+mod generated;
+mod operation;
+mod shape;
+mod value;
+
+pub use generated::{identity, idp, permissions, sts, sync};
+pub use operation::{ErrorShape, Protocol, Request, Service, Spec};
+pub use shape::{Kind, Location, Member, Pattern, Shape};
+pub use value::{Blob, DateTime, Document, EpochSeconds};

@@ -1,0 +1,158 @@
+//! The part of a botocore service model that the generator reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Context as _;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// One service.
+#[derive(Deserialize)]
+pub(crate) struct Model {
+    pub(crate) metadata: Metadata,
+    pub(crate) operations: BTreeMap<String, Operation>,
+    pub(crate) shapes: BTreeMap<String, Shape>,
+}
+
+/// What the service is called and which protocol it speaks.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Metadata {
+    pub(crate) api_version: String,
+    pub(crate) endpoint_prefix: String,
+    pub(crate) json_version: Option<String>,
+    pub(crate) protocol: String,
+    pub(crate) signing_name: Option<String>,
+    pub(crate) target_prefix: Option<String>,
+    pub(crate) xml_namespace: Option<String>,
+}
+
+/// One operation.
+#[derive(Deserialize)]
+pub(crate) struct Operation {
+    pub(crate) http: Http,
+    pub(crate) input: Option<Reference>,
+    pub(crate) output: Option<Reference>,
+    #[serde(default)]
+    pub(crate) errors: Vec<Reference>,
+    pub(crate) authtype: Option<String>,
+}
+
+/// Where an operation is sent.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Http {
+    pub(crate) method: String,
+    pub(crate) request_uri: String,
+}
+
+/// A use of a shape.
+#[derive(Deserialize, Clone)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Reference {
+    pub(crate) shape: String,
+    pub(crate) location: Option<String>,
+    pub(crate) location_name: Option<String>,
+    pub(crate) result_wrapper: Option<String>,
+}
+
+/// One shape, of any type.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Shape {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    #[serde(default)]
+    members: Map<String, Value>,
+    #[serde(default)]
+    pub(crate) required: BTreeSet<String>,
+    pub(crate) member: Option<Reference>,
+    pub(crate) key: Option<Reference>,
+    pub(crate) value: Option<Reference>,
+    #[serde(default, rename = "enum")]
+    pub(crate) values: Vec<String>,
+    pub(crate) min: Option<i64>,
+    pub(crate) max: Option<i64>,
+    pub(crate) pattern: Option<String>,
+    pub(crate) timestamp_format: Option<String>,
+    #[serde(default)]
+    pub(crate) sensitive: bool,
+    #[serde(default)]
+    pub(crate) document: bool,
+    #[serde(default)]
+    pub(crate) union: bool,
+    #[serde(default)]
+    pub(crate) exception: bool,
+    #[serde(default)]
+    pub(crate) fault: bool,
+    pub(crate) error: Option<ErrorTrait>,
+}
+
+/// How an exception stands on the wire where that is not its name and 400.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ErrorTrait {
+    pub(crate) code: Option<String>,
+    pub(crate) http_status_code: Option<u16>,
+}
+
+impl Model {
+    /// The shape of that name.
+    pub(crate) fn shape(&self, name: &str) -> anyhow::Result<&Shape> {
+        self.shapes
+            .get(name)
+            .with_context(|| format!("shape {name} is missing"))
+    }
+
+    /// Every shape reachable from the operations' inputs (or outputs), the roots included.
+    pub(crate) fn reachable(
+        &self,
+        root: fn(&Operation) -> Option<&Reference>,
+    ) -> anyhow::Result<BTreeSet<&str>> {
+        let mut found = BTreeSet::new();
+        let mut open: Vec<&str> = self
+            .operations
+            .values()
+            .filter_map(root)
+            .map(|r| r.shape.as_str())
+            .collect();
+        while let Some(name) = open.pop() {
+            let (name, shape) = self
+                .shapes
+                .get_key_value(name)
+                .with_context(|| format!("shape {name} is missing"))?;
+            if found.insert(name.as_str()) {
+                open.extend(self.targets(shape)?);
+            }
+        }
+        Ok(found)
+    }
+
+    fn targets<'m>(&'m self, shape: &'m Shape) -> anyhow::Result<Vec<&'m str>> {
+        let mut targets = Vec::new();
+        for (_, member) in shape.members()? {
+            let (name, _) = self
+                .shapes
+                .get_key_value(&member.shape)
+                .context("a member's shape is missing")?;
+            targets.push(name.as_str());
+        }
+        targets.extend(
+            [&shape.member, &shape.key, &shape.value]
+                .into_iter()
+                .flatten()
+                .map(|r| r.shape.as_str()),
+        );
+        Ok(targets)
+    }
+}
+
+impl Shape {
+    /// The members, in the model's order.
+    pub(crate) fn members(&self) -> anyhow::Result<Vec<(&str, Reference)>> {
+        self.members
+            .iter()
+            .map(|(name, value)| Ok((name.as_str(), Reference::deserialize(value)?)))
+            .collect()
+    }
+}
