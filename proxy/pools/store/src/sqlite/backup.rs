@@ -1,0 +1,78 @@
+//! An online copy of the store's file.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+
+use crate::error::{Error, Result};
+
+/// Writes a copy as of now; it has its name only once it is whole and on disk.
+pub(super) async fn copy(from: &Path, to: &Path) -> Result<()> {
+    let at = |source| Error::File {
+        path: to.to_owned(),
+        source,
+    };
+    if fs::exists(to).map_err(at)? {
+        return Err(at(io::ErrorKind::AlreadyExists.into()));
+    }
+    let partial = partial(to);
+    let end = match claim(&partial) {
+        Ok(()) => vacuum(from, &partial)
+            .await
+            .and_then(|()| settle(&partial, to).map_err(at)),
+        Err(source) => {
+            return Err(Error::File {
+                path: partial,
+                source,
+            });
+        }
+    };
+    if end.is_err() {
+        // What failed is what the caller hears of; a left-over is refused by name at the next try.
+        drop(fs::remove_file(&partial));
+    }
+    end
+}
+
+fn partial(to: &Path) -> PathBuf {
+    let mut name = to.as_os_str().to_owned();
+    name.push(".partial");
+    PathBuf::from(name)
+}
+
+/// Makes the empty file that VACUUM INTO fills, so that it is the owner's alone from the start.
+fn claim(path: &Path) -> io::Result<()> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
+}
+
+/// A reader of its own: `query_only` would refuse, and the writer goes on meanwhile.
+async fn vacuum(from: &Path, to: &Path) -> Result<()> {
+    let mut connection = SqliteConnectOptions::new()
+        .filename(from)
+        .busy_timeout(super::BUSY)
+        .disable_statement_logging()
+        .connect()
+        .await?;
+    let to = to.to_string_lossy().into_owned();
+    sqlx::query("VACUUM INTO $1")
+        .bind(to)
+        .execute(&mut connection)
+        .await?;
+    Ok(connection.close().await?)
+}
+
+fn settle(partial: &Path, to: &Path) -> io::Result<()> {
+    File::open(partial)?.sync_all()?;
+    fs::rename(partial, to)?;
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
