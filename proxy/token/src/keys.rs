@@ -1,6 +1,7 @@
 //! Key sets: the public keys of one issuer, parsed once, each with the one algorithm it is for.
 
 mod jwk;
+mod remote;
 
 use std::{pin::Pin, sync::Arc};
 
@@ -8,6 +9,7 @@ use aws_lc_rs::signature::ParsedPublicKey;
 use jsonwebtoken::Algorithm;
 
 pub use jwk::{Ignored, MalformedKeySet};
+pub use remote::{FetchError, FetchLimits, KeySetStatus, RemoteKeys, Source};
 
 /// A future that lives on the heap, so that traits with it can be objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -21,9 +21,15 @@ pub use claims::Claims;
 pub use config::{Config, Kind, Principal, TokenUse};
 pub use issuer::{Audience, Issuer, Naming, Rules};
 pub use jsonwebtoken::Algorithm;
-pub use keys::{BoxFuture, Ignored, Key, KeySet, Keys, MalformedKeySet};
+pub use keys::{
+    BoxFuture, FetchError, FetchLimits, Ignored, Key, KeySet, KeySetStatus, Keys, MalformedKeySet,
+    RemoteKeys, Source,
+};
 pub use refusal::{Kind as RefusalKind, Refusal};
 pub use requirements::Requirements;
 pub use revocation::{Revocations, Standing};
 pub use verifier::{IssuerIndex, Limits, SameIssuer, Verified, Verifier};
 pub use verify::{MAX_TOKEN_BYTES, verify};
+
+#[cfg(test)]
+mod fixture;

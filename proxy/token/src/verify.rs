@@ -186,3 +186,6 @@ fn accepts(audience: &Audience, value: &str) -> bool {
         Audience::Embedded => true,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -202,3 +202,6 @@ fn bits(number: &[u8]) -> usize {
 fn is_even(number: &[u8]) -> bool {
     number.last().is_none_or(|byte| byte % 2 == 0)
 }
+
+#[cfg(test)]
+mod tests;

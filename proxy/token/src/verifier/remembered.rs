@@ -43,6 +43,12 @@ impl Remembered {
         );
     }
 
+    #[cfg(test)]
+    pub(super) fn weight(&self) -> u64 {
+        self.0.run_pending_tasks();
+        self.0.weighted_size()
+    }
+
     pub(super) fn forget(&self, digest: &Digest) {
         self.0.invalidate(digest);
     }

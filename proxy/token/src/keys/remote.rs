@@ -1,0 +1,246 @@
+//! Key sets of remote issuers: found by discovery or at a given URL, refreshed in the background, kept through outages.
+
+mod fetch;
+mod last_good;
+mod refresh;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, watch},
+    task::JoinHandle,
+    time::Instant,
+};
+use url::Url;
+
+pub use fetch::FetchError;
+
+use super::{BoxFuture, KeySet, Keys};
+use fetch::Fetcher;
+use last_good::LastGood;
+
+/// Where a remote issuer's keys are, and how they are looked after.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The issuer's name in the settings; also names the file of its last good set.
+    pub name: Arc<str>,
+    /// The exact `iss`; discovery starts from it.
+    pub issuer: String,
+    /// Where the keys are; found by discovery when absent.
+    pub jwks_uri: Option<Url>,
+    /// The folder under whose `keys/` the last good set is kept; nothing is kept when absent.
+    pub dir: Option<PathBuf>,
+    /// Times and sizes.
+    pub limits: FetchLimits,
+}
+
+/// Times and sizes of fetching keys.
+#[derive(Debug, Clone, Copy)]
+pub struct FetchLimits {
+    /// How long a set is used before it is fetched anew.
+    pub refresh: Duration,
+    /// The least time between two fetches that unknown key ids cause.
+    pub unknown_key: Duration,
+    /// The most a fetch may take, connection to last byte.
+    pub timeout: Duration,
+    /// The largest document read, in bytes.
+    pub document_bytes: usize,
+}
+
+impl Default for FetchLimits {
+    fn default() -> Self {
+        Self {
+            refresh: Duration::from_mins(5),
+            unknown_key: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
+            document_bytes: 150 * 1024,
+        }
+    }
+}
+
+/// The keys of a remote issuer. Refreshed until this is dropped.
+#[derive(Debug)]
+pub struct RemoteKeys {
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+/// How an issuer's key set stands; holds nothing secret.
+#[derive(Debug, Clone)]
+pub struct KeySetStatus {
+    /// The issuer's name in the settings.
+    pub issuer: Arc<str>,
+    /// Usable keys; 0 before the first load.
+    pub keys: usize,
+    /// Since when the set is known to be right; `None` before the first load.
+    pub age: Option<Duration>,
+    /// When it is fetched next; zero while that happens.
+    pub next_refresh: Duration,
+    /// Why the latest fetch failed; `None` when it succeeded.
+    pub last_error: Option<String>,
+    /// Fetches that succeeded.
+    pub succeeded: u64,
+    /// Fetches that failed.
+    pub failed: u64,
+}
+
+impl RemoteKeys {
+    /// Loads the last good set from disk, if there is one, and starts to fetch on `runtime`; waits for nothing.
+    ///
+    /// Fails where the URLs can never be fetched safely: HTTPS is required, except to a loopback address.
+    pub fn start(source: Source, runtime: &Handle) -> Result<Self, FetchError> {
+        let fetcher = Fetcher::new(&source)?;
+        let last_good = source.dir.as_deref().map(|dir| LastGood::new(dir, &source));
+        let shared = Arc::new(Shared::new(source.name, source.limits));
+        if let Some(kept) = last_good.as_ref().and_then(LastGood::load) {
+            shared.install(kept.keys, kept.age);
+        }
+        let task = runtime.spawn(refresh::run(Arc::clone(&shared), fetcher, last_good));
+        Ok(Self { shared, task })
+    }
+
+    /// How the set stands.
+    pub fn status(&self) -> KeySetStatus {
+        let state = self.shared.state();
+        let now = Instant::now();
+        KeySetStatus {
+            issuer: Arc::clone(&self.shared.name),
+            keys: self.shared.keys.load().keys().len(),
+            age: state.good_at.map(|at| now.saturating_duration_since(at)),
+            next_refresh: state.next.saturating_duration_since(now),
+            last_error: state.last_error.clone(),
+            succeeded: state.succeeded,
+            failed: state.failed,
+        }
+    }
+
+    /// Waits until a fetch ends, well or not; for tests and for commands that want the outcome.
+    pub async fn fetched(&self) {
+        let mut finished = self.shared.finished.subscribe();
+        // Fails only when the sender is gone, which `shared` keeps.
+        let _ = finished.wait_for(|count| *count > 0).await;
+    }
+}
+
+impl Drop for RemoteKeys {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Keys for RemoteKeys {
+    fn current(&self) -> Arc<KeySet> {
+        self.shared.keys.load_full()
+    }
+
+    fn fetch_unknown<'a>(&'a self, kid: &'a str) -> BoxFuture<'a, Arc<KeySet>> {
+        Box::pin(async move {
+            let has_it = |set: &KeySet| set.keys().iter().any(|key| key.kid() == Some(kid));
+            if !has_it(&self.shared.keys.load())
+                && let Some(mut finished) = self.shared.ask()
+            {
+                // The fetch bounds itself; this bound is for a runtime that is shutting down.
+                let _ =
+                    tokio::time::timeout(self.shared.limits.timeout * 3, finished.changed()).await;
+            }
+            self.current()
+        })
+    }
+}
+
+/// What the handle and the refreshing task have in common.
+#[derive(Debug)]
+struct Shared {
+    name: Arc<str>,
+    limits: FetchLimits,
+    keys: ArcSwap<KeySet>,
+    state: Mutex<State>,
+    /// Wakes the task for a fetch out of turn.
+    wanted: Notify,
+    /// Fetches that have ended.
+    finished: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct State {
+    fetching: bool,
+    asked_at: Option<Instant>,
+    good_at: Option<Instant>,
+    next: Instant,
+    last_error: Option<String>,
+    succeeded: u64,
+    failed: u64,
+    /// The `keys` of the document in force, to tell whether a fetched one differs.
+    document: Option<serde_json::Value>,
+}
+
+impl Shared {
+    fn new(name: Arc<str>, limits: FetchLimits) -> Self {
+        let state = State {
+            // The task begins with a fetch.
+            fetching: true,
+            asked_at: None,
+            good_at: None,
+            next: Instant::now(),
+            last_error: None,
+            succeeded: 0,
+            failed: 0,
+            document: None,
+        };
+        Self {
+            name,
+            limits,
+            keys: ArcSwap::from_pointee(KeySet::never_loaded()),
+            state: Mutex::new(state),
+            wanted: Notify::new(),
+            finished: watch::Sender::new(0),
+        }
+    }
+
+    /// Asks for a fetch out of turn. `None` where one was made for the same reason too short a time ago.
+    ///
+    /// Whoever asks while a fetch is under way waits for that one.
+    fn ask(&self) -> Option<watch::Receiver<u64>> {
+        let mut state = self.state();
+        let now = Instant::now();
+        if !state.fetching {
+            let is_early =
+                |at: Instant| now.saturating_duration_since(at) < self.limits.unknown_key;
+            if state.asked_at.is_some_and(is_early) {
+                return None;
+            }
+            state.asked_at = Some(now);
+            state.fetching = true;
+            self.wanted.notify_one();
+        }
+        // Subscribed under the lock that `finish` takes, so that its end cannot be missed.
+        Some(self.finished.subscribe())
+    }
+
+    /// Puts a set in force that was known to be right `age` ago; its generation is new only if its keys are.
+    fn install(&self, fetched: fetch::Fetched, age: Duration) {
+        let mut state = self.state();
+        state.good_at = Instant::now().checked_sub(age);
+        if state.document.as_ref() == Some(&fetched.document) {
+            return;
+        }
+        state.document = Some(fetched.document);
+        let generation = self.keys.load().generation() + 1;
+        self.keys
+            .store(Arc::new(KeySet::new(generation, fetched.keys)));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics half-way through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! One fetch of a key set over HTTP, by discovery (OpenID Connect Discovery 1.0 section 4) or from a given URL.
+
+use std::net::IpAddr;
+
+use reqwest::{Client, redirect};
+use serde_json::Value;
+use url::{Host, Url};
+
+use super::Source;
+use crate::{Key, MalformedKeySet, json, keys::jwk};
+
+/// Why an issuer's keys could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// Neither HTTPS nor a loopback address, or with a password in it.
+    #[error(
+        "`{0}` is not fetched: https is required (http only to a loopback address), without user or password"
+    )]
+    Unsafe(String),
+    /// Not a URL.
+    #[error("`{url}` is not a URL")]
+    Url {
+        /// What was to be one.
+        url: String,
+        /// Why it is none.
+        source: url::ParseError,
+    },
+    /// No answer: connection, TLS, time.
+    #[error("no answer from the issuer")]
+    Http(#[source] reqwest::Error),
+    /// An answer other than 200; redirects are not followed.
+    #[error("`{url}` answered {status}")]
+    Status {
+        /// What was fetched.
+        url: Url,
+        /// What it answered.
+        status: u16,
+    },
+    /// Larger than the limit.
+    #[error("`{0}` answered more than the limit")]
+    TooLarge(Url),
+    /// The discovery document is none, or lacks `jwks_uri`.
+    #[error("`{0}` is not a discovery document")]
+    Discovery(Url),
+    /// The discovery document is another issuer's (section 4.3).
+    #[error("the discovery document names another issuer, `{0}`")]
+    OtherIssuer(String),
+    /// Not a JWK set.
+    #[error(transparent)]
+    Malformed(#[from] MalformedKeySet),
+    /// A JWK set without one key that can verify.
+    #[error("the key set has no key that can be used")]
+    NoKey,
+}
+
+/// A key set as fetched.
+pub(super) struct Fetched {
+    pub(super) keys: Vec<Key>,
+    /// The array `keys` it was read from.
+    pub(super) document: Value,
+}
+
+impl Fetched {
+    pub(super) fn parse(document: &[u8]) -> Result<Self, FetchError> {
+        let (keys, ignored) = jwk::parse_set(document)?;
+        for reason in ignored {
+            tracing::debug!(%reason, "A key of a fetched key set is not used");
+        }
+        if keys.is_empty() {
+            return Err(FetchError::NoKey);
+        }
+        let mut set = json::object(document).ok_or(MalformedKeySet)?;
+        Ok(Self {
+            keys,
+            document: set.remove("keys").ok_or(MalformedKeySet)?,
+        })
+    }
+}
+
+/// Fetches one issuer's keys.
+pub(super) struct Fetcher {
+    client: Client,
+    issuer: String,
+    given: Option<Url>,
+    discovered: Option<Url>,
+    /// The issuer itself is spoken to over a loopback address, so its keys may be too.
+    is_local: bool,
+    document_bytes: usize,
+}
+
+impl Fetcher {
+    pub(super) fn new(source: &Source) -> Result<Self, FetchError> {
+        let start = match &source.jwks_uri {
+            Some(url) => url.clone(),
+            None => discovery_url(&source.issuer)?,
+        };
+        check_safe(&start, true)?;
+        let client = Client::builder()
+            .redirect(redirect::Policy::none())
+            .timeout(source.limits.timeout)
+            .no_proxy()
+            .build()
+            .map_err(FetchError::Http)?;
+        Ok(Self {
+            client,
+            issuer: source.issuer.clone(),
+            given: source.jwks_uri.clone(),
+            discovered: None,
+            is_local: is_loopback(&start),
+            document_bytes: source.limits.document_bytes,
+        })
+    }
+
+    /// Fetches the keys. Where they were found by discovery and are gone, discovery is done again next time.
+    pub(super) async fn fetch(&mut self) -> Result<Fetched, FetchError> {
+        let url = match self.given.clone().or_else(|| self.discovered.take()) {
+            Some(url) => url,
+            None => self.discover().await?,
+        };
+        let fetched = Fetched::parse(&self.read(&url).await?)?;
+        self.discovered = Some(url);
+        Ok(fetched)
+    }
+
+    async fn discover(&self) -> Result<Url, FetchError> {
+        let url = discovery_url(&self.issuer)?;
+        let document = json::object(&self.read(&url).await?)
+            .ok_or_else(|| FetchError::Discovery(url.clone()))?;
+        let text = |name: &str| document.get(name).and_then(Value::as_str);
+        let issuer = text("issuer").ok_or_else(|| FetchError::Discovery(url.clone()))?;
+        if issuer != self.issuer {
+            return Err(FetchError::OtherIssuer(issuer.to_owned()));
+        }
+        let jwks_uri = parse(text("jwks_uri").ok_or(FetchError::Discovery(url))?)?;
+        check_safe(&jwks_uri, self.is_local)?;
+        Ok(jwks_uri)
+    }
+
+    async fn read(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
+        let mut response = self
+            .client
+            .get(url.clone())
+            .send()
+            .await
+            .map_err(FetchError::Http)?;
+        if response.status() != reqwest::StatusCode::OK {
+            return Err(FetchError::Status {
+                url: url.clone(),
+                status: response.status().as_u16(),
+            });
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(FetchError::Http)? {
+            if body.len() + chunk.len() > self.document_bytes {
+                return Err(FetchError::TooLarge(url.clone()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+}
+
+/// Section 4.1: a slash at the issuer's end is taken off first.
+fn discovery_url(issuer: &str) -> Result<Url, FetchError> {
+    parse(&format!(
+        "{}/.well-known/openid-configuration",
+        issuer.trim_end_matches('/')
+    ))
+}
+
+fn parse(url: &str) -> Result<Url, FetchError> {
+    Url::parse(url).map_err(|source| FetchError::Url {
+        url: url.to_owned(),
+        source,
+    })
+}
+
+fn check_safe(url: &Url, allow_local: bool) -> Result<(), FetchError> {
+    let is_safe = match url.scheme() {
+        "https" => true,
+        "http" => allow_local && is_loopback(url),
+        _ => false,
+    };
+    if is_safe && url.username().is_empty() && url.password().is_none() {
+        return Ok(());
+    }
+    let mut shown = url.clone();
+    // Neither can fail for a URL with a host, and one without has nothing to hide.
+    let _ = (shown.set_password(None), shown.set_username(""));
+    Err(FetchError::Unsafe(shown.into()))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+        None => false,
+    }
+}
