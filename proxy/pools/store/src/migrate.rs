@@ -23,12 +23,7 @@ pub struct Migration {
 
 impl Migration {
     fn checksum(&self) -> String {
-        let digest = digest(&SHA256, self.sql.as_bytes());
-        digest
-            .as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hex::encode(digest(&SHA256, self.sql.as_bytes()))
     }
 }
 
@@ -117,7 +112,6 @@ const RECORD: &str =
     "INSERT INTO schema_migrations (version, name, checksum, applied_ms) VALUES ($1, $2, $3, $4)";
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

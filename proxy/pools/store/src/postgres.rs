@@ -49,6 +49,10 @@ impl Postgres {
         let pool = PoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(ACQUIRE)
+            // A SELECT of `Db::rows` runs without a transaction around it, and must not write either.
+            .after_connect(|connection, _| {
+                Box::pin(async { sqlx::raw_sql(READ_ONLY).execute(connection).await.map(drop) })
+            })
             .connect_with(options)
             .await?;
         Migrator::new(migrations)?
@@ -79,7 +83,7 @@ impl Postgres {
         let end = loop {
             match self.once(job.as_mut(), mode).await {
                 Err(Error::Conflict { .. }) if attempts < ATTEMPTS => {
-                    sleep(backoff(attempts)).await
+                    sleep(backoff(attempts)).await;
                 }
                 Err(Error::Conflict { .. }) => break Err(Error::Conflict { attempts }),
                 end => break end,
@@ -132,7 +136,7 @@ impl Postgres {
 impl Mode {
     fn begin(self) -> &'static str {
         match self {
-            Self::Write => "BEGIN ISOLATION LEVEL SERIALIZABLE",
+            Self::Write => "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE",
             Self::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         }
     }
@@ -224,6 +228,7 @@ fn value(row: &PgRow, at: usize) -> Result<Value> {
     Ok(value)
 }
 
+const READ_ONLY: &str = "SET default_transaction_read_only = on";
 const CONNECTIONS: u32 = 16;
 /// How long work waits for a free connection.
 const ACQUIRE: Duration = Duration::from_secs(10);

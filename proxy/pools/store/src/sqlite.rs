@@ -100,13 +100,14 @@ impl Sqlite {
 
 /// Runs a statement that begins or ends a reader's transaction; if it fails the connection is not used again.
 async fn begin(tx: &mut Tx, sql: &'static str) -> Result<()> {
-    if let Connection::SqliteReader(connection) = tx.connection() {
-        if let Err(error) = control(connection, sql).await {
-            connection.close_on_drop();
-            return Err(error);
-        }
+    let Connection::SqliteReader(connection) = tx.connection() else {
+        return Err(Error::Closed);
+    };
+    let end = control(connection, sql).await;
+    if end.is_err() {
+        connection.close_on_drop();
     }
-    Ok(())
+    end
 }
 
 /// Runs a statement without arguments: transactions, savepoints, settings.

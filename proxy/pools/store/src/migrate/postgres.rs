@@ -34,14 +34,7 @@ pub(super) async fn run(migrator: &Migrator<'_>, connection: &mut PgConnection) 
 async fn prepare(connection: &mut PgConnection) -> Result<()> {
     let mut attempts = 1;
     loop {
-        let made = sqlx::raw_sql(AssertSqlSafe(bytewise(TABLE)))
-            .execute(&mut *connection)
-            .await;
-        let made = match made {
-            Ok(_) => sqlx::raw_sql(LOCK_ROW).execute(&mut *connection).await,
-            failed => failed,
-        };
-        match made.map(drop).map_err(Error::from) {
+        match make(connection).await {
             Err(Error::Unique(_) | Error::Conflict { .. } | Error::Statement { .. })
                 if attempts < ATTEMPTS =>
             {
@@ -53,11 +46,19 @@ async fn prepare(connection: &mut PgConnection) -> Result<()> {
     }
 }
 
-async fn transaction(migrator: &Migrator<'_>, connection: &mut PgConnection) -> Result<bool> {
-    // READ COMMITTED: what another node committed while this one waited for the lock is seen by the next statement.
-    sqlx::raw_sql("BEGIN ISOLATION LEVEL READ COMMITTED")
+async fn make(connection: &mut PgConnection) -> Result<()> {
+    sqlx::raw_sql(BEGIN).execute(&mut *connection).await?;
+    let table = bytewise(TABLE);
+    let made = sqlx::raw_sql(AssertSqlSafe(format!("{table}; {LOCK_ROW}")))
         .execute(&mut *connection)
-        .await?;
+        .await;
+    let end = if made.is_ok() { "COMMIT" } else { "ROLLBACK" };
+    sqlx::raw_sql(end).execute(connection).await?;
+    made.map(drop).map_err(Error::from)
+}
+
+async fn transaction(migrator: &Migrator<'_>, connection: &mut PgConnection) -> Result<bool> {
+    sqlx::raw_sql(BEGIN).execute(&mut *connection).await?;
     let step = step(migrator, connection).await;
     let end = if step.is_ok() { "COMMIT" } else { "ROLLBACK" };
     sqlx::raw_sql(end).execute(&mut *connection).await?;
@@ -109,6 +110,8 @@ async fn apply(migration: &Migration, connection: &mut PgConnection) -> Result<(
     Ok(())
 }
 
+/// READ COMMITTED: what another node committed while this one waited for the lock is seen by the next statement.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 const LOCK_ROW: &str = "INSERT INTO schema_migrations (version, name, checksum, applied_ms)
     VALUES (0, 'lock', '', 0) ON CONFLICT (version) DO NOTHING";
 const LOCK: &str = "SELECT version FROM schema_migrations WHERE version = 0 FOR UPDATE";
