@@ -1,0 +1,6 @@
+//! The gate.
+
+pub(crate) mod admit;
+pub(crate) mod head;
+pub(crate) mod record;
+pub(crate) mod refuse;

@@ -1,0 +1,132 @@
+//! Admission: one canonical reading of a request's head, or a refusal where two readings are possible.
+//!
+//! A gate that reads a request otherwise than the service behind it authorises one thing and lets another through. So
+//! whatever has two readings is refused here, once, and everything after works on the result.
+
+mod headers;
+mod host;
+mod target;
+
+use std::{collections::HashSet, net::IpAddr};
+
+use http::{HeaderMap, HeaderName, Method, header};
+use ipnet::IpNet;
+
+use super::{
+    head::{Head, Scheme},
+    refuse::{Malformed, Refusal},
+};
+
+pub(crate) use headers::identity_key;
+
+/// What admission must know besides the request.
+#[derive(Debug, Default)]
+pub(crate) struct Rules {
+    /// Peers whose `X-Forwarded-*` and `X-Request-Id` are believed.
+    pub(crate) trusted_peers: Vec<IpNet>,
+    /// Headers that routes set from verified tokens, each as [`identity_key`] spells it.
+    pub(crate) identity_headers: HashSet<String>,
+}
+
+/// A request's head as it came.
+pub(crate) struct Raw<'r> {
+    pub(crate) method: &'r Method,
+    pub(crate) target: &'r [u8],
+    /// `:authority` of HTTP/2.
+    pub(crate) authority: Option<&'r str>,
+    pub(crate) headers: &'r HeaderMap,
+    pub(crate) peer: IpAddr,
+    pub(crate) tls: bool,
+}
+
+/// Makes the canonical head, or says what has two readings or is beyond a limit.
+pub(crate) fn admit(raw: &Raw<'_>, rules: &Rules) -> Result<Head, Refusal> {
+    check_size(raw)?;
+    let trusted = rules.trusts(raw.peer);
+    let scheme = scheme(raw, trusted);
+    let sent = authority(raw)?;
+    let target = target::read(raw.target, sent)?;
+    let authority = host::read(sent, scheme)?;
+    let path = target::canonical_path(target.path)?;
+    let query = target.query.map(target::check_query).transpose()?;
+    let origin = headers::Origin {
+        peer: raw.peer,
+        trusted,
+        scheme,
+        authority: &authority,
+    };
+    let (headers, client) = headers::canonical(raw.headers, rules, &origin)?;
+    Ok(Head {
+        method: raw.method.clone(),
+        scheme,
+        authority,
+        path,
+        query: query.map(str::to_owned),
+        headers,
+        client,
+    })
+}
+
+impl Rules {
+    /// Whether what this peer says of others is believed.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted_peers.iter().any(|net| net.contains(&peer))
+    }
+}
+
+/// The limits of a whole head: Pingora's own are 256 fields and 1 MiB.
+fn check_size(raw: &Raw<'_>) -> Result<(), Refusal> {
+    if raw.target.len() > MAX_TARGET {
+        return Err(Refusal::TargetTooLong);
+    }
+    let fields: usize = raw
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD)
+        .sum();
+    if raw.headers.len() > MAX_FIELDS || fields + raw.target.len() > MAX_HEAD {
+        return Err(Refusal::HeadTooLarge);
+    }
+    Ok(())
+}
+
+fn scheme(raw: &Raw<'_>, trusted: bool) -> Scheme {
+    let ours = if raw.tls { Scheme::Https } else { Scheme::Http };
+    if !trusted {
+        return ours;
+    }
+    match raw.headers.get(X_FORWARDED_PROTO).map(|v| v.as_bytes()) {
+        Some(b"https") => Scheme::Https,
+        Some(b"http") => Scheme::Http,
+        _ => ours,
+    }
+}
+
+/// The authority as sent: exactly one, and where `:authority` and `Host` both stand, the same (RFC 9113 section 8.3.1).
+fn authority<'r>(raw: &Raw<'r>) -> Result<&'r str, Refusal> {
+    let mut hosts = raw.headers.get_all(header::HOST).iter();
+    let host = match hosts.next() {
+        Some(value) => Some(value.to_str().map_err(|_| Malformed::HostInvalid)?),
+        None => None,
+    };
+    if hosts.next().is_some() {
+        return Err(Malformed::HostRepeated.into());
+    }
+    match (raw.authority, host) {
+        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
+            Err(Malformed::HostRepeated.into())
+        }
+        (Some(text), _) | (None, Some(text)) => Ok(text),
+        (None, None) => Err(Malformed::HostMissing.into()),
+    }
+}
+
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const MAX_FIELDS: usize = 100;
+const MAX_HEAD: usize = 64 * 1024;
+const MAX_TARGET: usize = 16 * 1024;
+/// `: ` and the line's end.
+const FIELD_OVERHEAD: usize = 4;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! The header fields of a request: ours taken out in every spelling, hop-by-hop ones dropped, `X-Forwarded-*` rewritten.
+
+use std::{borrow::Cow, net::IpAddr};
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use super::Rules;
+use crate::gateway::{
+    head::{Authority, Scheme},
+    refuse::{Malformed, Refusal},
+};
+
+/// Who sent the request and how.
+pub(super) struct Origin<'o> {
+    pub(super) peer: IpAddr,
+    pub(super) trusted: bool,
+    pub(super) scheme: Scheme,
+    pub(super) authority: &'o Authority,
+}
+
+/// A header name as identity headers are compared: `_` and `.` read as `-`, since CGI-style servers map all three to one
+/// variable (RFC 3875 section 4.1.18).
+pub(crate) fn identity_key(name: &str) -> Cow<'_, str> {
+    if name
+        .bytes()
+        .any(|b| matches!(b, b'_' | b'.') || b.is_ascii_uppercase())
+    {
+        Cow::Owned(name.to_ascii_lowercase().replace(['_', '.'], "-"))
+    } else {
+        Cow::Borrowed(name)
+    }
+}
+
+/// The fields that go on, and the client's address.
+pub(super) fn canonical(
+    sent: &HeaderMap,
+    rules: &Rules,
+    origin: &Origin<'_>,
+) -> Result<(HeaderMap, IpAddr), Refusal> {
+    if sent.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
+        return Err(Malformed::AuthorizationRepeated.into());
+    }
+    let nominated = nominated(sent);
+    let mut kept = HeaderMap::with_capacity(sent.len() + 4);
+    for (name, value) in sent {
+        check_alias(name, sent, rules)?;
+        if !goes_on(name, rules, origin.trusted) || nominated.iter().any(|n| n == name.as_str()) {
+            continue;
+        }
+        kept.append(name.clone(), value.clone());
+    }
+    join_cookies(&mut kept);
+    kept.insert(header::HOST, value(origin.authority.as_str())?);
+    let client = forwarded(sent, &mut kept, rules, origin)?;
+    Ok((kept, client))
+}
+
+/// What `Connection` nominates (RFC 9110 section 7.6.1).
+fn nominated(sent: &HeaderMap) -> Vec<String> {
+    sent.get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|list| list.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+/// Refuses a name with `_` or `.` that some servers read as another header that is here, or that decides what is done.
+fn check_alias(name: &HeaderName, sent: &HeaderMap, rules: &Rules) -> Result<(), Refusal> {
+    let key = match identity_key(name.as_str()) {
+        Cow::Borrowed(_) => return Ok(()),
+        Cow::Owned(key) => key,
+    };
+    if is_ours(&key, rules) {
+        return Ok(());
+    }
+    if sent.contains_key(&key) || DECISIVE.contains(&&*key) || key.starts_with("x-forwarded-") {
+        return Err(Malformed::HeaderAmbiguous.into());
+    }
+    Ok(())
+}
+
+fn goes_on(name: &HeaderName, rules: &Rules, trusted: bool) -> bool {
+    let key = identity_key(name.as_str());
+    if is_ours(&key, rules) || DROPPED.contains(&&*key) {
+        return false;
+    }
+    trusted || !key.starts_with("x-forwarded-")
+}
+
+/// Headers that speak for the gate: what a caller sends under such a name never goes on.
+fn is_ours(key: &str, rules: &Rules) -> bool {
+    key.starts_with("x-amzn-oidc-")
+        || key.starts_with("x-portcullis-")
+        || rules.identity_headers.contains(key)
+}
+
+/// HTTP/2 may split a cookie over several fields; further on there is one (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let mut joined = Vec::new();
+    for value in headers.get_all(header::COOKIE) {
+        if !joined.is_empty() {
+            joined.extend_from_slice(b"; ");
+        }
+        joined.extend_from_slice(value.as_bytes());
+    }
+    if let Ok(value) = HeaderValue::from_bytes(&joined) {
+        headers.insert(header::COOKIE, value);
+    }
+}
+
+/// Writes `X-Forwarded-*` and finds the client: the last address that is not a trusted peer's.
+fn forwarded(
+    sent: &HeaderMap,
+    kept: &mut HeaderMap,
+    rules: &Rules,
+    origin: &Origin<'_>,
+) -> Result<IpAddr, Refusal> {
+    let before = if origin.trusted {
+        forwarded_for(sent)
+    } else {
+        Vec::new()
+    };
+    let client = before
+        .iter()
+        .rev()
+        .find(|address| !rules.trusts(**address))
+        .or(before.first())
+        .copied()
+        .unwrap_or(origin.peer);
+    let mut chain = String::new();
+    for address in before.iter().chain(std::iter::once(&origin.peer)) {
+        if !chain.is_empty() {
+            chain.push_str(", ");
+        }
+        chain.push_str(&address.to_string());
+    }
+    kept.insert(X_FORWARDED_FOR, value(&chain)?);
+    kept.insert(
+        super::X_FORWARDED_PROTO,
+        HeaderValue::from_static(origin.scheme.as_str()),
+    );
+    if !kept.contains_key(X_FORWARDED_HOST) {
+        kept.insert(X_FORWARDED_HOST, value(origin.authority.as_str())?);
+    }
+    Ok(client)
+}
+
+/// The addresses in `X-Forwarded-For`, without what is before one that cannot be read: nothing vouches for that.
+fn forwarded_for(sent: &HeaderMap) -> Vec<IpAddr> {
+    let mut addresses = Vec::new();
+    for list in sent.get_all(X_FORWARDED_FOR) {
+        for item in list.to_str().unwrap_or("?").split(',') {
+            match item.trim().parse() {
+                Ok(address) => addresses.push(address),
+                Err(_) => addresses.clear(),
+            }
+        }
+    }
+    addresses
+}
+
+fn value(text: &str) -> Result<HeaderValue, Refusal> {
+    HeaderValue::from_str(text).map_err(|_| Malformed::HostInvalid.into())
+}
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// Headers that decide who the caller is or what the request is; an alias of one is refused.
+const DECISIVE: &[&str] = &[
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "forwarded",
+    "host",
+    "proxy-authorization",
+    "transfer-encoding",
+    "upgrade",
+    "x-amz-date",
+    "x-amz-security-token",
+    "x-amz-target",
+    "x-request-id",
+];
+
+/// What never goes on: hop-by-hop fields (RFC 9110 section 7.6.1), framing, which Pingora writes anew, what another hop
+/// may say of the client (`X-Forwarded-*` carries ours), and what makes some frameworks serve another method or path than
+/// the one that was authorised.
+const DROPPED: &[&str] = &[
+    "connection",
+    "content-length",
+    "forwarded",
+    "http2-settings",
+    "keep-alive",
+    "proxy",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-real-ip",
+    "x-request-id",
+    "x-rewrite-url",
+];

@@ -1,0 +1,129 @@
+//! The request target: origin-form or absolute-form, a path with one spelling, and a query that decodes one way.
+
+use crate::gateway::refuse::{Malformed, Refusal};
+
+/// Path and query of a target.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Target<'t> {
+    pub(super) path: &'t str,
+    pub(super) query: Option<&'t str>,
+}
+
+/// Splits a target (RFC 9112 section 3.2); in absolute-form its authority must be the `Host`.
+pub(super) fn read<'t>(target: &'t [u8], host: &str) -> Result<Target<'t>, Refusal> {
+    let plain = target.iter().all(|byte| (0x21..0x7f).contains(byte));
+    let text = str::from_utf8(target)
+        .ok()
+        .filter(|_| plain)
+        .ok_or(Malformed::Target)?;
+    if text.contains('#') {
+        return Err(Malformed::Target.into());
+    }
+    let text = match absolute(text) {
+        Some((authority, rest)) if authority.eq_ignore_ascii_case(host) => rest,
+        Some(_) => return Err(Malformed::HostRepeated.into()),
+        None => text,
+    };
+    let (path, query) = match text.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (text, None),
+    };
+    let path = if path.is_empty() && text.len() < target.len() {
+        "/"
+    } else {
+        path
+    };
+    if !path.starts_with('/') {
+        return Err(Malformed::Target.into());
+    }
+    Ok(Target { path, query })
+}
+
+/// Authority and the rest of an `http` or `https` URL.
+fn absolute(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once("://")?;
+    let ours = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    ours.then(|| rest.split_at(end))
+}
+
+/// The one spelling of a path: unreserved characters plain, all other escapes with upper-case digits (RFC 3986 section
+/// 6.2.2). What some servers would resolve, merge, split or decode again is refused.
+pub(super) fn canonical_path(path: &str) -> Result<String, Refusal> {
+    let mut out = String::with_capacity(path.len());
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte == b'%' {
+            let (value, after) = escape(rest)?;
+            rest = after;
+            if ambiguous_when_encoded(value, rest) {
+                return Err(Malformed::PathAmbiguous.into());
+            }
+            decoded.push(value);
+            push(&mut out, value);
+        } else if byte == b'\\' || byte == b';' {
+            return Err(Malformed::PathAmbiguous.into());
+        } else {
+            decoded.push(byte);
+            out.push(char::from(byte));
+        }
+    }
+    if str::from_utf8(&decoded).is_err() {
+        return Err(Malformed::PathEncoding.into());
+    }
+    check_segments(&out)?;
+    Ok(out)
+}
+
+/// The octet of an escape whose `%` has been read, and what follows.
+fn escape(rest: &[u8]) -> Result<(u8, &[u8]), Refusal> {
+    let (digits, after) = rest.split_at_checked(2).ok_or(Malformed::PathEncoding)?;
+    let text = str::from_utf8(digits).map_err(|_| Malformed::PathEncoding)?;
+    let hexadecimal = text.bytes().all(|b| b.is_ascii_hexdigit());
+    match u8::from_str_radix(text, 16) {
+        Ok(value) if hexadecimal => Ok((value, after)),
+        _ => Err(Malformed::PathEncoding.into()),
+    }
+}
+
+/// A separator in disguise, a control character, or an escape of an escape.
+fn ambiguous_when_encoded(value: u8, after: &[u8]) -> bool {
+    let doubly = || escape(after).is_ok();
+    matches!(value, b'/' | b'\\' | b';' | 0..=0x1f | 0x7f) || (value == b'%' && doubly())
+}
+
+fn push(out: &mut String, value: u8) {
+    if value.is_ascii_alphanumeric() || b"-._~".contains(&value) {
+        out.push(char::from(value));
+        return;
+    }
+    out.push('%');
+    for digit in [value >> 4, value & 0xf] {
+        let digit = char::from_digit(u32::from(digit), 16).unwrap_or('0');
+        out.push(digit.to_ascii_uppercase());
+    }
+}
+
+/// No `.` or `..`, and no empty segment but the last: servers differ in whether they merge slashes.
+fn check_segments(path: &str) -> Result<(), Refusal> {
+    let dots = path.split('/').any(|segment| matches!(segment, "." | ".."));
+    if dots || path.contains("//") {
+        return Err(Malformed::PathAmbiguous.into());
+    }
+    Ok(())
+}
+
+/// A query whose escapes are whole.
+pub(super) fn check_query(query: &str) -> Result<&str, Refusal> {
+    let mut rest = query.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = if byte == b'%' {
+            escape(after).map_err(|_| Malformed::Query)?.1
+        } else {
+            after
+        };
+    }
+    Ok(query)
+}

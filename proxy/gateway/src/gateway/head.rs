@@ -1,0 +1,84 @@
+//! The canonical head of a request: the one reading that routing, policies and the upstream all get.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, Method};
+
+/// A request's head after admission.
+///
+/// INVARIANT: only `admit` makes one, so the path has one spelling, the authority is valid, and no header is in it that an
+/// upstream could take for one of ours.
+#[derive(Clone)]
+pub(crate) struct Head {
+    pub(crate) method: Method,
+    pub(crate) scheme: Scheme,
+    pub(crate) authority: Authority,
+    pub(crate) path: String,
+    pub(crate) query: Option<String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) client: IpAddr,
+}
+
+impl Head {
+    /// Path and query as they go upstream.
+    pub(crate) fn target(&self) -> String {
+        match &self.query {
+            Some(query) => format!("{}?{query}", self.path),
+            None => self.path.clone(),
+        }
+    }
+}
+
+/// How the caller reached us, or the trusted peer in front.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// Without TLS.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// As it stands in URLs and in `X-Forwarded-Proto`.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    pub(crate) fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// A host in lower case, with a port where it is not the scheme's default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Authority {
+    text: String,
+    host_len: usize,
+}
+
+impl Authority {
+    pub(crate) fn new(host: String, port: Option<u16>) -> Self {
+        let host_len = host.len();
+        let text = match port {
+            Some(port) => format!("{host}:{port}"),
+            None => host,
+        };
+        Self { text, host_len }
+    }
+
+    /// Host and port.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The host alone: what routes match.
+    pub(crate) fn host(&self) -> &str {
+        self.text.get(..self.host_len).unwrap_or(&self.text)
+    }
+}

@@ -1,0 +1,314 @@
+//! Refusals: the one table from why a request goes no further to the answer its caller gets.
+//!
+//! Bodies are RFC 9457 problem documents with a stable `code`. They say what to do, never what the store, a key or
+//! another user is.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use pingora::{http::ResponseHeader, proxy::Session};
+use serde::Serialize;
+
+/// Why a request goes no further.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The head has no reading, or two.
+    Malformed(Malformed),
+    /// The request target is over its limit.
+    TargetTooLong,
+    /// The head is over its limits.
+    HeadTooLarge,
+    /// The body is over the limit of the engine's API.
+    BodyTooLarge,
+    /// No route takes the host and path.
+    RouteNotFound,
+    /// The route that takes the path does not take the method.
+    MethodNotAllowed {
+        /// The value of `Allow`.
+        allow: String,
+    },
+    /// The token is absent or bad, or cannot be judged now.
+    Token {
+        why: token::Refusal,
+        /// The scopes the route asks for.
+        scopes: Vec<String>,
+    },
+    /// The policies do not permit it; the code is the decision's.
+    Denied { code: &'static str },
+    /// No server of the upstream can be reached.
+    UpstreamUnreachable,
+    /// The upstream did not answer in time.
+    UpstreamTimeout,
+    /// The upstream's answer is not HTTP.
+    UpstreamInvalid,
+    /// The embedded engine is not there.
+    EngineUnavailable,
+    /// A defect of ours.
+    Internal,
+}
+
+/// What is wrong with a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Malformed {
+    /// Not origin-form or absolute-form in visible ASCII.
+    Target,
+    /// Servers differ in which resource the path names.
+    PathAmbiguous,
+    /// A percent escape is incomplete, or the path is not UTF-8.
+    PathEncoding,
+    /// A percent escape in the query is incomplete.
+    Query,
+    /// No `Host`.
+    HostMissing,
+    /// `Host` is not a host with an optional port.
+    HostInvalid,
+    /// More than one host is named.
+    HostRepeated,
+    /// A header's name differs from another's in `_` or `.` only.
+    HeaderAmbiguous,
+    /// More than one `Authorization`.
+    AuthorizationRepeated,
+}
+
+impl From<Malformed> for Refusal {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+/// One line of the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) status: StatusCode,
+    /// Never changes once released.
+    pub(crate) code: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) detail: String,
+    /// Whether the same request may succeed later.
+    pub(crate) retry: bool,
+}
+
+impl Refusal {
+    /// The table.
+    pub(crate) fn line(&self) -> Line {
+        use StatusCode as S;
+        let line = |status, code, title, detail: &str, retry| Line {
+            status,
+            code,
+            title,
+            detail: detail.to_owned(),
+            retry,
+        };
+        match self {
+            Self::Malformed(malformed) => malformed.line(),
+            Self::TargetTooLong => line(
+                S::URI_TOO_LONG,
+                "target_too_long",
+                "URI Too Long",
+                "shorten the request target to 16 KiB",
+                false,
+            ),
+            Self::HeadTooLarge => line(
+                S::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "head_too_large",
+                "Request Header Fields Too Large",
+                "send at most 100 header fields and 64 KiB in all",
+                false,
+            ),
+            Self::BodyTooLarge => line(
+                S::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                "Content Too Large",
+                "send a smaller body",
+                false,
+            ),
+            Self::RouteNotFound => line(
+                S::NOT_FOUND,
+                "route_not_found",
+                "Not Found",
+                "no route takes this host and path",
+                false,
+            ),
+            Self::MethodNotAllowed { .. } => line(
+                S::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "Method Not Allowed",
+                "use one of the methods in `Allow`",
+                false,
+            ),
+            Self::Token { why, .. } => token_line(*why),
+            Self::Denied { code } => line(
+                S::FORBIDDEN,
+                code,
+                "Forbidden",
+                "the policies do not permit this request",
+                false,
+            ),
+            Self::UpstreamUnreachable => line(
+                S::BAD_GATEWAY,
+                "upstream_unreachable",
+                "Bad Gateway",
+                "the service behind the gate cannot be reached",
+                true,
+            ),
+            Self::UpstreamTimeout => line(
+                S::GATEWAY_TIMEOUT,
+                "upstream_timeout",
+                "Gateway Timeout",
+                "the service behind the gate did not answer in time",
+                true,
+            ),
+            Self::UpstreamInvalid => line(
+                S::BAD_GATEWAY,
+                "upstream_invalid",
+                "Bad Gateway",
+                "the service behind the gate gave no valid answer",
+                true,
+            ),
+            Self::EngineUnavailable => line(
+                S::SERVICE_UNAVAILABLE,
+                "engine_unavailable",
+                "Service Unavailable",
+                "the identity engine cannot answer at the moment",
+                true,
+            ),
+            Self::Internal => line(
+                S::INTERNAL_SERVER_ERROR,
+                "internal_error",
+                "Internal Server Error",
+                "the gate failed; give the request id to its operator",
+                false,
+            ),
+        }
+    }
+
+    /// The header field that goes with the status, besides those every problem has.
+    fn header(&self) -> Option<(HeaderName, String)> {
+        match self {
+            Self::MethodNotAllowed { allow } => Some((header::ALLOW, allow.clone())),
+            Self::Token { why, scopes } => match why.challenge(scopes) {
+                Some(challenge) => Some((header::WWW_AUTHENTICATE, challenge)),
+                None => Some((header::RETRY_AFTER, RETRY_AFTER.to_owned())),
+            },
+            Self::EngineUnavailable => Some((header::RETRY_AFTER, RETRY_AFTER.to_owned())),
+            _ => None,
+        }
+    }
+}
+
+impl Malformed {
+    fn line(self) -> Line {
+        let (code, detail) = match self {
+            Self::Target => (
+                "target_invalid",
+                "send a path, or an absolute URL of this host, in visible ASCII",
+            ),
+            Self::PathAmbiguous => (
+                "path_ambiguous",
+                "send a path without dot segments, empty segments, `;`, `\\` or encoded separators",
+            ),
+            Self::PathEncoding => ("path_encoding_invalid", "percent-encode the path as UTF-8"),
+            Self::Query => ("query_invalid", "write `%` in the query as `%25`"),
+            Self::HostMissing => ("host_missing", "send a `Host` header"),
+            Self::HostInvalid => (
+                "host_invalid",
+                "send a host name or address, with a port if need be, as `Host`",
+            ),
+            Self::HostRepeated => ("host_ambiguous", "name one host"),
+            Self::HeaderAmbiguous => (
+                "header_ambiguous",
+                "do not send header names that differ only in `-`, `_` and `.`",
+            ),
+            Self::AuthorizationRepeated => {
+                ("authorization_ambiguous", "send one `Authorization` header")
+            }
+        };
+        Line {
+            status: StatusCode::BAD_REQUEST,
+            code,
+            title: "Bad Request",
+            detail: detail.to_owned(),
+            retry: false,
+        }
+    }
+}
+
+fn token_line(why: token::Refusal) -> Line {
+    let status = StatusCode::from_u16(why.status()).unwrap_or(StatusCode::UNAUTHORIZED);
+    Line {
+        status,
+        code: why.code(),
+        title: status.canonical_reason().unwrap_or("Unauthorized"),
+        detail: why.to_string(),
+        retry: status == StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// An RFC 9457 document.
+#[derive(Serialize)]
+struct Problem<'p> {
+    r#type: String,
+    title: &'p str,
+    status: u16,
+    detail: &'p str,
+    code: &'p str,
+    retryable: bool,
+    request_id: &'p str,
+}
+
+/// Header and body of the answer to a refusal.
+pub(crate) fn answer(
+    refusal: &Refusal,
+    request_id: &str,
+) -> pingora::Result<(ResponseHeader, Bytes)> {
+    let line = refusal.line();
+    let problem = Problem {
+        r#type: format!("urn:portcullis:problem:{}", line.code),
+        title: line.title,
+        status: line.status.as_u16(),
+        detail: &line.detail,
+        code: line.code,
+        retryable: line.retry,
+        request_id,
+    };
+    let body = Bytes::from(serde_json::to_vec(&problem).unwrap_or_default());
+    let mut head = ResponseHeader::build(line.status, Some(6))?;
+    head.insert_header(header::CONTENT_TYPE, "application/problem+json")?;
+    head.insert_header(header::CONTENT_LENGTH, body.len())?;
+    head.insert_header(header::CACHE_CONTROL, "no-store")?;
+    head.insert_header(REQUEST_ID, request_id)?;
+    if let Some((name, value)) = refusal.header()
+        && let Ok(value) = HeaderValue::try_from(value)
+    {
+        head.insert_header(name, value)?;
+    }
+    Ok((head, body))
+}
+
+/// Answers a request with its refusal; a body that the caller is still sending is not read to its end.
+pub(crate) async fn respond(
+    session: &mut Session,
+    refusal: &Refusal,
+    request_id: &str,
+) -> pingora::Result<()> {
+    if !session.is_body_done() {
+        session.set_keepalive(None);
+    }
+    let (head, body) = answer(refusal, request_id)?;
+    let bodiless = session.req_header().method == http::Method::HEAD;
+    session
+        .write_response_header(Box::new(head), bodiless)
+        .await?;
+    if !bodiless {
+        session.write_response_body(Some(body), true).await?;
+    }
+    Ok(())
+}
+
+/// On every answer, refusals and engine included.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Seconds after which what is unavailable may be back.
+const RETRY_AFTER: &str = "2";
+
+#[cfg(test)]
+mod tests;

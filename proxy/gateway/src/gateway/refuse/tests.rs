@@ -1,0 +1,110 @@
+use std::collections::HashSet;
+
+use super::*;
+
+fn every_refusal() -> Vec<Refusal> {
+    use Malformed as M;
+    let malformed = [
+        M::Target,
+        M::PathAmbiguous,
+        M::PathEncoding,
+        M::Query,
+        M::HostMissing,
+        M::HostInvalid,
+        M::HostRepeated,
+        M::HeaderAmbiguous,
+        M::AuthorizationRepeated,
+    ];
+    let mut all: Vec<_> = malformed.into_iter().map(Refusal::from).collect();
+    all.extend([
+        Refusal::TargetTooLong,
+        Refusal::HeadTooLarge,
+        Refusal::BodyTooLarge,
+        Refusal::RouteNotFound,
+        Refusal::MethodNotAllowed {
+            allow: "GET, HEAD".into(),
+        },
+        token(token::Refusal::Missing),
+        token(token::Refusal::Expired),
+        token(token::Refusal::ScopeMissing),
+        token(token::Refusal::KeysUnavailable),
+        Refusal::Denied {
+            code: "policy_denied",
+        },
+        Refusal::UpstreamUnreachable,
+        Refusal::UpstreamTimeout,
+        Refusal::UpstreamInvalid,
+        Refusal::EngineUnavailable,
+        Refusal::Internal,
+    ]);
+    all
+}
+
+fn token(why: token::Refusal) -> Refusal {
+    Refusal::Token {
+        why,
+        scopes: vec!["pets/read".into()],
+    }
+}
+
+#[test]
+fn every_refusal_is_a_problem_with_a_code_of_its_own() {
+    let mut codes = HashSet::new();
+    for refusal in every_refusal() {
+        let (head, body) = answer(&refusal, "id-1").unwrap();
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let code = problem["code"].as_str().unwrap().to_owned();
+        assert_eq!(problem["status"], head.status.as_u16());
+        assert_eq!(problem["type"], format!("urn:portcullis:problem:{code}"));
+        assert_eq!(problem["request_id"], "id-1");
+        assert_eq!(head.headers["content-type"], "application/problem+json");
+        assert_eq!(head.headers["content-length"], body.len().to_string());
+        assert_eq!(head.headers["x-request-id"], "id-1");
+        assert!(head.status.is_client_error() || head.status.is_server_error());
+        assert!(
+            code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
+            "{code}"
+        );
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(!detail.is_empty() && !detail.ends_with('.'), "{detail}");
+        assert!(codes.insert(code.clone()), "{code} stands twice");
+    }
+}
+
+#[test]
+fn only_what_may_pass_later_is_retryable() {
+    for refusal in every_refusal() {
+        let line = refusal.line();
+        let later = matches!(line.status.as_u16(), 502..=504);
+        assert_eq!(line.retry, later, "{}", line.code);
+    }
+}
+
+#[test]
+fn each_status_has_its_header() {
+    let header = |refusal: &Refusal, name: &str| {
+        let (head, _) = answer(refusal, "id").unwrap();
+        head.headers
+            .get(name)
+            .map(|v| v.to_str().unwrap().to_owned())
+    };
+    let missing = token(token::Refusal::Missing);
+    assert_eq!(
+        header(&missing, "www-authenticate").as_deref(),
+        Some("Bearer")
+    );
+    let expired = header(&token(token::Refusal::Expired), "www-authenticate").unwrap();
+    assert!(
+        expired.starts_with("Bearer error=\"invalid_token\""),
+        "{expired}"
+    );
+    let scope = header(&token(token::Refusal::ScopeMissing), "www-authenticate").unwrap();
+    assert!(scope.contains("scope=\"pets/read\""), "{scope}");
+    let unavailable = token(token::Refusal::KeysUnavailable);
+    assert_eq!(header(&unavailable, "retry-after").as_deref(), Some("2"));
+    assert_eq!(header(&unavailable, "www-authenticate"), None);
+    let method = Refusal::MethodNotAllowed {
+        allow: "GET, HEAD".into(),
+    };
+    assert_eq!(header(&method, "allow").as_deref(), Some("GET, HEAD"));
+}

@@ -1,0 +1,124 @@
+//! Listeners: bound by us, so that port 0 works and is known before the first request, and served by Pingora.
+//!
+//! Pingora's own server takes addresses, not sockets, and installs signal handlers and a pause at shutdown that do not
+//! fit ours; its `Service::handle_event` is what it runs for each connection, and is what runs here.
+
+mod deadline;
+mod tls;
+
+use std::{io, net::SocketAddr, net::TcpListener, sync::Arc, time::Duration};
+
+use pingora::{
+    apps::ServerApp,
+    listeners::tls::Acceptor,
+    protocols::{Stream, l4::listener::Listener},
+    services::listening::Service,
+};
+use tokio::{sync::watch, task::JoinSet, time::timeout};
+
+pub(crate) use deadline::{HeaderDeadline, head_is_read};
+pub(crate) use tls::{Certificates, Pem, TlsProblem};
+
+/// A socket that is bound and listening, and how it speaks.
+pub(crate) struct Bound {
+    socket: TcpListener,
+    address: SocketAddr,
+    certificates: Option<Arc<Certificates>>,
+}
+
+impl Bound {
+    /// Binds a socket; with certificates it speaks TLS only.
+    pub(crate) fn bind(
+        address: SocketAddr,
+        certificates: Option<Arc<Certificates>>,
+    ) -> io::Result<Self> {
+        let socket = TcpListener::bind(address)?;
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        Ok(Self {
+            socket,
+            address,
+            certificates,
+        })
+    }
+
+    /// Where it listens; the port is the kernel's where 0 was asked for.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether it speaks TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.certificates.is_some()
+    }
+}
+
+/// Accepts connections until `shutdown` turns true, then waits for those that are open.
+///
+/// INVARIANT: a connection's task is in the set of its listener, so none outlives this call.
+pub(crate) async fn serve<A>(bound: Bound, app: Arc<A>, mut shutdown: watch::Receiver<bool>)
+where
+    A: ServerApp + Send + Sync + 'static,
+{
+    let address = bound.address;
+    let acceptor = bound
+        .certificates
+        .map(|certificates| Arc::new(Acceptor::from_server_config(certificates.server_config())));
+    let listener = match tokio::net::TcpListener::from_std(bound.socket) {
+        Ok(socket) => Listener::from(socket),
+        Err(error) => {
+            tracing::error!(%address, %error, "Listener cannot start");
+            return;
+        }
+    };
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = shutdown.wait_for(|down| *down) => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+        };
+        match accepted {
+            Ok(stream) => {
+                let connection =
+                    connection(stream, acceptor.clone(), app.clone(), shutdown.clone());
+                connections.spawn(connection);
+            }
+            Err(error) => {
+                tracing::warn!(%address, %error, "Connection cannot be accepted");
+                // Out of descriptors, most likely: `accept` would fail at once again.
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn connection<A>(
+    stream: pingora::protocols::l4::stream::Stream,
+    acceptor: Option<Arc<Acceptor>>,
+    app: Arc<A>,
+    shutdown: watch::Receiver<bool>,
+) where
+    A: ServerApp + Send + Sync + 'static,
+{
+    let stream: Stream = match acceptor {
+        None => Box::new(stream),
+        Some(acceptor) => match timeout(HANDSHAKE, acceptor.tls_handshake(stream)).await {
+            Ok(Ok(stream)) => Box::new(stream),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "TLS handshake failed");
+                return;
+            }
+            Err(_) => {
+                tracing::debug!("TLS handshake took too long");
+                return;
+            }
+        },
+    };
+    deadline::first_request(Service::handle_event(stream, app, shutdown)).await;
+}
+
+const HANDSHAKE: Duration = Duration::from_secs(10);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

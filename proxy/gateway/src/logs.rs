@@ -1,0 +1,112 @@
+//! The process's own log: structured, to standard error or a file that can be opened anew after it was moved away.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, IsTerminal as _, Write},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+
+/// Starts logging; messages of `tracing` and of crates that use `log` go the same way.
+///
+/// Text on a terminal, one JSON object a line elsewhere.
+pub(crate) fn start(level: Option<&str>, file: Option<PathBuf>) -> anyhow::Result<Sink> {
+    let filter = EnvFilter::try_new(level.unwrap_or(DEFAULT_LEVEL))?;
+    let json = file.is_some() || !io::stderr().is_terminal();
+    let sink = Sink::open(file)?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(sink.clone());
+    let started = if json {
+        builder.json().flatten_event(true).try_init()
+    } else {
+        builder.try_init()
+    };
+    started.map_err(|error| anyhow::anyhow!("logging cannot start: {error}"))?;
+    Ok(sink)
+}
+
+/// Where log lines go; cloning shares the file.
+#[derive(Debug, Clone)]
+pub(crate) struct Sink {
+    path: Option<Arc<PathBuf>>,
+    file: Option<Arc<Mutex<File>>>,
+}
+
+impl Sink {
+    fn open(path: Option<PathBuf>) -> io::Result<Self> {
+        let file = path.as_ref().map(append).transpose()?;
+        Ok(Self {
+            path: path.map(Arc::new),
+            file: file.map(|file| Arc::new(Mutex::new(file))),
+        })
+    }
+
+    /// Opens the file anew; where that fails, lines go on into the old one.
+    pub(crate) fn reopen(&self) -> io::Result<()> {
+        if let (Some(path), Some(file)) = (&self.path, &self.file) {
+            let fresh = append(path)?;
+            *file.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+        }
+        Ok(())
+    }
+}
+
+impl<'w> MakeWriter<'w> for Sink {
+    type Writer = Line;
+
+    fn make_writer(&'w self) -> Line {
+        Line(self.file.clone())
+    }
+}
+
+/// Writes one line.
+#[derive(Debug)]
+pub(crate) struct Line(Option<Arc<Mutex<File>>>);
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &self.0 {
+            Some(file) => file
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .write(bytes),
+            None => io::stderr().lock().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &self.0 {
+            Some(file) => file.lock().unwrap_or_else(PoisonError::into_inner).flush(),
+            None => io::stderr().lock().flush(),
+        }
+    }
+}
+
+fn append(path: &PathBuf) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// Pingora logs each refused connection as an error; what matters of those is in the decision records.
+const DEFAULT_LEVEL: &str = "info,pingora_core=warn,pingora_proxy=warn";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moved_file_is_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let sink = Sink::open(Some(path.clone())).unwrap();
+        sink.make_writer().write_all(b"one\n").unwrap();
+        let moved = dir.path().join("moved");
+        std::fs::rename(&path, &moved).unwrap();
+        sink.reopen().unwrap();
+        sink.make_writer().write_all(b"two\n").unwrap();
+        assert_eq!(std::fs::read(moved).unwrap(), b"one\n");
+        assert_eq!(std::fs::read(path).unwrap(), b"two\n");
+    }
+}

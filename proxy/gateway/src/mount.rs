@@ -1,0 +1,263 @@
+//! The embedded engine, answered from the gate: a Pingora session on one side, a tower service on the other.
+//!
+//! The service runs on the engine's runtime, so that gate workers never wait for the store or a hash. Bodies cross in both
+//! directions by bounded channels, and the call is dropped when its caller leaves.
+
+use std::{io, net::SocketAddr};
+
+use axum::{Router, body::Body, extract::ConnectInfo};
+use bytes::Bytes;
+use http::{HeaderValue, Request, StatusCode, Version, header, response::Parts};
+use http_body_util::BodyExt as _;
+use pingora::{Error, ErrorType, OrErr as _, http::ResponseHeader, proxy::Session};
+use tokio::{
+    runtime::Handle,
+    sync::mpsc,
+    task::{AbortHandle, JoinHandle},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tower::ServiceExt as _;
+
+use crate::gateway::{head::Head, refuse};
+
+/// A service and the runtime it runs on.
+#[derive(Debug, Clone)]
+pub(crate) struct Mount {
+    router: Router,
+    runtime: Handle,
+}
+
+/// What was not served, though the session is still good for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unserved {
+    /// The request's body is over the limit.
+    BodyTooLarge,
+    /// The service failed before it answered.
+    Failed,
+}
+
+enum Part {
+    Head(Box<Parts>),
+    Data(Bytes),
+}
+
+impl Mount {
+    /// Mounts a service.
+    pub(crate) fn new(router: Router, runtime: Handle) -> Self {
+        Self { router, runtime }
+    }
+
+    /// Answers the session's request; `Ok(Err(_))` where nothing has been written yet.
+    pub(crate) async fn serve(
+        &self,
+        session: &mut Session,
+        head: &Head,
+        request_id: &str,
+    ) -> pingora::Result<Result<StatusCode, Unserved>> {
+        if declared_length(session).is_some_and(|length| length > MAX_BODY) {
+            return Ok(Err(Unserved::BodyTooLarge));
+        }
+        if expects_continue(session) {
+            session.write_continue_response().await?;
+        }
+        let (body, chunks) = mpsc::channel(CHANNEL);
+        let request = request(
+            session,
+            head,
+            request_id,
+            Body::from_stream(ReceiverStream::new(chunks)),
+        )?;
+        let (out, mut parts) = mpsc::channel(CHANNEL);
+        let call = self.runtime.spawn(call(self.router.clone(), request, out));
+        let _call = AbortOnDrop(JoinHandle::abort_handle(&call));
+        let head = match exchange(session, body, &mut parts).await? {
+            Ok(head) => head,
+            Err(unserved) => return Ok(Err(unserved)),
+        };
+        respond(session, *head, &mut parts, request_id)
+            .await
+            .map(Ok)
+    }
+}
+
+/// Drops the call when its caller is gone.
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Runs the service, and hands over its answer piece by piece.
+async fn call(router: Router, request: Request<Body>, out: mpsc::Sender<Part>) {
+    let (parts, mut body) = match router.oneshot(request).await {
+        Ok(response) => response.into_parts(),
+        Err(never) => match never {},
+    };
+    if out.send(Part::Head(Box::new(parts))).await.is_err() {
+        return;
+    }
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            // The receiver sees the channel close before the declared length, and closes the connection.
+            tracing::error!("The engine's answer broke off");
+            return;
+        };
+        if let Ok(data) = frame.into_data()
+            && out.send(Part::Data(data)).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// Feeds the request's body to the service until its answer begins.
+async fn exchange(
+    session: &mut Session,
+    body: Chunks,
+    parts: &mut mpsc::Receiver<Part>,
+) -> pingora::Result<Result<Box<Parts>, Unserved>> {
+    let mut body = Some(body);
+    let mut pending = None;
+    let mut seen = 0;
+    loop {
+        let room = room(body.as_ref().filter(|_| pending.is_some()));
+        let event = tokio::select! {
+            biased;
+            part = parts.recv() => Event::Answered(part),
+            room = room => match room.zip(pending.take()) {
+                Some((room, chunk)) => {
+                    room.send(Ok(chunk));
+                    continue;
+                }
+                // The service reads no further; what it answers comes next.
+                None => Event::BodyOver,
+            },
+            // With no body left this waits for the caller to leave, which is an error.
+            chunk = session.read_body_or_idle(body.is_none()), if pending.is_none() => {
+                chunk?.map_or(Event::BodyOver, Event::Chunk)
+            }
+        };
+        match event {
+            Event::Answered(Some(Part::Head(head))) => return Ok(Ok(head)),
+            Event::Answered(_) => return Ok(Err(Unserved::Failed)),
+            Event::BodyOver => body = None,
+            Event::Chunk(chunk) => {
+                seen += chunk.len();
+                if seen > MAX_BODY {
+                    return Ok(Err(Unserved::BodyTooLarge));
+                }
+                pending = Some(chunk);
+            }
+        }
+    }
+}
+
+enum Event {
+    Answered(Option<Part>),
+    Chunk(Bytes),
+    BodyOver,
+}
+
+type Chunks = mpsc::Sender<io::Result<Bytes>>;
+
+/// Room for one chunk; `None` when the service reads no further; never, without a channel.
+async fn room(body: Option<&Chunks>) -> Option<mpsc::Permit<'_, io::Result<Bytes>>> {
+    match body {
+        Some(body) => body.reserve().await.ok(),
+        None => std::future::pending().await,
+    }
+}
+
+/// Writes the service's answer.
+async fn respond(
+    session: &mut Session,
+    parts: Parts,
+    body: &mut mpsc::Receiver<Part>,
+    request_id: &str,
+) -> pingora::Result<StatusCode> {
+    let status = parts.status;
+    if !session.is_body_done() {
+        session.set_keepalive(None);
+    }
+    let http1 = session.req_header().version == Version::HTTP_11;
+    let bodiless = session.req_header().method == http::Method::HEAD
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED;
+    let mut out = ResponseHeader::build(status, Some(parts.headers.len() + 2))?;
+    for (name, value) in &parts.headers {
+        out.append_header(name.clone(), value.clone())?;
+    }
+    let length: Option<usize> = number(parts.headers.get(header::CONTENT_LENGTH));
+    if http1 && !bodiless && length.is_none() {
+        out.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+    }
+    out.insert_header(refuse::REQUEST_ID, request_id)?;
+    session
+        .write_response_header(Box::new(out), bodiless)
+        .await?;
+    if bodiless {
+        return Ok(status);
+    }
+    let mut written = 0;
+    while let Some(part) = body.recv().await {
+        if let Part::Data(data) = part {
+            written += data.len();
+            session.write_response_body(Some(data), false).await?;
+        }
+    }
+    if length.is_some_and(|length| length != written) {
+        return Error::e_explain(ErrorType::WriteError, "the engine's answer broke off");
+    }
+    session.write_response_body(None, true).await?;
+    Ok(status)
+}
+
+/// The request as the service sees it: the canonical head, with `Host` and the body's length as they were signed.
+fn request(
+    session: &Session,
+    head: &Head,
+    request_id: &str,
+    body: Body,
+) -> pingora::Result<Request<Body>> {
+    let mut request = Request::builder()
+        .method(head.method.clone())
+        .uri(head.target())
+        .version(session.req_header().version)
+        .extension(ConnectInfo(SocketAddr::new(head.client, 0)))
+        .body(body)
+        .or_err(ErrorType::InvalidHTTPHeader, "embedded request")?;
+    *request.headers_mut() = head.headers.clone();
+    let sent = &session.req_header().headers;
+    for name in [header::HOST, header::CONTENT_LENGTH] {
+        if let Some(value) = sent.get(&name) {
+            request.headers_mut().insert(name, value.clone());
+        }
+    }
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        request.headers_mut().insert(refuse::REQUEST_ID, value);
+    }
+    Ok(request)
+}
+
+fn declared_length(session: &Session) -> Option<usize> {
+    number(session.req_header().headers.get(header::CONTENT_LENGTH))
+}
+
+fn number(value: Option<&HeaderValue>) -> Option<usize> {
+    value?.to_str().ok()?.trim().parse().ok()
+}
+
+fn expects_continue(session: &Session) -> bool {
+    session.req_header().version == Version::HTTP_11
+        && session
+            .req_header()
+            .headers
+            .get(header::EXPECT)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// Bodies of the AWS APIs served here are under 1 MB; forms and pages are smaller.
+const MAX_BODY: usize = 2 * 1024 * 1024;
+const CHANNEL: usize = 4;
