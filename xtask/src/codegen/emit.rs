@@ -52,16 +52,20 @@ struct Service<'m> {
     inputs: BTreeSet<&'m str>,
     /// Shapes that can stand in a response.
     outputs: BTreeSet<&'m str>,
+    /// Shapes that are decoded: requests, and what the engine keeps in AWS's own form and reads back.
+    decoded: BTreeSet<&'m str>,
 }
 
 impl<'m> Service<'m> {
     fn new(model: &'m Model) -> anyhow::Result<Self> {
         let inputs = model.reachable(|operation| operation.input.as_ref())?;
         let outputs = model.reachable(|operation| operation.output.as_ref())?;
+        let decoded = model.closure(inputs.iter().copied().chain(READ_BACK))?;
         let service = Self {
             model,
             inputs,
             outputs,
+            decoded,
         };
         service.check_names()?;
         Ok(service)
@@ -191,6 +195,9 @@ const IMPORTS: [(&str, &[&str]); 5] = [
         ],
     ),
 ];
+
+/// Responses that are made of stored JSON.
+const READ_BACK: [&str; 2] = ["UserPoolClientType", "UserPoolType"];
 
 /// Shapes the models do not mark `sensitive` although they carry codes, tokens, keys or what users store.
 const ALSO_SECRET: [&str; 13] = [

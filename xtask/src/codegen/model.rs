@@ -109,41 +109,49 @@ impl Model {
         &self,
         root: fn(&Operation) -> Option<&Reference>,
     ) -> anyhow::Result<BTreeSet<&str>> {
+        self.closure(
+            self.operations
+                .values()
+                .filter_map(root)
+                .map(|root| root.shape.as_str()),
+        )
+    }
+
+    /// Every shape reachable from `roots`, those included; roots that are not of this model are passed over.
+    pub(crate) fn closure<'r>(
+        &self,
+        roots: impl Iterator<Item = &'r str>,
+    ) -> anyhow::Result<BTreeSet<&str>> {
         let mut found = BTreeSet::new();
-        let mut open: Vec<&str> = self
-            .operations
-            .values()
-            .filter_map(root)
-            .map(|r| r.shape.as_str())
-            .collect();
-        while let Some(name) = open.pop() {
-            let (name, shape) = self
-                .shapes
-                .get_key_value(name)
-                .with_context(|| format!("shape {name} is missing"))?;
-            if found.insert(name.as_str()) {
+        let mut open: Vec<(&str, &Shape)> = roots.filter_map(|root| self.entry(root)).collect();
+        while let Some((name, shape)) = open.pop() {
+            if found.insert(name) {
                 open.extend(self.targets(shape)?);
             }
         }
         Ok(found)
     }
 
-    fn targets<'m>(&'m self, shape: &'m Shape) -> anyhow::Result<Vec<&'m str>> {
-        let mut targets = Vec::new();
-        for (_, member) in shape.members()? {
-            let (name, _) = self
-                .shapes
-                .get_key_value(&member.shape)
-                .context("a member's shape is missing")?;
-            targets.push(name.as_str());
-        }
-        targets.extend(
-            [&shape.member, &shape.key, &shape.value]
-                .into_iter()
-                .flatten()
-                .map(|r| r.shape.as_str()),
-        );
-        Ok(targets)
+    fn entry(&self, name: &str) -> Option<(&str, &Shape)> {
+        self.shapes
+            .get_key_value(name)
+            .map(|(name, shape)| (name.as_str(), shape))
+    }
+
+    fn targets(&self, shape: &Shape) -> anyhow::Result<Vec<(&str, &Shape)>> {
+        let members = shape.members()?.into_iter().map(|(_, member)| member.shape);
+        let held = [&shape.member, &shape.key, &shape.value];
+        members
+            .chain(
+                held.into_iter()
+                    .flatten()
+                    .map(|reference| reference.shape.clone()),
+            )
+            .map(|name| {
+                self.entry(&name)
+                    .with_context(|| format!("shape {name} is missing"))
+            })
+            .collect()
     }
 }
 

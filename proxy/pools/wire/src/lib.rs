@@ -4,11 +4,14 @@
 //! AWS's own messages), and response or error → bytes. The shapes under [`idp`], [`identity`], [`sync`], [`sts`] and
 //! [`permissions`] are generated; `cargo xtask codegen` makes them.
 
+mod check;
 mod generated;
+pub mod json;
 mod operation;
 mod shape;
 mod value;
 
+pub use check::{Rejected, check, typed};
 pub use generated::{identity, idp, permissions, sts, sync};
 pub use operation::{ErrorShape, Protocol, Request, Service, Spec};
 pub use shape::{Kind, Location, Member, Pattern, Shape};

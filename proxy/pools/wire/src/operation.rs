@@ -53,7 +53,7 @@ pub struct ErrorShape {
 pub struct Spec {
     /// Its name, as in `X-Amz-Target`.
     pub name: &'static str,
-    /// Whether the caller must sign (SigV4); the others ignore any `Authorization` header.
+    /// Whether the caller must sign; the others ignore any `Authorization` header.
     pub signed: bool,
     /// HTTP method.
     pub method: &'static str,

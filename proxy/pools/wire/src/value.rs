@@ -2,6 +2,7 @@
 
 mod time;
 
+pub(crate) use time::parse as parse_time;
 pub use time::{DateTime, EpochSeconds};
 
 use std::fmt;

@@ -61,7 +61,7 @@ fn kind(
     shape: &Shape,
     patterns: &BTreeMap<&str, String>,
 ) -> anyhow::Result<String> {
-    let bounds = format!("min: {:?}, max: {:?}", shape.min, shape.max);
+    let bounds = format!("min: {}, max: {}", bound(shape.min), bound(shape.max));
     Ok(match shape.kind.as_str() {
         "string" => {
             let pattern = shape
@@ -121,10 +121,26 @@ fn members(service: &Service<'_>, shape: &Shape) -> anyhow::Result<String> {
     Ok(out)
 }
 
+/// `Some(1_000)` or `None`.
+fn bound(limit: Option<i64>) -> String {
+    let Some(limit) = limit else {
+        return "None".into();
+    };
+    let digits = limit.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && digits.len() > 4 && (digits.len() - index).is_multiple_of(3) {
+            out.push('_');
+        }
+        out.push(digit);
+    }
+    format!("Some({out})")
+}
+
 /// A raw string literal; patterns are full of backslashes.
 fn raw(text: &str) -> String {
-    if text.contains(['"', '#']) {
-        format!("r##\"{text}\"##")
+    if text.contains('"') {
+        format!("r#\"{text}\"#")
     } else {
         format!("r\"{text}\"")
     }

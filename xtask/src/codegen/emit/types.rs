@@ -99,7 +99,7 @@ fn derive(
         ""
     };
     // Each derive costs compile time: what only answers is never read.
-    let deserialize = if service.inputs.contains(name) {
+    let deserialize = if service.decoded.contains(name) {
         ", Deserialize"
     } else {
         ""
@@ -158,7 +158,7 @@ fn style(members: &[(&str, Reference)]) -> bool {
 
 /// A union is an enum whose variant is the one member that is set: serde's externally tagged form.
 fn union(service: &Service<'_>, name: &str, shape: &Shape, out: &mut String) -> anyhow::Result<()> {
-    let deserialize = if service.inputs.contains(name) {
+    let deserialize = if service.decoded.contains(name) {
         ", Deserialize"
     } else {
         ""

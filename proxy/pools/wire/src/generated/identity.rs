@@ -1131,7 +1131,7 @@ static IDENTITY_PROVIDER_TOKEN: Shape = Shape {
     sensitive: true,
     kind: Kind::Text {
         min: Some(1),
-        max: Some(50000),
+        max: Some(50_000),
         pattern: None,
         values: &[],
     },
@@ -1357,7 +1357,7 @@ static PAGINATION_KEY: Shape = Shape {
     sensitive: false,
     kind: Kind::Text {
         min: Some(1),
-        max: Some(65535),
+        max: Some(65_535),
         pattern: Some(&PATTERN_1),
         values: &[],
     },
@@ -1578,7 +1578,7 @@ static TOKEN_DURATION: Shape = Shape {
     sensitive: false,
     kind: Kind::Integer {
         min: Some(1),
-        max: Some(86400),
+        max: Some(86_400),
     },
 };
 static UNLINK_DEVELOPER_IDENTITY_INPUT: Shape = Shape {

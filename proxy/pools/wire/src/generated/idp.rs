@@ -4707,7 +4707,7 @@ debug_redacted!(UserPoolClientDescription {
     hidden: [client_id]
 });
 
-#[derive(Clone, Default, Serialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct UserPoolClientType {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -4847,7 +4847,7 @@ pub struct UserPoolTokenSessionConfigType {
     pub max_per_user: i64,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct UserPoolType {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -5140,7 +5140,7 @@ static PATTERN_0: Pattern = Pattern::new(r"(?s).*");
 static PATTERN_1: Pattern = Pattern::new(
     r"(arn:[\w+=/,.@-]+:[\w+=/,.@-]+:([\w+=/,.@-]*)?:[0-9]+:[\w+=/,.@-]+(:[\w+=/,.@-]+)?(:[\w+=/,.@-]+)?)?",
 );
-static PATTERN_2: Pattern = Pattern::new(r##".*\{####\}.*"##);
+static PATTERN_2: Pattern = Pattern::new(r".*\{####\}.*");
 static PATTERN_3: Pattern = Pattern::new(r"Level[1-4]");
 static PATTERN_4: Pattern = Pattern::new(r"[0-9]+");
 static PATTERN_5: Pattern = Pattern::new(r"[A-Za-z0-9-_+/=.]+");
@@ -5149,9 +5149,9 @@ static PATTERN_7: Pattern = Pattern::new(r"[\S]+");
 static PATTERN_8: Pattern = Pattern::new(r"[\p{L}\p{M}\p{S}\p{N}\p{P}\p{Z}]+");
 static PATTERN_9: Pattern = Pattern::new(r"[\p{L}\p{M}\p{S}\p{N}\p{P}\s*]*");
 static PATTERN_10: Pattern =
-    Pattern::new(r##"[\p{L}\p{M}\p{S}\p{N}\p{P}\s*]*\{####\}[\p{L}\p{M}\p{S}\p{N}\p{P}\s*]*"##);
+    Pattern::new(r"[\p{L}\p{M}\p{S}\p{N}\p{P}\s*]*\{####\}[\p{L}\p{M}\p{S}\p{N}\p{P}\s*]*");
 static PATTERN_11: Pattern = Pattern::new(
-    r##"[\p{L}\p{M}\p{S}\p{N}\p{P}\s*]*\{##[\p{L}\p{M}\p{S}\p{N}\p{P}\s*]*##\}[\p{L}\p{M}\p{S}\p{N}\p{P}\s*]*"##,
+    r"[\p{L}\p{M}\p{S}\p{N}\p{P}\s*]*\{##[\p{L}\p{M}\p{S}\p{N}\p{P}\s*]*##\}[\p{L}\p{M}\p{S}\p{N}\p{P}\s*]*",
 );
 static PATTERN_12: Pattern = Pattern::new(r"[\p{L}\p{M}\p{S}\p{N}\p{P}\s*]+");
 static PATTERN_13: Pattern = Pattern::new(r"[\p{L}\p{M}\p{S}\p{N}\p{P}\s]+");
@@ -5236,7 +5236,7 @@ static ACCESS_TOKEN_VALIDITY_TYPE: Shape = Shape {
     sensitive: false,
     kind: Kind::Integer {
         min: Some(1),
-        max: Some(86400),
+        max: Some(86_400),
     },
 };
 static ACCOUNT_RECOVERY_SETTING_TYPE: Shape = Shape {
@@ -6478,7 +6478,7 @@ static ASSET_BYTES_TYPE: Shape = Shape {
     sensitive: false,
     kind: Kind::Blob {
         min: None,
-        max: Some(1000000),
+        max: Some(1_000_000),
     },
 };
 static ASSET_CATEGORY_TYPE: Shape = Shape {
@@ -6721,7 +6721,7 @@ static CSS_TYPE: Shape = Shape {
     sensitive: false,
     kind: Kind::Text {
         min: Some(0),
-        max: Some(131072),
+        max: Some(131_072),
         pattern: None,
         values: &[],
     },
@@ -8546,7 +8546,7 @@ static EMAIL_INVITE_MESSAGE_TYPE: Shape = Shape {
     sensitive: false,
     kind: Kind::Text {
         min: Some(6),
-        max: Some(20000),
+        max: Some(20_000),
         pattern: Some(&PATTERN_9),
         values: &[],
     },
@@ -8575,7 +8575,7 @@ static EMAIL_MFA_MESSAGE_TYPE: Shape = Shape {
     sensitive: false,
     kind: Kind::Text {
         min: Some(6),
-        max: Some(20000),
+        max: Some(20_000),
         pattern: Some(&PATTERN_10),
         values: &[],
     },
@@ -8613,7 +8613,7 @@ static EMAIL_NOTIFICATION_BODY_TYPE: Shape = Shape {
     sensitive: false,
     kind: Kind::Text {
         min: Some(6),
-        max: Some(20000),
+        max: Some(20_000),
         pattern: Some(&PATTERN_12),
         values: &[],
     },
@@ -8640,7 +8640,7 @@ static EMAIL_VERIFICATION_MESSAGE_BY_LINK_TYPE: Shape = Shape {
     sensitive: false,
     kind: Kind::Text {
         min: Some(6),
-        max: Some(20000),
+        max: Some(20_000),
         pattern: Some(&PATTERN_11),
         values: &[],
     },
@@ -8649,7 +8649,7 @@ static EMAIL_VERIFICATION_MESSAGE_TYPE: Shape = Shape {
     sensitive: false,
     kind: Kind::Text {
         min: Some(6),
-        max: Some(20000),
+        max: Some(20_000),
         pattern: Some(&PATTERN_10),
         values: &[],
     },
@@ -9042,7 +9042,7 @@ static GET_DERIVED_TOKEN_TOKEN_MODEL_TYPE: Shape = Shape {
     sensitive: true,
     kind: Kind::Text {
         min: Some(0),
-        max: Some(131072),
+        max: Some(131_072),
         pattern: Some(&PATTERN_5),
         values: &[],
     },
@@ -9366,7 +9366,7 @@ static ID_TOKEN_VALIDITY_TYPE: Shape = Shape {
     sensitive: false,
     kind: Kind::Integer {
         min: Some(1),
-        max: Some(86400),
+        max: Some(86_400),
     },
 };
 static IDENTITY_PROVIDER_TYPE_TYPE: Shape = Shape {
@@ -9399,7 +9399,7 @@ static IMAGE_FILE_TYPE: Shape = Shape {
     sensitive: false,
     kind: Kind::Blob {
         min: Some(0),
-        max: Some(131072),
+        max: Some(131_072),
     },
 };
 static INBOUND_FEDERATION_LAMBDA_TYPE: Shape = Shape {
@@ -10357,7 +10357,7 @@ static PAGINATION_KEY: Shape = Shape {
     sensitive: false,
     kind: Kind::Text {
         min: Some(1),
-        max: Some(131072),
+        max: Some(131_072),
         pattern: Some(&PATTERN_7),
         values: &[],
     },
@@ -10649,7 +10649,7 @@ static REFRESH_TOKEN_VALIDITY_TYPE: Shape = Shape {
     sensitive: false,
     kind: Kind::Integer {
         min: Some(0),
-        max: Some(315360000),
+        max: Some(315_360_000),
     },
 };
 static REGION_CODE_TYPE: Shape = Shape {
@@ -11014,7 +11014,7 @@ static SSO_SESSION_MAX_VALIDITY_MINUTES_TYPE: Shape = Shape {
     sensitive: false,
     kind: Kind::Integer {
         min: Some(0),
-        max: Some(129600),
+        max: Some(129_600),
     },
 };
 static SCHEMA_ATTRIBUTE_TYPE: Shape = Shape {
@@ -11676,7 +11676,7 @@ static STRING_TYPE: Shape = Shape {
     sensitive: false,
     kind: Kind::Text {
         min: Some(0),
-        max: Some(131072),
+        max: Some(131_072),
         pattern: None,
         values: &[],
     },

@@ -4111,7 +4111,7 @@ static TOKEN: Shape = Shape {
     sensitive: true,
     kind: Kind::Text {
         min: Some(1),
-        max: Some(131072),
+        max: Some(131_072),
         pattern: Some(&PATTERN_7),
         values: &[],
     },

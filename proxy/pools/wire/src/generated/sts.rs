@@ -924,7 +924,7 @@ static SAML_ASSERTION_TYPE: Shape = Shape {
     sensitive: true,
     kind: Kind::Text {
         min: Some(4),
-        max: Some(100000),
+        max: Some(100_000),
         pattern: None,
         values: &[],
     },
@@ -980,7 +980,7 @@ static CLIENT_TOKEN_TYPE: Shape = Shape {
     sensitive: true,
     kind: Kind::Text {
         min: Some(4),
-        max: Some(20000),
+        max: Some(20_000),
         pattern: None,
         values: &[],
     },
@@ -998,14 +998,14 @@ static DURATION_SECONDS_TYPE: Shape = Shape {
     sensitive: false,
     kind: Kind::Integer {
         min: Some(900),
-        max: Some(129600),
+        max: Some(129_600),
     },
 };
 static ENCODED_MESSAGE_TYPE: Shape = Shape {
     sensitive: false,
     kind: Kind::Text {
         min: Some(1),
-        max: Some(10240),
+        max: Some(10_240),
         pattern: None,
         values: &[],
     },
@@ -1047,7 +1047,7 @@ static ROLE_DURATION_SECONDS_TYPE: Shape = Shape {
     sensitive: false,
     kind: Kind::Integer {
         min: Some(900),
-        max: Some(43200),
+        max: Some(43_200),
     },
 };
 static ROLE_SESSION_NAME_TYPE: Shape = Shape {

@@ -1032,7 +1032,7 @@ static RECORD_VALUE: Shape = Shape {
     sensitive: false,
     kind: Kind::Text {
         min: None,
-        max: Some(1048575),
+        max: Some(1_048_575),
         pattern: None,
         values: &[],
     },

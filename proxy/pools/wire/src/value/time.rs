@@ -92,7 +92,6 @@ fn millis(time: SystemTime) -> i64 {
 const LATEST_SECONDS: f64 = 253_402_300_800.0;
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
