@@ -1,8 +1,30 @@
-//! Decisions: Cedar policies, their schema and tests, and the `Permit` without which nothing is forwarded.
+//! Decisions: Cedar policies, their schema and tests, and the [`Permit`] without which nothing is forwarded.
 //!
 //! Stands between identification and forwarding on a request's way. The core is pure; only loading reads files. The only
 //! crate that names cedar-policy.
+//!
+//! [`Policies::load`] reads a directory into an immutable snapshot. [`Policies::guard`] prepares it for one route and
+//! method. [`Guard::decide`] then turns a canonical request and its verified caller into a [`Permit`] or a [`Denied`].
 
 mod config;
+mod guard;
+mod identity;
+mod inputs;
+mod load;
+mod mention;
+mod outcome;
+mod permit;
+mod policies;
+mod problem;
+mod project;
+mod request;
+mod resource;
+mod schema;
 
 pub use config::Config;
+pub use guard::{Ask, Guard, default_action};
+pub use outcome::{Code, Decided, Outcome, PolicyError};
+pub use permit::{Basis, Denied, Permit};
+pub use policies::Policies;
+pub use problem::{Problem, Problems};
+pub use request::{Caller, Request, Single, query_parameter};

@@ -1,0 +1,200 @@
+//! A route's use of a policy set: everything that can be computed before a request comes.
+
+use std::{sync::Arc, time::SystemTime};
+
+use cedar_policy::{Authorizer, Context, Decision, Entity, EntityUid, Response};
+
+use crate::{
+    Caller, Code, Decided, Denied, Outcome, Permit, PolicyError, Request,
+    identity::Identity,
+    inputs::{Inputs, Values, write_text},
+    policies::{Applicable, Shared},
+    resource::{Named, Resource},
+};
+
+/// What a route asks of its policies.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// Id of the action; [`default_action`] where the settings say nothing.
+    pub action: &'a str,
+    /// `Type::"id"`, with `{name}` for path parameters within the id; the application when absent.
+    pub resource: Option<&'a str>,
+    /// Names of the path parameters that requests of the route have.
+    pub parameters: &'a [&'a str],
+    /// Headers, in lower case, that the route lets policies read.
+    pub headers: &'a [&'a str],
+}
+
+/// The id of a route's action where the settings say nothing: `get /pets/{petId}`.
+pub fn default_action(method: &str, template: &str) -> String {
+    format!("{} {template}", method.to_ascii_lowercase())
+}
+
+/// A route's policies, ready to decide; belongs to one snapshot of [`crate::Policies`].
+#[derive(Debug)]
+pub struct Guard {
+    /// Its number within the snapshot.
+    pub(crate) number: u64,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) applicable: Arc<Applicable>,
+    pub(crate) action: EntityUid,
+    pub(crate) action_text: Arc<str>,
+    pub(crate) resource: Resource,
+    /// What every resource of the route is in, where a policy asks that.
+    pub(crate) resource_parent: Option<EntityUid>,
+    pub(crate) inputs: Inputs,
+}
+
+impl Guard {
+    /// Decides whether the request may be forwarded, at this time.
+    ///
+    /// Gives the permit, which owns the request from now on; or the request back, with the reason of the denial.
+    pub fn decide<H: Request>(&self, head: H, caller: &impl Caller, now: SystemTime) -> Result<Permit<H>, Denied<H>> {
+        settle(self.judge(&head, caller, now, true), head)
+    }
+
+    /// [`Guard::decide`], but neither looks decisions up nor remembers them.
+    pub fn decide_afresh<H: Request>(&self, head: H, caller: &impl Caller, now: SystemTime) -> Result<Permit<H>, Denied<H>> {
+        settle(self.judge(&head, caller, now, false), head)
+    }
+
+    /// The action, as `PetStore::Action::"get /pets/{petId}"`.
+    pub fn action(&self) -> &str {
+        &self.action_text
+    }
+
+    /// `@id`s of the policies that can apply, sorted.
+    pub fn policies(&self) -> Vec<&str> {
+        let mut ids: Vec<&str> = self.applicable.policies.policies().map(|policy| policy.id().as_ref()).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Whether a policy reads the time, so decisions cannot be remembered.
+    pub fn reads_time(&self) -> bool {
+        self.inputs.read_time()
+    }
+
+    /// Whether a policy reads the caller's address.
+    pub fn reads_client_ip(&self) -> bool {
+        self.inputs.read_client_ip()
+    }
+
+    fn judge<H: Request>(&self, head: &H, caller: &impl Caller, now: SystemTime, remember: bool) -> Decided {
+        let identity = self.shared.identity(caller, &self.applicable);
+        let resource = self.resource.of(head);
+        let answer = match (&*identity, &resource) {
+            (Err(refusal), _) => Answer::fresh(refusal.clone()),
+            (_, None) => Answer::fresh(Outcome::refusal(Code::InputMissing, "the resource's path parameter is absent")),
+            (Ok(identity), Some(resource)) => match self.inputs.resolve(head, now) {
+                Err(refusal) => Answer::fresh(refusal),
+                Ok(values) if remember && !self.reads_time() => self.recall(identity, resource, &values),
+                Ok(values) => Answer::fresh(self.evaluate(identity, resource, &values)),
+            },
+        };
+        Decided {
+            outcome: answer.outcome,
+            generation: self.shared.generation,
+            principal: identity.as_ref().as_ref().map_or_else(|_| self.shared.principal_text(caller.id()), |it| Arc::clone(&it.text)),
+            action: Arc::clone(&self.action_text),
+            resource: resource.map_or_else(|| Arc::from(""), |resource| resource.text),
+            remembered: answer.remembered,
+        }
+    }
+
+    /// INVARIANT: the key has every input that an applicable policy mentions; see `Mentions`.
+    fn recall(&self, identity: &Identity, resource: &Named, values: &Values<'_>) -> Answer {
+        let mut key = Vec::with_capacity(256);
+        key.extend(self.number.to_le_bytes());
+        key.extend((identity.key.len() as u64).to_le_bytes());
+        key.extend(&identity.key);
+        if self.applicable.mentions.resource {
+            write_text(&mut key, Some(&resource.id));
+        }
+        values.write_key(&mut key);
+        if let Some(outcome) = self.shared.decisions.get(&*key) {
+            return Answer { outcome, remembered: true };
+        }
+        let answer = Answer::fresh(self.evaluate(identity, resource, values));
+        self.shared.decisions.insert(key.into(), Arc::clone(&answer.outcome));
+        answer
+    }
+
+    fn evaluate(&self, identity: &Identity, resource: &Named, values: &Values<'_>) -> Outcome {
+        if self.shared.is_empty {
+            return Outcome::refusal(Code::NoPolicies, "there are no policies");
+        }
+        let context = match self.context(identity, values) {
+            Ok(context) => context,
+            Err(refusal) => return refusal,
+        };
+        let (principal, action) = (identity.uid.clone(), self.action.clone());
+        let request = match cedar_policy::Request::new(principal, action, resource.uid.clone(), context, None) {
+            Ok(request) => request,
+            Err(error) => return Outcome::refusal(Code::PolicyError, error.to_string()),
+        };
+        let policies = &self.applicable.policies;
+        let response = match &self.resource_parent {
+            None => Authorizer::new().is_authorized(&request, policies, &identity.entities),
+            Some(parent) => {
+                let resource = Entity::new_no_attrs(resource.uid.clone(), [parent.clone()].into());
+                match identity.entities.clone().add_entities([resource], None) {
+                    Ok(entities) => Authorizer::new().is_authorized(&request, policies, &entities),
+                    Err(error) => return Outcome::refusal(Code::PolicyError, error.to_string()),
+                }
+            }
+        };
+        self.applicable.outcome(&response)
+    }
+
+    fn context(&self, identity: &Identity, values: &Values<'_>) -> Result<Context, Outcome> {
+        if self.inputs.are_none() {
+            return Ok(identity.context.clone());
+        }
+        let members = self.inputs.context(values)?.into_iter().chain(identity.token.clone());
+        Context::from_pairs(members).map_err(|error| Outcome::refusal(Code::PolicyError, error.to_string()))
+    }
+}
+
+impl Applicable {
+    /// Unsure means deny: Cedar leaves a policy out that fails, so a failed `forbid` would be no `forbid`.
+    fn outcome(&self, response: &Response) -> Outcome {
+        let mut policies: Box<[Box<str>]> = response.diagnostics().reason().map(|id| AsRef::<str>::as_ref(id).into()).collect();
+        policies.sort_unstable();
+        let errors = response.diagnostics().errors().map(|error| {
+            let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
+            PolicyError { policy: AsRef::<str>::as_ref(error.policy_id()).into(), message: error.inner().to_string().into() }
+        });
+        let mut errors: Box<[PolicyError]> = errors.collect();
+        errors.sort_unstable_by(|a, b| a.policy.cmp(&b.policy));
+        let forbids = errors.iter().any(|error| self.is_forbid(&error.policy));
+        let code = match response.decision() {
+            Decision::Allow if forbids => Code::PolicyError,
+            Decision::Allow => Code::Permitted,
+            Decision::Deny if !policies.is_empty() => Code::PolicyDenied,
+            Decision::Deny if !errors.is_empty() => Code::PolicyError,
+            Decision::Deny => Code::NoPermit,
+        };
+        Outcome { code, policies, errors, detail: None }
+    }
+}
+
+/// What came of a decision, and whether it was remembered.
+struct Answer {
+    outcome: Arc<Outcome>,
+    remembered: bool,
+}
+
+impl Answer {
+    fn fresh(outcome: Outcome) -> Self {
+        Self { outcome: Arc::new(outcome), remembered: false }
+    }
+}
+
+fn settle<H>(decided: Decided, head: H) -> Result<Permit<H>, Denied<H>> {
+    if decided.outcome.is_permit() {
+        Ok(Permit::decided(decided, head))
+    } else {
+        Err(Denied { head, decided: Box::new(decided) })
+    }
+}

@@ -1,0 +1,143 @@
+//! Callers, as policies see them.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use cedar_policy::{Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
+use serde_json::Map;
+
+use crate::{
+    Caller, Code, Outcome,
+    inputs::{TOKEN, write_text},
+    mention::{CallerMentions, Paths},
+    project::{self, owned},
+    resource::entity_text,
+    schema::Record,
+};
+
+/// How callers become principals for those of a policy set's routes whose policies mention the same of a caller.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Lens {
+    pub(crate) mentions: CallerMentions,
+    /// What the action declares of `context.token`, and whether it requires it.
+    pub(crate) token: Option<(Record, bool)>,
+    /// Whether `context.token` is mentioned at all.
+    pub(crate) token_mentioned: bool,
+    /// What is mentioned within it.
+    pub(crate) claims: Paths,
+    /// The action, if it is in other ones.
+    pub(crate) action: Option<EntityUid>,
+}
+
+/// What principals of a policy set are made of.
+#[derive(Debug)]
+pub(crate) struct Types {
+    pub(crate) principal: EntityTypeName,
+    pub(crate) group: Option<EntityTypeName>,
+    pub(crate) attributes: Record,
+    /// The actions that are in other ones.
+    pub(crate) actions: HashMap<EntityUid, Entity>,
+}
+
+/// A caller as the policies of a lens see it.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) uid: EntityUid,
+    pub(crate) text: Arc<str>,
+    /// The principal, and the action.
+    pub(crate) entities: Entities,
+    /// `context.token`, if a policy mentions it.
+    pub(crate) token: Option<(String, RestrictedExpression)>,
+    /// A context of the token alone.
+    pub(crate) context: Context,
+    /// What is mentioned of the caller, as it stands in the keys of remembered decisions.
+    pub(crate) key: Box<[u8]>,
+}
+
+/// Projected claims.
+type Members<'t> = Vec<(&'t str, RestrictedExpression)>;
+
+impl Identity {
+    /// Makes the principal of a caller: every declared claim is checked, those that policies mention are kept.
+    pub(crate) fn new(caller: &impl Caller, types: &Types, lens: &Lens) -> Result<Self, Outcome> {
+        let attributes = attributes(caller, types, lens)?;
+        let token = token(caller, lens)?;
+        let groups: BTreeSet<&str> = types.group.iter().flat_map(|_| caller.groups()).collect();
+        let key = key(caller.id(), &groups, &attributes, token.as_ref(), lens)?;
+        let uid = EntityUid::from_type_name_and_id(types.principal.clone(), EntityId::new(caller.id()));
+        let parents = groups.iter().zip(types.group.iter().cycle()).map(|(group, ty)| {
+            let id = caller.group_prefix().map_or_else(|| (*group).to_owned(), |prefix| format!("{prefix}|{group}"));
+            EntityUid::from_type_name_and_id(ty.clone(), EntityId::new(id))
+        });
+        let principal = Entity::new(uid.clone(), owned(attributes).collect(), parents.collect()).map_err(invalid)?;
+        let action = lens.action.as_ref().and_then(|action| types.actions.get(action)).cloned();
+        let entities = Entities::from_entities([principal].into_iter().chain(action), None).map_err(invalid)?;
+        let token = token.map(|token| RestrictedExpression::new_record(owned(token))).transpose().map_err(invalid)?;
+        let token = token.map(|token| (TOKEN.to_owned(), token));
+        let context = Context::from_pairs(token.clone()).map_err(invalid)?;
+        Ok(Self { text: entity_text(&uid).into(), uid, entities, token, context, key })
+    }
+
+    /// Roughly how many bytes it occupies.
+    pub(crate) fn weight(&self) -> u32 {
+        const FIXED: usize = 1024;
+        u32::try_from(FIXED + 4 * self.key.len() + 2 * self.text.len()).unwrap_or(u32::MAX)
+    }
+}
+
+fn attributes<'t>(caller: &impl Caller, types: &'t Types, lens: &Lens) -> Result<Members<'t>, Outcome> {
+    let none = Map::new();
+    let attributes = project::claims(caller.id_claims().unwrap_or(&none), &types.attributes);
+    let mut attributes = attributes.map_err(|misfit| Outcome::refusal(Code::ClaimsInvalid, misfit.detail()))?;
+    attributes.retain(|(name, _)| lens.mentions.attributes.touch(&[name]));
+    Ok(attributes)
+}
+
+fn token<'t>(caller: &impl Caller, lens: &'t Lens) -> Result<Option<Members<'t>>, Outcome> {
+    let Some((declared, required)) = &lens.token else {
+        return Ok(None);
+    };
+    let Some(claims) = caller.access_claims() else {
+        let missing = || Outcome::refusal(Code::ClaimsInvalid, "the action requires `context.token`, and there is no access token");
+        return if *required { Err(missing()) } else { Ok(None) };
+    };
+    let mut members = project::claims(claims, declared).map_err(|misfit| Outcome::refusal(Code::ClaimsInvalid, misfit.detail()))?;
+    members.retain(|(name, _)| lens.claims.touch(&[name]));
+    Ok(lens.token_mentioned.then_some(members))
+}
+
+/// Everything that is mentioned of a caller, so that no two callers of one lens who differ in it read alike.
+fn key(
+    id: &str,
+    groups: &BTreeSet<&str>,
+    attributes: &Members<'_>,
+    token: Option<&Members<'_>>,
+    lens: &Lens,
+) -> Result<Box<[u8]>, Outcome> {
+    let mut key = Vec::new();
+    write_text(&mut key, lens.mentions.principal.then_some(id));
+    if lens.mentions.groups {
+        groups.iter().for_each(|group| write_text(&mut key, Some(group)));
+    }
+    // Ends the groups.
+    write_text(&mut key, None);
+    write_text(&mut key, Some(&text(attributes)?));
+    write_text(&mut key, token.map(text).transpose()?.as_deref());
+    Ok(key.into())
+}
+
+/// Projected claims in one spelling: JSON, with sets in order.
+fn text(members: &Members<'_>) -> Result<String, Outcome> {
+    if members.is_empty() {
+        return Ok(String::new());
+    }
+    let members = Context::from_pairs(owned(members.iter().cloned())).map_err(invalid)?;
+    Ok(members.to_json_value().map_err(invalid)?.to_string())
+}
+
+/// For what projection leaves no room for; denies all the same. Cedar's messages can contain values, so they are not kept.
+fn invalid<E>(_: E) -> Outcome {
+    Outcome::refusal(Code::ClaimsInvalid, "the claims make no Cedar entity")
+}

@@ -1,0 +1,239 @@
+//! What a route's policies read of a request besides its caller, and how it enters the context.
+
+use std::{borrow::Cow, time::SystemTime};
+
+use cedar_policy::RestrictedExpression;
+
+use crate::{
+    Code, Outcome, Request, Single,
+    guard::Ask,
+    mention::Paths,
+    project::{extension, owned},
+    schema::{Attribute, Extension, Record, Type},
+};
+
+/// The plan of a route's context, without `token`.
+#[derive(Debug, Default)]
+pub(crate) struct Inputs {
+    inputs: Vec<Input>,
+    /// Records that policies mention; they are there even when nothing is in them.
+    records: Vec<&'static str>,
+}
+
+/// One value that a request gives.
+#[derive(Debug)]
+struct Input {
+    source: Source,
+    /// In which record of the context it stands; none for the context itself.
+    record: Option<&'static str>,
+    name: Box<str>,
+    required: bool,
+    /// Whether a policy mentions it; else it is only looked whether it is there.
+    mentioned: bool,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Method,
+    Host,
+    Path,
+    ClientIp,
+    Time,
+    PathParameter,
+    QueryParameter,
+    Header,
+}
+
+/// The values of one request: one for each input of the plan, absent where no policy mentions it.
+pub(crate) struct Values<'r>(Vec<Option<Cow<'r, str>>>);
+
+/// The context attribute that is made of the access token.
+pub(crate) const TOKEN: &str = "token";
+
+impl Inputs {
+    /// Plans the context of a route; reports what the schema declares that requests of the route cannot give.
+    pub(crate) fn plan(declared: &Record, mentions: &Paths, ask: &Ask<'_>) -> Result<Self, Vec<String>> {
+        let mut planning = Planning { plan: Self::default(), problems: Vec::new(), mentions, ask };
+        for (name, attribute) in declared.iter() {
+            planning.attribute(name, attribute);
+        }
+        if planning.problems.is_empty() { Ok(planning.plan) } else { Err(planning.problems) }
+    }
+
+    /// Whether a policy reads the time.
+    pub(crate) fn read_time(&self) -> bool {
+        self.mention(Source::Time)
+    }
+
+    /// Whether a policy reads the caller's address.
+    pub(crate) fn read_client_ip(&self) -> bool {
+        self.mention(Source::ClientIp)
+    }
+
+    /// Whether no policy reads anything of the request itself.
+    pub(crate) fn are_none(&self) -> bool {
+        self.records.is_empty() && !self.inputs.iter().any(|input| input.mentioned)
+    }
+
+    /// Asks a request for its values.
+    pub(crate) fn resolve<'r>(&self, request: &'r impl Request, now: SystemTime) -> Result<Values<'r>, Outcome> {
+        let mut values = Vec::with_capacity(self.inputs.len());
+        for input in &self.inputs {
+            let value = match input.source.of(request, &input.name, now) {
+                Single::One(value) => Some(value),
+                Single::Absent if input.required => return Err(input.refusal(Code::InputMissing, "is required and absent")),
+                Single::Absent => None,
+                Single::Ambiguous => return Err(input.refusal(Code::InputAmbiguous, "is there more than once or is no text")),
+            };
+            values.push(value.filter(|_| input.mentioned));
+        }
+        Ok(Values(values))
+    }
+
+    /// The context's members.
+    pub(crate) fn context(&self, values: &Values<'_>) -> Result<Vec<(String, RestrictedExpression)>, Outcome> {
+        let within = |record: Option<&'static str>| {
+            let inputs = self.inputs.iter().zip(&values.0).filter(move |(input, _)| input.record == record);
+            inputs.filter_map(|(input, value)| Some((&*input.name, input.source.expression(value.as_deref()?))))
+        };
+        let mut members: Vec<_> = owned(within(None)).collect();
+        for record in &self.records {
+            let value = RestrictedExpression::new_record(owned(within(Some(record))));
+            let value = value.map_err(|error| Outcome::refusal(Code::PolicyError, error.to_string()))?;
+            members.push(((*record).to_owned(), value));
+        }
+        Ok(members)
+    }
+
+    fn mention(&self, source: Source) -> bool {
+        self.inputs.iter().any(|input| input.mentioned && input.source == source)
+    }
+}
+
+impl Values<'_> {
+    /// Appends the values to the key of a remembered decision, so that no two lists of values of one plan read alike.
+    pub(crate) fn write_key(&self, key: &mut Vec<u8>) {
+        for value in &self.0 {
+            write_text(key, value.as_deref());
+        }
+    }
+}
+
+/// Appends a text that may be absent to a key: its length, then the text.
+pub(crate) fn write_text(key: &mut Vec<u8>, text: Option<&str>) {
+    match text {
+        None => key.extend(u64::MAX.to_le_bytes()),
+        Some(text) => {
+            key.extend((text.len() as u64).to_le_bytes());
+            key.extend(text.as_bytes());
+        }
+    }
+}
+
+impl Input {
+    fn refusal(&self, code: Code, what: &str) -> Outcome {
+        let record = self.record.map(|record| format!("{record}.")).unwrap_or_default();
+        Outcome::refusal(code, format!("context attribute `{record}{}` {what}", self.name))
+    }
+}
+
+impl Source {
+    fn of<'r>(self, request: &'r impl Request, name: &str, now: SystemTime) -> Single<'r> {
+        let text = |text: &'r str| Single::One(Cow::Borrowed(text));
+        match self {
+            Self::Method => text(request.method()),
+            Self::Host => text(request.host()),
+            Self::Path => text(request.path()),
+            Self::ClientIp => Single::One(Cow::Owned(request.client_ip().to_string())),
+            Self::Time => Single::One(Cow::Owned(datetime(now))),
+            Self::PathParameter => request.path_parameter(name).map_or(Single::Absent, text),
+            Self::QueryParameter => request.query_parameter(name),
+            Self::Header => request.header(name),
+        }
+    }
+
+    fn expression(self, text: &str) -> RestrictedExpression {
+        match self {
+            Self::ClientIp => extension(text, Extension::Ip),
+            Self::Time => extension(text, Extension::Datetime),
+            _ => RestrictedExpression::new_string(text.to_owned()),
+        }
+    }
+}
+
+/// As Cedar's `datetime` reads it: UTC, to the millisecond.
+fn datetime(now: SystemTime) -> String {
+    let now = time::OffsetDateTime::from(now);
+    let (date, (hour, minute, second, milli)) = (now.date(), now.time().as_hms_milli());
+    format!("{date}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+}
+
+/// A plan on the way.
+struct Planning<'a> {
+    plan: Inputs,
+    problems: Vec<String>,
+    mentions: &'a Paths,
+    ask: &'a Ask<'a>,
+}
+
+impl Planning<'_> {
+    fn attribute(&mut self, name: &str, attribute: &Attribute) {
+        match name {
+            "method" => self.value(Source::Method, name, attribute, &Type::String),
+            "host" => self.value(Source::Host, name, attribute, &Type::String),
+            "path" => self.value(Source::Path, name, attribute, &Type::String),
+            "clientIp" => self.value(Source::ClientIp, name, attribute, &Type::Extension(Extension::Ip)),
+            "time" => self.value(Source::Time, name, attribute, &Type::Extension(Extension::Datetime)),
+            "pathParameters" => self.record(Source::PathParameter, "pathParameters", attribute),
+            "queryStringParameters" => self.record(Source::QueryParameter, "queryStringParameters", attribute),
+            "headers" => self.record(Source::Header, "headers", attribute),
+            TOKEN if matches!(attribute.ty, Type::Record(_)) => {}
+            TOKEN => self.problems.push(format!("context attribute `{TOKEN}` must be a record")),
+            _ if attribute.required => {
+                self.problems.push(format!("context attribute `{name}` is required, and nothing gives it a value"));
+            }
+            _ => {}
+        }
+    }
+
+    fn value(&mut self, source: Source, name: &str, attribute: &Attribute, ty: &Type) {
+        if attribute.ty != *ty {
+            let ty = if *ty == Type::String { "String" } else if source == Source::Time { "datetime" } else { "ipaddr" };
+            return self.problems.push(format!("context attribute `{name}` must be of type {ty}"));
+        }
+        let mentioned = self.mentions.touch(&[name]);
+        self.plan.inputs.push(Input { source, record: None, name: name.into(), required: false, mentioned });
+    }
+
+    fn record(&mut self, source: Source, record: &'static str, attribute: &Attribute) {
+        let Type::Record(members) = &attribute.ty else {
+            return self.problems.push(format!("context attribute `{record}` must be a record"));
+        };
+        if self.mentions.touch(&[record]) {
+            self.plan.records.push(record);
+        }
+        for (name, member) in members.iter() {
+            self.member(source, record, name, member);
+        }
+    }
+
+    fn member(&mut self, source: Source, record: &'static str, name: &str, member: &Attribute) {
+        if member.ty != Type::String {
+            return self.problems.push(format!("context attribute `{record}.{name}` must be of type String"));
+        }
+        let given = match source {
+            Source::PathParameter => self.ask.parameters.contains(&name),
+            Source::Header => self.ask.headers.contains(&name),
+            _ => true,
+        };
+        if given {
+            let mentioned = self.mentions.touch(&[record, name]);
+            let required = member.required;
+            self.plan.inputs.push(Input { source, record: Some(record), name: name.into(), required, mentioned });
+        } else if member.required {
+            let lacks = if source == Source::Header { "lets policies read no such header" } else { "has no such path parameter" };
+            self.problems.push(format!("context attribute `{record}.{name}` is required, and the route {lacks}"));
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The resource of a request, from a route's template.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use cedar_policy::{EntityId, EntityTypeName, EntityUid};
+
+use crate::Request;
+
+/// How a route names its resource.
+#[derive(Debug)]
+pub(crate) enum Resource {
+    /// The same for every request.
+    Fixed(Named),
+    /// With path parameters in its id.
+    Template {
+        /// Its type.
+        ty: EntityTypeName,
+        /// What its id is made of.
+        parts: Vec<Part>,
+    },
+}
+
+/// A resource.
+#[derive(Debug, Clone)]
+pub(crate) struct Named {
+    pub(crate) id: Arc<str>,
+    /// As policies write it.
+    pub(crate) text: Arc<str>,
+    pub(crate) uid: EntityUid,
+}
+
+/// A part of a template's id.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Text(String),
+    Parameter(String),
+}
+
+impl Resource {
+    /// Reads `Type::"id"`, where `{name}` in the id stands for a path parameter.
+    ///
+    /// The id may have Cedar's escapes; a brace that is none of a parameter's is a problem.
+    pub(crate) fn parse(text: &str, parameters: &[&str]) -> Result<Self, Vec<String>> {
+        let uid: EntityUid = text.parse().map_err(|_| vec![format!("resource `{text}` is not of the form `Type::\"id\"`")])?;
+        let mut problems = Vec::new();
+        let parts = parts(uid.id().unescaped(), parameters, &mut problems);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        if parts.iter().any(|part| matches!(part, Part::Parameter(_))) {
+            Ok(Self::Template { ty: uid.type_name().clone(), parts })
+        } else {
+            Ok(Self::Fixed(Named::new(uid)))
+        }
+    }
+
+    pub(crate) fn ty(&self) -> &EntityTypeName {
+        match self {
+            Self::Fixed(named) => named.uid.type_name(),
+            Self::Template { ty, .. } => ty,
+        }
+    }
+
+    /// The resource of a request; `None` when the request lacks a parameter. Parameters are data: whatever they contain
+    /// becomes part of the id and nothing else.
+    pub(crate) fn of(&self, request: &impl Request) -> Option<Named> {
+        match self {
+            Self::Fixed(named) => Some(named.clone()),
+            Self::Template { ty, parts } => {
+                let mut id = String::new();
+                for part in parts {
+                    id.push_str(match part {
+                        Part::Text(text) => text,
+                        Part::Parameter(name) => request.path_parameter(name)?,
+                    });
+                }
+                Some(Named::new(EntityUid::from_type_name_and_id(ty.clone(), EntityId::new(id))))
+            }
+        }
+    }
+}
+
+impl Named {
+    pub(crate) fn new(uid: EntityUid) -> Self {
+        Self { id: uid.id().unescaped().into(), text: entity_text(&uid).into(), uid }
+    }
+}
+
+/// An entity as policies write it.
+pub(crate) fn entity_text(uid: &EntityUid) -> String {
+    let id = uid.id().unescaped();
+    let mut text = String::with_capacity(id.len() + 32);
+    write!(text, "{}::\"{}\"", uid.type_name(), uid.id().escaped()).unwrap_or_default();
+    text
+}
+
+fn parts(id: &str, parameters: &[&str], problems: &mut Vec<String>) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut rest = id;
+    while let Some((before, after)) = rest.split_once('{') {
+        parts.push(Part::Text(before.to_owned()));
+        let Some((name, after)) = after.split_once('}') else {
+            problems.push(format!("resource id `{id}` has a `{{` without `}}`"));
+            return parts;
+        };
+        if !parameters.contains(&name) {
+            problems.push(format!("resource id `{id}` names `{{{name}}}`, which is no parameter of the route's path"));
+        }
+        parts.push(Part::Parameter(name.to_owned()));
+        rest = after;
+    }
+    if rest.contains('}') {
+        problems.push(format!("resource id `{id}` has a `}}` without `{{`"));
+    }
+    parts.push(Part::Text(rest.to_owned()));
+    parts.retain(|part| *part != Part::Text(String::new()));
+    parts
+}
