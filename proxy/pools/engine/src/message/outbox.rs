@@ -1,0 +1,89 @@
+//! The development outbox: messages as JSON lines in a file, instead of on their way.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Message, undeliverable};
+use crate::{Error, Result};
+
+/// Where messages go.
+///
+/// One task owns the file and appends whole lines, each once; it ends when the outbox is dropped.
+#[derive(Debug)]
+pub struct Outbox {
+    letters: Option<mpsc::Sender<Letter>>,
+}
+
+/// A line to be written, and who waits for it.
+struct Letter {
+    line: Vec<u8>,
+    written: oneshot::Sender<io::Result<()>>,
+}
+
+impl Outbox {
+    /// An outbox on that file, which must be writable; without a file nothing is deliverable.
+    ///
+    /// Must be called within a tokio runtime.
+    pub fn open(path: Option<&Path>) -> Result<Self> {
+        let Some(path) = path else {
+            return Ok(Self { letters: None });
+        };
+        append(path, &[]).map_err(|source| Error::Io { what: "opening the outbox", source })?;
+        let (letters, inbox) = mpsc::channel(QUEUE);
+        tokio::spawn(own(path.to_owned(), inbox));
+        Ok(Self { letters: Some(letters) })
+    }
+
+    /// Delivers a message; returns when it stands in the file.
+    pub(crate) async fn deliver(&self, message: &Message) -> Result<()> {
+        let letters = self.letters.as_ref().ok_or_else(undeliverable)?;
+        let mut line = serde_json::to_vec(message).map_err(|source| failed(source.into()))?;
+        line.push(b'\n');
+        let (written, answer) = oneshot::channel();
+        letters.send(Letter { line, written }).await.map_err(|_| failed(closed()))?;
+        answer.await.unwrap_or_else(|_| Err(closed())).map_err(failed)
+    }
+}
+
+async fn own(path: PathBuf, mut inbox: mpsc::Receiver<Letter>) {
+    let mut letters = Vec::new();
+    while inbox.recv_many(&mut letters, QUEUE).await > 0 {
+        let (lines, waiting): (Vec<_>, Vec<_>) = letters.drain(..).map(|letter| (letter.line, letter.written)).unzip();
+        let path = path.clone();
+        let end = tokio::task::spawn_blocking(move || append(&path, &lines.concat())).await;
+        let end = end.unwrap_or_else(|source| Err(io::Error::other(source)));
+        for written in waiting {
+            // Whoever left does not need the answer.
+            let _ = written.send(end.as_ref().map_or_else(|e| Err(io::Error::new(e.kind(), e.to_string())), |()| Ok(())));
+        }
+    }
+}
+
+/// Opens the file anew each time, so that it may be moved away or removed at any moment.
+fn append(path: &Path, lines: &[u8]) -> io::Result<()> {
+    let mut file = open(path)?;
+    file.write_all(lines)?;
+    file.flush()
+}
+
+/// The file holds codes and passwords: it is made for its owner alone.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "the outbox is closed")
+}
+
+fn failed(source: io::Error) -> Error {
+    Error::Io { what: "writing to the outbox", source }
+}
+
+const QUEUE: usize = 256;

@@ -1,0 +1,160 @@
+//! `ConfirmSignUp`, `AdminConfirmSignUp` and `ResendConfirmationCode`.
+
+use std::sync::Arc;
+
+use store::Tx;
+
+use super::alias::{self, Taken};
+use super::allowance::{self, Action};
+use super::attribute::to_verify;
+use super::{Status, User, simulate, store as rows, verified_flag};
+use crate::client::Client;
+use crate::code::{self, Redeemed};
+use crate::message::{self, Delivery, Medium, Message};
+use crate::pool::Pool;
+use crate::{Engine, Error, Refusal, Result};
+
+/// Confirms a sign-up by the code that was sent. With `force`, an alias that another user holds moves here.
+pub async fn confirm_sign_up(
+    engine: &Engine,
+    pool: &Arc<Pool>,
+    client: &Client,
+    username: &str,
+    given: &str,
+    force: bool,
+) -> Result<()> {
+    let taken = if force { Taken::Move } else { Taken::Refuse };
+    let hidden = client.hides_absent_users();
+    let input = (engine.clone(), Arc::clone(pool), username.to_owned(), given.to_owned());
+    // What is refused after a try was counted is a value of the transaction: the count must be committed.
+    engine
+        .db()
+        .write_with(input, move |tx, (engine, pool, username, given)| {
+            Box::pin(async move {
+                match rows::find(tx, pool, username).await? {
+                    Some(user) => confirm_by_code(tx, engine, pool, user, given, taken).await,
+                    None if hidden => Ok(Err(Error::expired_code())),
+                    None => Ok(Err(combination_not_found())),
+                }
+            })
+        })
+        .await?
+}
+
+/// Confirms a sign-up without a code. It proves no address.
+pub async fn admin_confirm_sign_up(engine: &Engine, pool: &Arc<Pool>, username: &str) -> Result<()> {
+    let input = (engine.clone(), Arc::clone(pool), username.to_owned());
+    engine
+        .db()
+        .write_with(input, |tx, (engine, pool, username)| {
+            Box::pin(async move {
+                let user = rows::find(tx, pool, username).await?.ok_or_else(Error::user_not_found)?;
+                check_unconfirmed(&user)?;
+                confirm(tx, engine, pool, user, Taken::Refuse).await
+            })
+        })
+        .await
+}
+
+/// Sends a new code to a user who has not confirmed the sign-up; the old one is void.
+pub async fn resend_code(engine: &Engine, pool: &Arc<Pool>, client: &Client, username: &str) -> Result<Delivery> {
+    let hidden = client.hides_absent_users();
+    let work = resend(engine.clone(), Arc::clone(pool), username.to_owned());
+    match message::to_the_end(work).await {
+        // Absent and confirmed users look alike, and like one whom a code was sent to.
+        Err(error) if hidden && is_telling(&error) => simulate::delivery(engine, pool, username).await,
+        end => end,
+    }
+}
+
+async fn confirm_by_code(
+    tx: &mut Tx,
+    engine: &Engine,
+    pool: &Pool,
+    mut user: User,
+    given: &str,
+    taken: Taken,
+) -> Result<Result<()>> {
+    if let Err(refusal) = check_unconfirmed(&user) {
+        return Ok(Err(refusal));
+    }
+    if let Err(refusal) =
+        allowance::take(tx, &user.pool_id, &user.sub, Action::ConfirmSignUp, engine.now_ms()).await?
+    {
+        return Ok(Err(refusal));
+    }
+    match code::redeem(tx, engine, &user, code::Purpose::SignUp, given).await? {
+        Redeemed::Wrong => Ok(Err(Error::code_mismatch())),
+        Redeemed::Gone => Ok(Err(Error::expired_code())),
+        Redeemed::Right { medium, value } => {
+            // The code proves the address that it went to, not one that an operator wrote since.
+            if user.attribute(medium.attribute()) == Some(&value) {
+                user.attributes.insert(verified_flag(medium.attribute()).into(), "true".into());
+                rows::set_attributes(tx, pool, &user, engine.now_ms()).await?;
+            }
+            confirm(tx, engine, pool, user, taken).await.map(Ok)
+        }
+    }
+}
+
+async fn confirm(tx: &mut Tx, engine: &Engine, pool: &Pool, mut user: User, taken: Taken) -> Result<()> {
+    rows::set_status(tx, &user, Status::Confirmed, engine.now_ms()).await?;
+    user.status = Status::Confirmed;
+    code::discard(tx, &user, code::Purpose::SignUp).await?;
+    alias::sync(tx, pool, &user, taken, engine.now_ms()).await
+}
+
+async fn resend(engine: Engine, pool: Arc<Pool>, username: String) -> Result<Delivery> {
+    let code = code::draw(&engine);
+    let input = (engine.clone(), Arc::clone(&pool), username.clone(), code.clone());
+    let (user, medium, value) = engine
+        .db()
+        .write_with(input, |tx, (engine, pool, username, code)| {
+            Box::pin(async move { replace_code(tx, engine, pool, username, code).await })
+        })
+        .await??;
+    let text = message::verification(&pool, medium, &code);
+    let purpose = message::Purpose::ResendCode;
+    let told = Message::new(&user, &username, purpose, medium, &value, &code, text, engine.now_ms());
+    engine.outbox().deliver(&told).await?;
+    Ok(Delivery::to(medium, &value))
+}
+
+async fn replace_code(
+    tx: &mut Tx,
+    engine: &Engine,
+    pool: &Pool,
+    username: &str,
+    code: &str,
+) -> Result<Result<(User, Medium, String)>> {
+    let Some(user) = rows::find(tx, pool, username).await? else {
+        return Ok(Err(combination_not_found()));
+    };
+    if user.status != Status::Unconfirmed {
+        return Ok(Err(Error::invalid_parameter("User is already confirmed.")));
+    }
+    let Some((medium, value)) = to_verify(pool, &user.attributes) else {
+        return Ok(Err(Error::invalid_parameter("Auto verification not turned on.")));
+    };
+    if let Err(refusal) = allowance::take(tx, &user.pool_id, &user.sub, Action::ResendCode, engine.now_ms()).await? {
+        return Ok(Err(refusal));
+    }
+    code::put(tx, engine, &user, code::Purpose::SignUp, medium, &value, code).await?;
+    Ok(Ok((user, medium, value)))
+}
+
+fn check_unconfirmed(user: &User) -> Result<()> {
+    if user.status == Status::Unconfirmed {
+        return Ok(());
+    }
+    Err(Error::not_authorized(format!("User cannot be confirmed. Current status is {}", user.status.as_str())))
+}
+
+/// Whether a refusal of `resend` tells a user who is there from one who is not.
+fn is_telling(error: &Error) -> bool {
+    matches!(error.refusal(), Some(Refusal::UserNotFound | Refusal::InvalidParameter))
+}
+
+fn combination_not_found() -> Error {
+    Error::refused(Refusal::UserNotFound, "Username/client id combination not found.")
+}
