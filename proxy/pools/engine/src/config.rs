@@ -1,7 +1,9 @@
 //! How the engine is written in the settings, under `pools:`.
 
 use std::path::PathBuf;
+use std::thread::available_parallelism;
 
+use argon2::Params;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use url::Url;
@@ -10,10 +12,19 @@ use url::Url;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// `sqlite:FILE` or `postgres://…` (as a secret source where it holds a password).
-    pub store: String,
+    /// Where everything is kept.
+    pub store: StoreUrl,
     /// The key that seals secrets at rest: 32 bytes as 64 hexadecimal digits.
     pub seal: Secret,
+    /// Keys that sealed earlier; they only open. What they sealed is sealed again with `seal` after the start.
+    #[serde(default)]
+    pub seal_previous: Vec<Secret>,
+    /// What a password's hash costs.
+    #[serde(default)]
+    pub hashing: Hashing,
+    /// When signing keys change.
+    #[serde(default)]
+    pub signing_keys: SigningKeys,
     /// Where callers reach the pools; issuers are made of it.
     pub public_url: Url,
     /// What stands in `iss`.
@@ -34,6 +45,49 @@ pub struct Config {
     /// Pools made if they are absent.
     #[serde(default)]
     pub declare: Vec<DeclaredPool>,
+}
+
+/// `sqlite:FILE` or `postgres://…`, or a secret source of it where it holds a password.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum StoreUrl {
+    /// Written out.
+    Url(String),
+    /// Read from a file or the environment.
+    Secret(Secret),
+}
+
+/// The cost of a password's hash, and how many are made at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hashing {
+    /// Parameters of argon2id.
+    pub profile: HashProfile,
+    /// Threads that hash; as many as the machine has processors when absent.
+    pub threads: Option<u16>,
+    /// Passwords that may wait or be hashed at once; beyond it callers are told `TooManyRequestsException`.
+    pub queue: usize,
+}
+
+/// Parameters of argon2id.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HashProfile {
+    /// 2 passes over 19 MiB, OWASP's first choice.
+    #[default]
+    Cognito,
+    /// 1 pass over 46 MiB, as OWASP ASVS 5.0.0 appendix C approves it.
+    Nist,
+}
+
+/// When signing keys change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SigningKeys {
+    /// Days a pool's keys are in use before others take over; 0 for rotation by command alone.
+    pub rotation_days: u32,
+    /// Hours the next keys stand in the key set before the schedule puts them to use.
+    pub publish_ahead_hours: u32,
 }
 
 /// A secret that is read from a file or the environment, never written in the settings.
@@ -101,6 +155,50 @@ pub struct DeclaredClient {
     /// `ALLOW_…` or the short names (`USER_SRP_AUTH`); AWS's default when empty.
     #[serde(default)]
     pub flows: Vec<String>,
+}
+
+impl Config {
+    /// What is wrong beyond the form, each with its place below `pools`.
+    pub fn problems(&self) -> Vec<(String, String)> {
+        let mut problems = crate::declare::problems(&self.declare);
+        if self.public_url.cannot_be_a_base() || !matches!(self.public_url.scheme(), "http" | "https") {
+            problems.push(("public_url".into(), format!("`{}` is not an http or https URL", self.public_url)));
+        } else if self.public_url.query().is_some() || self.public_url.fragment().is_some() {
+            problems.push(("public_url".into(), format!("`{}` has a query or a fragment", self.public_url)));
+        }
+        if self.hashing.queue == 0 {
+            problems.push(("hashing.queue".into(), "at least one password must be allowed in".into()));
+        }
+        problems
+    }
+}
+
+impl Hashing {
+    pub(crate) fn params(&self) -> Result<Params, argon2::Error> {
+        let (memory_kib, passes) = match self.profile {
+            HashProfile::Cognito => (19 * 1024, 2),
+            HashProfile::Nist => (46 * 1024, 1),
+        };
+        Params::new(memory_kib, passes, 1, None)
+    }
+
+    pub(crate) fn threads(&self) -> u16 {
+        self.threads.filter(|threads| *threads > 0).unwrap_or_else(|| {
+            available_parallelism().ok().and_then(|cores| u16::try_from(cores.get()).ok()).unwrap_or(1)
+        })
+    }
+}
+
+impl Default for Hashing {
+    fn default() -> Self {
+        Self { profile: HashProfile::default(), threads: None, queue: 256 }
+    }
+}
+
+impl Default for SigningKeys {
+    fn default() -> Self {
+        Self { rotation_days: 90, publish_ahead_hours: 24 }
+    }
 }
 
 fn region() -> String {

@@ -1,0 +1,313 @@
+//! App clients: through which flows users sign in, how long their tokens live, what they may read and write.
+
+mod document;
+mod flow;
+mod oauth;
+mod secret;
+mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::store::Tx;
+
+pub use flow::{Flow, Flows};
+pub use secret::Secret;
+
+use crate::change::Change;
+use crate::pool::{self, Document, Pool};
+use crate::revocation::{self, Revocation};
+use crate::{Engine, Error, Result, cache, rng};
+
+/// Clients by id.
+pub(crate) type Cache = cache::Cache<Client>;
+
+/// A client as it was when it was loaded; never changed in place.
+#[derive(Debug)]
+pub struct Client {
+    id: String,
+    pool_id: String,
+    name: String,
+    document: Document,
+    created_ms: i64,
+    modified_ms: i64,
+    flows: Flows,
+    secrets: Vec<Secret>,
+    lifetimes: Lifetimes,
+    session: Duration,
+    read: Option<Vec<String>>,
+    write: Option<Vec<String>>,
+    hides_absent_users: bool,
+    revocation: bool,
+    rotation: Option<Duration>,
+}
+
+/// How long tokens live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// 5 minutes to 1 day.
+    pub access: Duration,
+    /// 5 minutes to 1 day.
+    pub id: Duration,
+    /// 1 hour to 3650 days.
+    pub refresh: Duration,
+}
+
+/// What `ListUserPoolClients` says of a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The client's id.
+    pub id: String,
+    /// Its pool.
+    pub pool_id: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Client {
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The pool it belongs to.
+    pub fn pool_id(&self) -> &str {
+        &self.pool_id
+    }
+
+    /// Its friendly name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The settings in AWS's shape (without ids, name, secret and dates).
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
+    /// Epoch milliseconds.
+    pub fn created_ms(&self) -> i64 {
+        self.created_ms
+    }
+
+    /// Epoch milliseconds of the last change.
+    pub fn modified_ms(&self) -> i64 {
+        self.modified_ms
+    }
+
+    /// Whether users may sign in this way.
+    pub fn allows(&self, flow: Flow) -> bool {
+        self.flows.contains(flow)
+    }
+
+    /// How long its tokens live.
+    pub fn lifetimes(&self) -> Lifetimes {
+        self.lifetimes
+    }
+
+    /// How long a challenge may be answered.
+    pub fn session_validity(&self) -> Duration {
+        self.session
+    }
+
+    /// The live secrets, the oldest first; none for a public client.
+    pub fn secrets(&self) -> &[Secret] {
+        &self.secrets
+    }
+
+    /// Whether callers must prove that they know a secret.
+    pub fn has_secret(&self) -> bool {
+        !self.secrets.is_empty()
+    }
+
+    /// Refuses a call whose `SECRET_HASH` over the user name it sent is missing or wrong.
+    pub fn check_secret_hash(&self, username: &str, given: Option<&str>) -> Result<()> {
+        secret::check_hash(self, username, given)
+    }
+
+    /// Refuses a call whose plain client secret is missing or wrong.
+    pub fn check_secret(&self, given: Option<&str>) -> Result<()> {
+        secret::check_plain(self, given)
+    }
+
+    /// Whether tokens and `GetUser` show this attribute to the client.
+    pub fn may_read(&self, attribute: &str) -> bool {
+        attribute == "sub" || self.read.as_ref().is_none_or(|names| names.iter().any(|name| name == attribute))
+    }
+
+    /// Whether users may write this attribute through the client.
+    pub fn may_write(&self, attribute: &str) -> bool {
+        match &self.write {
+            Some(names) => names.iter().any(|name| name == attribute),
+            None => !document::is_read_only(attribute),
+        }
+    }
+
+    /// Whether answers do not tell an absent user from a wrong password (`PreventUserExistenceErrors`).
+    pub fn hides_absent_users(&self) -> bool {
+        self.hides_absent_users
+    }
+
+    /// Whether `RevokeToken` works for it (`EnableTokenRevocation`).
+    pub fn has_revocation(&self) -> bool {
+        self.revocation
+    }
+
+    /// How long a rotated refresh token still works; `None` where they are not rotated.
+    pub fn rotation(&self) -> Option<Duration> {
+        self.rotation
+    }
+
+    /// Whether tokens carry `origin_jti`.
+    pub fn has_origin(&self) -> bool {
+        self.revocation || self.rotation.is_some()
+    }
+}
+
+/// The client and its pool, from memory where possible.
+pub async fn load(engine: &Engine, id: &str) -> Result<(Arc<Pool>, Arc<Client>)> {
+    let client = find(engine, id).await?.ok_or_else(|| Error::client_not_found(id))?;
+    Ok((pool::load(engine, &client.pool_id).await?, client))
+}
+
+/// The client of that pool.
+pub async fn load_of(engine: &Engine, pool_id: &str, id: &str) -> Result<Arc<Client>> {
+    find(engine, id).await?.filter(|client| client.pool_id == pool_id).ok_or_else(|| Error::client_not_found(id))
+}
+
+/// The client, or `None`.
+pub async fn find(engine: &Engine, id: &str) -> Result<Option<Arc<Client>>> {
+    let epoch = match engine.0.clients.find(id) {
+        Ok(client) => return Ok(Some(client)),
+        Err(epoch) => epoch,
+    };
+    let Some(client) = store::find(engine, id).await? else { return Ok(None) };
+    let client = Arc::new(client);
+    engine.0.clients.keep(epoch, id, &client);
+    Ok(Some(client))
+}
+
+/// Makes a client of these settings (`CreateUserPoolClient` without pool id and name).
+pub async fn create(engine: &Engine, pool: &Pool, name: &str, settings: Document) -> Result<Arc<Client>> {
+    let id = rng::text(engine.rng(), rng::LOWER_ALPHANUMERIC, 26);
+    let client = Arc::new(prepare(engine, pool, id, name, settings)?);
+    let rows = store::Rows::of(engine, &client)?;
+    let stored = engine
+        .db()
+        .write_with(rows, |tx, rows| Box::pin(async move { rows.insert_if_absent(tx).await }))
+        .await?;
+    if stored { Ok(client) } else { Err(Error::Crypto("drawing an unused client id")) }
+}
+
+/// A new client, checked and complete, that is not stored yet.
+pub(crate) fn prepare(engine: &Engine, pool: &Pool, id: String, name: &str, mut settings: Document) -> Result<Client> {
+    pool::drop_nulls(&mut settings);
+    let secret = document::take_secret(&mut settings, engine.rng())?;
+    let document = document::complete(pool, settings, secret.is_some())?;
+    let now_ms = engine.now_ms();
+    let identity = Identity { id, pool_id: pool.id().to_owned(), name: name.to_owned() };
+    Client::build(identity, document, secret.into_iter().collect(), now_ms, now_ms)
+}
+
+/// What an insertion writes, sealed beforehand.
+pub(crate) use store::Rows;
+
+/// Replaces a client's settings (`UpdateUserPoolClient` without ids); what is omitted goes back to its default.
+pub async fn update(
+    engine: &Engine,
+    pool: &Pool,
+    id: &str,
+    name: Option<String>,
+    mut settings: Document,
+) -> Result<Arc<Client>> {
+    let current = load_of(engine, pool.id(), id).await?;
+    pool::drop_nulls(&mut settings);
+    let document = document::complete(pool, settings, current.has_secret())?;
+    let identity = Identity {
+        id: current.id.clone(),
+        pool_id: current.pool_id.clone(),
+        name: name.unwrap_or_else(|| current.name.clone()),
+    };
+    let client =
+        Client::build(identity, document, current.secrets.clone(), current.created_ms, engine.now_ms())?;
+    let client = Arc::new(client);
+    engine
+        .db()
+        .write_with(Arc::clone(&client), |tx, client| {
+            Box::pin(async move {
+                if !store::update(tx, client).await? {
+                    return Err(Error::client_not_found(&client.id));
+                }
+                Change::Client(client.id.clone()).announce(tx).await
+            })
+        })
+        .await?;
+    engine.0.clients.forget(id);
+    Ok(client)
+}
+
+/// Deletes a client; its tokens are revoked.
+pub async fn delete(engine: &Engine, pool_id: &str, id: &str) -> Result<()> {
+    let input = (pool_id.to_owned(), id.to_owned(), engine.now_ms());
+    let revoked = engine
+        .db()
+        .write_with(input, |tx, (pool_id, id, now_ms)| {
+            Box::pin(async move { delete_in(tx, pool_id, id, *now_ms).await })
+        })
+        .await?;
+    engine.note_revoked(&revoked);
+    engine.0.clients.forget(id);
+    Ok(())
+}
+
+async fn delete_in(tx: &mut Tx, pool_id: &str, id: &str, now_ms: i64) -> Result<Revocation> {
+    if !store::delete(tx, pool_id, id).await? {
+        return Err(Error::client_not_found(id));
+    }
+    Change::Client(id.to_owned()).announce(tx).await?;
+    revocation::revoke_client(tx, pool_id, id, now_ms).await
+}
+
+/// Clients of a pool in the order of their ids, from behind `after`; at most `limit`.
+pub async fn list(engine: &Engine, pool_id: &str, after: Option<&str>, limit: u16) -> Result<Vec<Summary>> {
+    store::list(engine.db(), pool_id, after.unwrap_or_default(), limit).await
+}
+
+/// What names a client.
+struct Identity {
+    id: String,
+    pool_id: String,
+    name: String,
+}
+
+impl Client {
+    fn build(
+        identity: Identity,
+        document: Document,
+        secrets: Vec<Secret>,
+        created_ms: i64,
+        modified_ms: i64,
+    ) -> Result<Self> {
+        let view = document::View::read(&document)?;
+        Ok(Self {
+            id: identity.id,
+            pool_id: identity.pool_id,
+            name: identity.name,
+            document,
+            created_ms,
+            modified_ms,
+            flows: view.flows()?,
+            secrets,
+            lifetimes: view.lifetimes(),
+            session: view.session(),
+            hides_absent_users: view.hides_absent_users(),
+            revocation: view.revocation(),
+            rotation: view.rotation(),
+            read: view.read_attributes,
+            write: view.write_attributes,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! Password hashing: argon2id on a few threads of its own, so that sign-ins never starve what else the machine does.
+
+use std::fmt;
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+    mpsc,
+};
+use std::thread;
+
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use crate::config::Hashing;
+use crate::error::{Error, Result};
+use crate::rng::{self, Rng};
+
+/// Hashes and verifies passwords on a bounded pool of niced threads.
+///
+/// A full queue refuses with `TooManyRequests`: a caller who waits too long is gone anyway, and its work is in vain.
+pub struct Hasher {
+    jobs: mpsc::Sender<Job>,
+    queue: Arc<AtomicUsize>,
+    limit: usize,
+    params: Params,
+    rng: Arc<dyn Rng>,
+}
+
+impl fmt::Debug for Hasher {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Hasher").field("params", &self.params).field("queue", &self.queue()).finish_non_exhaustive()
+    }
+}
+
+impl Hasher {
+    /// Starts the threads; they end when the hasher is dropped.
+    pub fn start(config: &Hashing, rng: Arc<dyn Rng>) -> Result<Self> {
+        let params = config.params().map_err(|_| Error::Crypto("setting up argon2id"))?;
+        let (jobs, inbox) = mpsc::channel();
+        let inbox = Arc::new(Mutex::new(inbox));
+        for number in 0..config.threads() {
+            let inbox = Arc::clone(&inbox);
+            thread::Builder::new()
+                .name(format!("hash-{number}"))
+                .spawn(move || work(&inbox))
+                .map_err(|source| Error::Io { what: "starting a hashing thread", source })?;
+        }
+        Ok(Self { jobs, queue: Arc::new(AtomicUsize::new(0)), limit: config.queue, params, rng })
+    }
+
+    /// The password's hash as a PHC string, with a fresh salt.
+    pub async fn hash(&self, password: &str) -> Result<String> {
+        let salt: [u8; 16] = rng::bytes(&*self.rng);
+        let salt = Salt::new(&salt).map_err(|_| Error::Crypto("making a salt"))?;
+        let output = self.run(password, Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone()), salt);
+        let hash = Output::new(output.await?.as_slice()).map_err(|_| Error::Crypto("password hashing"))?;
+        Ok(PasswordHash {
+            algorithm: Algorithm::Argon2id.ident(),
+            version: Some(Version::V0x13.into()),
+            params: ParamsString::try_from(&self.params).map_err(|_| Error::Crypto("password hashing"))?,
+            salt: Some(salt),
+            hash: Some(hash),
+        }
+        .to_string())
+    }
+
+    /// Whether the password is the one behind the PHC string.
+    pub async fn verify(&self, password: &str, phc: &str) -> Result<bool> {
+        let stored = PasswordHash::new(phc).map_err(|source| Error::corrupt("password hash", source))?;
+        let algorithm =
+            Algorithm::try_from(stored.algorithm.as_str()).map_err(|source| Error::corrupt("password hash", source))?;
+        let version = stored.version.and_then(|version| Version::try_from(version).ok()).unwrap_or(Version::V0x13);
+        let params = Params::try_from(&stored).map_err(|source| Error::corrupt("password hash", source))?;
+        let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else {
+            return Err(Error::Corrupt { what: "password hash", source: None });
+        };
+        let output = self.run(password, Argon2::new(algorithm, version, params), salt).await?;
+        Ok(verify_slices_are_equal(&output, expected.as_bytes()).is_ok())
+    }
+
+    /// Costs what [`verify`](Self::verify) costs and is always false: for users who are absent or have no password, so
+    /// that the time of an answer does not tell them apart.
+    pub async fn verify_absent(&self, password: &str) -> Result<bool> {
+        let salt = Salt::new(&[0; 16]).map_err(|_| Error::Crypto("making a salt"))?;
+        let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone());
+        self.run(password, argon, salt).await?;
+        Ok(false)
+    }
+
+    /// Whether the hash was made with other parameters than those now in force.
+    pub fn is_outdated(&self, phc: &str) -> bool {
+        PasswordHash::new(phc)
+            .ok()
+            .and_then(|stored| Params::try_from(&stored).ok())
+            .is_none_or(|params| params.to_string() != self.params.to_string())
+    }
+
+    /// Passwords that wait or are being hashed; the metric `portcullis_hash_queue`.
+    pub fn queue(&self) -> usize {
+        self.queue.load(Ordering::Relaxed)
+    }
+
+    async fn run(&self, password: &str, argon: Argon2<'static>, salt: Salt) -> Result<Zeroizing<Vec<u8>>> {
+        let ticket = Ticket::take(&self.queue, self.limit)?;
+        let (reply, answer) = oneshot::channel();
+        let password = Zeroizing::new(password.as_bytes().to_vec());
+        let job = Job { password, salt, argon, reply, _ticket: ticket };
+        self.jobs.send(job).map_err(|_| Error::Crypto("password hashing"))?;
+        answer.await.ok().flatten().ok_or(Error::Crypto("password hashing"))
+    }
+}
+
+struct Job {
+    password: Zeroizing<Vec<u8>>,
+    salt: Salt,
+    argon: Argon2<'static>,
+    reply: oneshot::Sender<Option<Zeroizing<Vec<u8>>>>,
+    _ticket: Ticket,
+}
+
+/// A place in the queue, given back when the work is done or dropped.
+struct Ticket(Arc<AtomicUsize>);
+
+impl Ticket {
+    fn take(queue: &Arc<AtomicUsize>, limit: usize) -> Result<Self> {
+        queue
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| (waiting < limit).then_some(waiting + 1))
+            .map(|_| Self(Arc::clone(queue)))
+            .map_err(|_| Error::too_many_requests())
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn work(inbox: &Mutex<mpsc::Receiver<Job>>) {
+    // On Linux this is the thread's own nice value. A kernel that refuses it leaves the thread at normal priority.
+    if let Err(error) = rustix::process::nice(NICE) {
+        tracing::debug!(%error, "A hashing thread keeps its normal priority");
+    }
+    // The memory is kept between hashes: mapping 19 MiB anew costs page faults worth a quarter of the hash.
+    let mut memory = Vec::new();
+    loop {
+        let next = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = next else { return };
+        // Whoever asked may have left while the job waited.
+        if !job.reply.is_closed() {
+            let output = digest(&job, &mut memory);
+            drop(job.reply.send(output));
+        }
+    }
+}
+
+fn digest(job: &Job, memory: &mut Vec<Block>) -> Option<Zeroizing<Vec<u8>>> {
+    let blocks = job.argon.params().block_count();
+    if memory.len() < blocks {
+        memory.resize(blocks, Block::default());
+    }
+    let length = job.argon.params().output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+    let mut output = Zeroizing::new(vec![0; length]);
+    let blocks = memory.get_mut(..blocks)?;
+    job.argon.hash_password_into_with_memory(&job.password, &job.salt, &mut output, blocks).ok()?;
+    Some(output)
+}
+
+/// Below the gate's threads, above nothing.
+const NICE: i32 = 5;

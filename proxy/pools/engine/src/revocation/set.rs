@@ -1,0 +1,172 @@
+//! The revocations in force, in memory.
+
+use std::collections::HashMap;
+use std::sync::{
+    PoisonError, RwLock, RwLockReadGuard,
+    atomic::{AtomicU64, Ordering},
+};
+use std::time::{Duration, Instant};
+
+use store::{Db, args};
+use token::{Claims, Revocations};
+
+use super::{Kind, Revocation, Standing};
+use crate::{Error, Result};
+
+/// Every entry that may still concern a live token, and how old this knowledge is.
+#[derive(Debug)]
+pub(crate) struct Revoked {
+    entries: RwLock<Entries>,
+    /// When the last successful poll began, in milliseconds after `started`; 0 before the first.
+    fed_ms: AtomicU64,
+    started: Instant,
+}
+
+/// By pool, then by subject.
+#[derive(Debug, Default)]
+struct Entries {
+    origins: HashMap<String, HashMap<String, Entry>>,
+    users: HashMap<String, HashMap<String, Entry>>,
+    clients: HashMap<String, HashMap<String, Entry>>,
+    pools: HashMap<String, HashMap<String, Entry>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    not_before_ms: i64,
+    expires_ms: i64,
+}
+
+/// What a token says that entries are about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subject<'t> {
+    pub(crate) pool_id: &'t str,
+    pub(crate) client_id: &'t str,
+    pub(crate) sub: &'t str,
+    pub(crate) origin_jti: Option<&'t str>,
+    pub(crate) issued_ms: i64,
+}
+
+impl Revoked {
+    pub(crate) fn new() -> Self {
+        Self { entries: RwLock::default(), fed_ms: AtomicU64::new(0), started: Instant::now() }
+    }
+
+    /// Takes in an entry; one that is known only grows.
+    pub(crate) fn note(&self, revocation: &Revocation) {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let of_pool = entries.of_kind(revocation.kind).entry(revocation.pool_id.clone()).or_default();
+        let entry = of_pool.entry(revocation.subject.clone()).or_insert(Entry { not_before_ms: 0, expires_ms: 0 });
+        entry.not_before_ms = entry.not_before_ms.max(revocation.not_before_ms);
+        entry.expires_ms = entry.expires_ms.max(revocation.expires_ms);
+    }
+
+    /// Takes in everything the store has.
+    pub(crate) async fn load(&self, db: &Db, now_ms: i64) -> Result<()> {
+        for row in db.rows("SELECT * FROM revocations WHERE expires_ms >= $1", args![now_ms]).await? {
+            let kind = Kind::named(&row.text("kind")?).ok_or(Error::Corrupt { what: "revocation", source: None })?;
+            self.note(&Revocation {
+                kind,
+                pool_id: row.text("pool_id")?,
+                subject: row.text("subject")?,
+                not_before_ms: row.int("not_before_ms")?,
+                expires_ms: row.int("expires_ms")?,
+            });
+        }
+        Ok(())
+    }
+
+    /// Forgets entries whose tokens have all expired.
+    pub(crate) fn prune(&self, now_ms: i64) {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        for kind in Kind::ALL {
+            entries.of_kind(kind).retain(|_, of_pool| {
+                of_pool.retain(|_, entry| entry.expires_ms >= now_ms);
+                !of_pool.is_empty()
+            });
+        }
+    }
+
+    /// Notes that everything committed before `since` is known.
+    pub(crate) fn fed(&self, since: Instant) {
+        let since = since.saturating_duration_since(self.started).as_millis();
+        self.fed_ms.fetch_max(u64::try_from(since).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
+    }
+
+    /// Whether the last successful poll is longer ago than `limit`.
+    pub(crate) fn is_stale(&self, limit: Duration) -> bool {
+        let fed = self.fed_ms.load(Ordering::Relaxed);
+        fed == 0 || self.started.elapsed() > Duration::from_millis(fed).saturating_add(limit)
+    }
+
+    /// Whether one of the entries is about this token.
+    pub(crate) fn is_revoked(&self, token: Subject<'_>) -> bool {
+        let entries = self.read();
+        let hit = |of_kind: &HashMap<String, HashMap<String, Entry>>, subject: &str| {
+            of_kind
+                .get(token.pool_id)
+                .and_then(|of_pool| of_pool.get(subject))
+                .is_some_and(|entry| token.issued_ms <= entry.not_before_ms)
+        };
+        let origin_hit = token.origin_jti.is_some_and(|jti| {
+            // Every token of the sign-in, whenever it was made: a refresh that raced with the revocation is one, too.
+            entries.origins.get(token.pool_id).is_some_and(|of_pool| of_pool.contains_key(jti))
+        });
+        origin_hit
+            || hit(&entries.users, token.sub)
+            || hit(&entries.clients, token.client_id)
+            || hit(&entries.pools, "")
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Entries> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Revocations for Revoked {
+    fn standing(&self, claims: &Claims) -> Standing {
+        if self.is_stale(STALE) {
+            return Standing::Unknown;
+        }
+        // The issuer's form ends in the pool's id, whichever host stands before it.
+        let pool_id = claims.iss().rsplit('/').next().unwrap_or_default();
+        let Some(client_id) = claims.client_id() else { return Standing::Revoked };
+        let token = Subject {
+            pool_id,
+            client_id,
+            sub: claims.sub(),
+            origin_jti: claims.origin_jti(),
+            issued_ms: issued_ms(claims),
+        };
+        if self.is_revoked(token) { Standing::Revoked } else { Standing::Live }
+    }
+}
+
+impl Entries {
+    fn of_kind(&mut self, kind: Kind) -> &mut HashMap<String, HashMap<String, Entry>> {
+        match kind {
+            Kind::Origin => &mut self.origins,
+            Kind::User => &mut self.users,
+            Kind::Client => &mut self.clients,
+            Kind::Pool => &mut self.pools,
+        }
+    }
+}
+
+/// When a token was made, to the millisecond.
+///
+/// `iat` counts whole seconds, so a sign-in in the second of a sign-out could not be told from one before it. Our
+/// `jti` is a UUID of version 7 (RFC 9562 section 5.7), which holds the millisecond.
+fn issued_ms(claims: &Claims) -> i64 {
+    claims.jti().and_then(jti_ms).unwrap_or_else(|| {
+        claims.iat().and_then(|seconds| i64::try_from(seconds).ok()).map_or(0, |seconds| seconds.saturating_mul(1000))
+    })
+}
+
+fn jti_ms(jti: &str) -> Option<i64> {
+    let (seconds, nanos) = uuid::Uuid::parse_str(jti).ok()?.get_timestamp()?.to_unix();
+    i64::try_from(seconds).ok()?.checked_mul(1000)?.checked_add(i64::from(nanos / 1_000_000))
+}
+
+/// Beyond this a revocation may have been missed.
+pub(crate) const STALE: Duration = Duration::from_secs(5);
