@@ -1,204 +1,62 @@
 //! Settings: one YAML file, read whole, every problem reported at once, composed of each crate's own `Config`.
+//!
+//! [`load`] goes from text to a tree, from the tree to what is [`written`], and from that to [`Settings`], in which every
+//! name refers to something, every path is absolute, every secret is read and nothing is left to check.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+mod check;
+mod header;
+mod issuer;
+mod listener;
+mod load;
+mod mend;
+mod place;
+mod pools;
+mod problem;
+mod route;
+mod schema;
+mod secret;
+mod tree;
+mod upstream;
+pub mod written;
 
-use schemars::JsonSchema;
-use serde::Deserialize;
+use std::{net::SocketAddr, path::PathBuf};
 
-/// Everything a `portcullis.yaml` says.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+pub use header::Template;
+pub use issuer::Issuer;
+pub use load::load;
+pub use place::Place;
+pub use pools::{Operator, Pools};
+pub use problem::{Problem, Problems};
+pub use route::{Authorize, Bearer, Guarded, Handling, Policies, Route};
+pub use schema::schema;
+pub use upstream::{Scheme, Server, Upstream};
+pub use written::{Certificate, Listener, Log, Tls};
+
+/// Settings in which nothing is left to check.
+#[derive(Debug)]
 pub struct Settings {
-    /// Where the gate listens.
+    /// The file they come from, absolute.
+    pub file: PathBuf,
+    /// A folder for what the gate keeps for itself, absolute; not necessarily there.
+    pub data: PathBuf,
+    /// Where the gate listens; at least one, no two alike.
     pub listeners: Vec<Listener>,
-    /// Who signs the tokens that routes accept, by name.
-    #[serde(default)]
-    pub issuers: BTreeMap<String, token::Config>,
-    /// Cedar policy directories, by name.
-    #[serde(default)]
-    pub policies: BTreeMap<String, decision::Config>,
-    /// Services behind the gate, by name.
-    #[serde(default)]
-    pub upstreams: BTreeMap<String, Upstream>,
-    /// What is let through, and on which terms.
-    pub routes: Vec<Route>,
-    /// The embedded identity engine; absent for a gate without a store.
-    #[serde(default)]
-    pub pools: Option<engine::Config>,
-    /// The admin listener; absent turns it off.
-    #[serde(default)]
-    pub admin: Option<Admin>,
-    /// Access log, decision records, level.
-    #[serde(default)]
+    /// The admin listener.
+    pub admin: Option<SocketAddr>,
+    /// Logs and records.
     pub log: Log,
-    /// Peers (CIDR) whose `X-Forwarded-*` headers are believed.
-    #[serde(default)]
-    #[schemars(with = "Vec<String>")]
+    /// Peers whose `X-Forwarded-*` headers are believed.
     pub trusted_peers: Vec<ipnet::IpNet>,
-}
-
-/// A socket the gate listens on.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Listener {
-    /// Address and port; port 0 lets the kernel choose.
-    pub address: SocketAddr,
-    /// Certificates; absent for plain HTTP/1.1 (and h2c by prior knowledge).
-    #[serde(default)]
-    pub tls: Option<Tls>,
-}
-
-/// Certificates of a TLS listener; the first is the default, the others are chosen by SNI.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Tls {
-    /// PEM files.
-    pub certificates: Vec<Certificate>,
-}
-
-/// One certificate chain and its key, PEM files.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Certificate {
-    /// The chain, leaf first.
-    pub cert: PathBuf,
-    /// The private key.
-    pub key: PathBuf,
-}
-
-/// A service behind the gate.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Upstream {
-    /// `http://host:port` or `https://host:port`.
-    pub servers: Vec<String>,
-    /// A path that answers 2xx when the server is well; absent for no health checks.
-    #[serde(default)]
-    pub health: Option<String>,
-}
-
-/// One route.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Route {
-    /// Its name in logs, metrics and records; made from `match` when absent.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// When it applies.
-    pub r#match: route::Match,
-    /// The embedded engine serves it (then nothing below is said).
-    #[serde(default)]
-    pub serve: Option<Serve>,
-    /// How a caller proves who it is.
-    #[serde(default)]
-    pub authenticate: Option<Authenticate>,
-    /// What decides.
-    #[serde(default)]
-    pub authorize: Option<Authorize>,
-    /// Where permitted requests go.
-    #[serde(default)]
-    pub upstream: Option<Forward>,
-}
-
-/// What of our own a route serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Serve {
-    /// The AWS protocols, keys, discovery (and later pages) of the embedded pools.
-    Pools,
-}
-
-/// How a caller proves who it is: `none` or `{bearer: {...}}`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Authenticate {
-    /// Nobody is asked.
-    None,
-    /// `Authorization: Bearer` with a JWT.
-    Bearer(Bearer),
-}
-
-/// Which tokens a route takes.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Bearer {
-    /// Names under `issuers`.
-    pub issuers: Vec<String>,
-    /// Cognito token kinds accepted; empty means access tokens only.
-    #[serde(default)]
-    pub token_use: Vec<token::TokenUse>,
-    /// Scopes of which one must be in the token; empty asks for none.
-    #[serde(default)]
-    pub scopes: Vec<String>,
-    /// Claims that must have one of the given values.
-    #[serde(default)]
-    pub claims: BTreeMap<String, Vec<String>>,
-}
-
-/// What decides: `none`, `authenticated`, or `{policies: NAME, ...}`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", untagged)]
-pub enum Authorize {
-    /// `none` or `authenticated`.
-    Word(AuthorizeWord),
-    /// Cedar.
-    Policies(Policies),
-}
-
-/// The two authorisations that ask no policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AuthorizeWord {
-    /// Everybody.
-    None,
-    /// Everybody who proved who they are.
-    Authenticated,
-}
-
-/// Cedar decides.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Policies {
-    /// A name under `policies`.
-    pub policies: String,
-    /// Cedar action id; `"<method lower> <path template>"` when absent.
-    #[serde(default)]
-    pub action: Option<String>,
-    /// `Type::"id"` with `{pathParameter}` inside the id; the policy set's application when absent.
-    #[serde(default)]
-    pub resource: Option<String>,
-    /// Request headers that policies may read in `context.headers`.
-    #[serde(default)]
-    pub headers: Vec<String>,
-}
-
-/// Where a permitted request goes.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Forward {
-    /// A name under `upstreams`.
-    pub to: String,
-    /// Headers set from the verified token: name to template, as `{claims.sub}`.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-}
-
-/// The admin listener.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Admin {
-    /// Address and port; port 0 lets the kernel choose.
-    pub address: SocketAddr,
-}
-
-/// Logs and records.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Log {
-    /// `tracing` filter; `info` when absent.
-    pub level: Option<String>,
-    /// Decision records' file; standard output when absent and `decisions` is on.
-    pub decisions: Option<PathBuf>,
-    /// The log's file; standard error when absent.
-    pub file: Option<PathBuf>,
+    /// What bounds the verification of tokens.
+    pub tokens: token::Limits,
+    /// Who signs the tokens that routes accept.
+    pub issuers: Vec<Issuer>,
+    /// Cedar policy directories, by name.
+    pub policies: Vec<(String, decision::Config)>,
+    /// Services behind the gate.
+    pub upstreams: Vec<Upstream>,
+    /// What is let through; a [`::route::Table`] of their names and matches can be built.
+    pub routes: Vec<Route>,
+    /// The embedded engine.
+    pub pools: Option<Pools>,
 }

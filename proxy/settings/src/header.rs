@@ -1,0 +1,149 @@
+//! Templates of the headers that tell an upstream who calls: `{claims.sub}`.
+
+use serde_json::{Map, Value};
+
+/// The value of a header, with claims of the verified token in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template(Vec<Part>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Claim(String),
+}
+
+impl Template {
+    /// Reads `text {claims.NAME} text`; a claim's name may have any characters but braces.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (inside, behind) = after.split_once('}').ok_or("`{` without `}`")?;
+            let claim = inside
+                .strip_prefix("claims.")
+                .filter(|claim| !claim.is_empty() && !claim.contains('{'));
+            let claim = claim
+                .ok_or_else(|| format!("`{{{inside}}}` is unknown; write `{{claims.NAME}}`"))?;
+            push_text(&mut parts, before)?;
+            parts.push(Part::Claim(claim.to_owned()));
+            rest = behind;
+        }
+        push_text(&mut parts, rest)?;
+        if parts.is_empty() {
+            Err("is empty".into())
+        } else {
+            Ok(Self(parts))
+        }
+    }
+
+    /// Whether it needs a token.
+    pub(crate) fn has_claims(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Claim(_)))
+    }
+
+    /// The header's value; `None` where the token lacks a claim of it, or has one that is no text, number, boolean or list
+    /// of these, or that holds a control character: then the header is not sent.
+    ///
+    /// A list is written with commas; one whose items have commas themselves is not sent, since it would read as another.
+    pub fn render(&self, claims: &Map<String, Value>) -> Option<String> {
+        let mut value = String::new();
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => value.push_str(text),
+                Part::Claim(name) => value.push_str(&shown(claims.get(name)?)?),
+            }
+        }
+        (!value.chars().any(char::is_control)).then_some(value)
+    }
+}
+
+fn push_text(parts: &mut Vec<Part>, text: &str) -> Result<(), String> {
+    if text.contains('}') {
+        return Err("`}` without `{`".into());
+    }
+    if text.chars().any(|c| c.is_control() || !c.is_ascii()) {
+        return Err("only visible ASCII characters are allowed".into());
+    }
+    if !text.is_empty() {
+        parts.push(Part::Text(text.to_owned()));
+    }
+    Ok(())
+}
+
+fn shown(claim: &Value) -> Option<String> {
+    let Value::Array(items) = claim else {
+        return shown_alone(claim);
+    };
+    let items = items
+        .iter()
+        .map(|item| shown_alone(item).filter(|item| !item.contains(',')));
+    Some(items.collect::<Option<Vec<_>>>()?.join(","))
+}
+
+fn shown_alone(claim: &Value) -> Option<String> {
+    match claim {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn render(template: &str, claims: &Value) -> Option<String> {
+        Template::parse(template)
+            .unwrap()
+            .render(claims.as_object().unwrap())
+    }
+
+    #[test]
+    fn claims_are_put_in() {
+        let claims = json!({"sub": "u1", "cognito:groups": ["a", "b"], "n": 7, "ok": true});
+        assert_eq!(render("{claims.sub}", &claims).as_deref(), Some("u1"));
+        assert_eq!(
+            render("<{claims.sub}> {claims.n}/{claims.ok}", &claims).as_deref(),
+            Some("<u1> 7/true")
+        );
+        assert_eq!(
+            render("{claims.cognito:groups}", &claims).as_deref(),
+            Some("a,b")
+        );
+        assert_eq!(render("fixed", &claims).as_deref(), Some("fixed"));
+    }
+
+    #[test]
+    fn a_header_that_could_mislead_is_not_sent() {
+        for claims in [
+            json!({}),
+            json!({"x": null}),
+            json!({"x": {"a": 1}}),
+            json!({"x": "a\r\nx-admin: 1"}),
+            json!({"x": ["a,b"]}),
+            json!({"x": [["a"]]}),
+            json!({"x": "a\u{85}b"}),
+        ] {
+            assert_eq!(render("{claims.x}", &claims), None, "{claims}");
+        }
+    }
+
+    #[test]
+    fn bad_templates_are_told() {
+        for bad in [
+            "",
+            "{claims.}",
+            "{sub}",
+            "{claims.sub",
+            "claims.sub}",
+            "{{claims.sub}}",
+            "a\nb",
+            "é",
+        ] {
+            assert!(Template::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

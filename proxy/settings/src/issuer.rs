@@ -1,0 +1,219 @@
+//! Issuers, checked.
+
+use std::collections::{BTreeMap, HashMap};
+
+use token::{Audience, Config, Kind, Naming, Rules};
+use url::{Host, Url};
+
+use crate::{Place, check::Check, load::check_name, pools::is_pool_id};
+
+/// Who signs tokens that routes accept.
+#[derive(Debug, Clone)]
+pub enum Issuer {
+    /// A pool of the embedded engine, which knows its `iss`, clients and keys.
+    Embedded {
+        /// Its name in the settings.
+        name: String,
+        /// The pool's id.
+        pool: String,
+        /// How its users are named in policies.
+        naming: Naming,
+    },
+    /// Anybody else, whose keys are fetched.
+    Remote {
+        /// What its tokens are held to.
+        rules: Rules,
+        /// Where its keys are; found by discovery when absent.
+        jwks_uri: Option<Url>,
+    },
+}
+
+impl Issuer {
+    /// Its name in the settings.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Embedded { name, .. } => name,
+            Self::Remote { rules, .. } => &rules.name,
+        }
+    }
+
+    /// Which rules its tokens follow.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Embedded { .. } => Kind::Cognito,
+            Self::Remote { rules, .. } => rules.kind,
+        }
+    }
+}
+
+/// The issuers that could be made sense of.
+pub(crate) fn check(raw: &BTreeMap<String, Config>, check: &mut Check<'_>) -> Vec<Issuer> {
+    let mut seen = HashMap::new();
+    let mut issuers = Vec::new();
+    for (name, raw) in raw {
+        let place = Place::from("issuers").key(name);
+        check_name(name, &place, check);
+        let identity = raw.embedded.as_ref().or(raw.issuer.as_ref());
+        if let Some(other) =
+            identity.and_then(|identity| seen.insert(identity.clone(), name.clone()))
+        {
+            check.report(
+                &place,
+                format!("is the same issuer as `{other}`; a token would belong to both"),
+            );
+        }
+        issuers.extend(match &raw.embedded {
+            Some(pool) => Some(embedded(name, pool, raw, &place, check)),
+            None => remote(name, raw, &place, check),
+        });
+    }
+    issuers
+}
+
+fn embedded(name: &str, pool: &str, raw: &Config, place: &Place, check: &mut Check<'_>) -> Issuer {
+    let stray = [
+        ("kind", raw.kind.is_some()),
+        ("issuer", raw.issuer.is_some()),
+        ("jwks_uri", raw.jwks_uri.is_some()),
+        ("clients", !raw.clients.is_empty()),
+        ("audiences", !raw.audiences.is_empty()),
+    ];
+    for (key, _) in stray.into_iter().filter(|(_, is_there)| *is_there) {
+        check.report(
+            &place.key(key),
+            "says nothing beside `embedded`: the pool knows it; take it out",
+        );
+    }
+    if !is_pool_id(pool) {
+        check.report(
+            &place.key("embedded"),
+            "is not a pool id as `us-east-1_Staff0001`",
+        );
+    }
+    if check.written.at(&"pools".into()).is_none() {
+        check.report(
+            &place.key("embedded"),
+            "there is no engine to ask; add `pools`, or give `kind` and `issuer`",
+        );
+    }
+    Issuer::Embedded {
+        name: name.to_owned(),
+        pool: pool.to_owned(),
+        naming: naming(raw, Naming::cognito(pool)),
+    }
+}
+
+fn remote(name: &str, raw: &Config, place: &Place, check: &mut Check<'_>) -> Option<Issuer> {
+    let message = "is missing; write it, or `embedded` for a pool of the engine";
+    if raw.kind.is_none() {
+        check.report(&place.key("kind"), message);
+    }
+    if raw.issuer.is_none() {
+        check.report(&place.key("issuer"), message);
+    }
+    if let Some(iss) = &raw.issuer {
+        check_url(iss, &place.key("issuer"), check);
+    }
+    let jwks_uri = raw
+        .jwks_uri
+        .as_ref()
+        .and_then(|url| check_url(url, &place.key("jwks_uri"), check));
+    let kind = raw.kind?;
+    let audience = audience(raw, kind, place, check);
+    let iss = raw.issuer.clone()?;
+    let default = match kind {
+        Kind::Cognito => cognito_naming(&iss, raw, place, check),
+        Kind::Oidc => Naming::oidc(),
+    };
+    let rules = Rules {
+        name: name.into(),
+        iss,
+        kind,
+        audience,
+        naming: naming(raw, default),
+    };
+    Some(Issuer::Remote { rules, jwks_uri })
+}
+
+/// Who may be meant: an issuer without an audience would accept tokens that were given to anybody.
+fn audience(raw: &Config, kind: Kind, place: &Place, check: &mut Check<'_>) -> Audience {
+    let ((key, values), (stray, strays)) = match kind {
+        Kind::Cognito => (("clients", &raw.clients), ("audiences", &raw.audiences)),
+        Kind::Oidc => (("audiences", &raw.audiences), ("clients", &raw.clients)),
+    };
+    if !strays.is_empty() {
+        check.report(
+            &place.key(stray),
+            format!("says nothing for this kind of issuer; write `{key}`"),
+        );
+    }
+    if values.is_empty() && check.is_empty(&place.key(key)) {
+        check.report(
+            &place.key(key),
+            "name at least one: tokens meant for nobody in particular are not accepted",
+        );
+    }
+    for (value, place) in values.iter().zip(check.items(&place.key(key))) {
+        if value.is_empty() {
+            check.report(&place, "is empty");
+        }
+    }
+    Audience::AnyOf(values.clone())
+}
+
+fn cognito_naming(iss: &str, raw: &Config, place: &Place, check: &mut Check<'_>) -> Naming {
+    let pool = iss.rsplit('/').next().unwrap_or_default();
+    let is_named = raw
+        .principal
+        .as_ref()
+        .is_some_and(|principal| principal.prefix.is_some());
+    if !is_named && !is_pool_id(pool) {
+        check.report(
+            &place.key("issuer"),
+            "does not end in a pool id; mend it, or give `principal.prefix`",
+        );
+    }
+    Naming::cognito(pool)
+}
+
+fn naming(raw: &Config, default: Naming) -> Naming {
+    let Some(principal) = &raw.principal else {
+        return default;
+    };
+    Naming {
+        prefix: principal.prefix.clone().or(default.prefix),
+        claim: principal.claim.clone().unwrap_or(default.claim),
+        group_claim: principal.group_claim.clone().unwrap_or(default.group_claim),
+    }
+}
+
+/// A URL that keys can be fetched from safely.
+fn check_url(text: &str, place: &Place, check: &mut Check<'_>) -> Option<Url> {
+    let url = match Url::parse(text) {
+        Ok(url) => url,
+        Err(error) => {
+            check.report(place, format!("is not a URL: {error}"));
+            return None;
+        }
+    };
+    let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url));
+    if !is_safe || url.host().is_none() {
+        check.report(
+            place,
+            "must start with `https://`: whoever changes the keys on their way can sign tokens",
+        );
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        check.report(place, "must not hold a user or password");
+    }
+    Some(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}

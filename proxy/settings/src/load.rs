@@ -1,0 +1,204 @@
+//! From a file to settings, or to everything that is wrong with it.
+
+use std::{
+    collections::HashSet,
+    fs,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    Place, Problem, Problems, Settings, check::Check, issuer, listener, mend, pools, route, tree,
+    upstream, written,
+};
+
+/// Reads the settings in a file, with the secrets and certificates they name.
+///
+/// Relative paths start from the file's folder. All that is wrong is reported at once.
+pub fn load(file: &Path) -> Result<Settings, Problems> {
+    let fail = |list| Problems::new(file, list);
+    let whole = |message: String| Problem {
+        place: String::new(),
+        line: None,
+        message,
+    };
+    let text = fs::read_to_string(file)
+        .map_err(|error| fail(vec![whole(format!("cannot be read: {error}"))]))?;
+    let file = std::path::absolute(file)
+        .map_err(|error| fail(vec![whole(format!("has no path: {error}"))]))?;
+    let (settings, problems) = read(&text, &file);
+    match settings {
+        Some(settings) if problems.is_empty() => Ok(settings),
+        _ => Err(fail(problems)),
+    }
+}
+
+fn read(text: &str, file: &Path) -> (Option<Settings>, Vec<Problem>) {
+    let (tree, mut problems) = tree::parse(text);
+    let Some(original) = tree else {
+        return (None, problems);
+    };
+    let mut mended = original.clone();
+    let mut report = |place: &Place, message| {
+        problems.push(Problem {
+            place: place.to_string(),
+            line: original.line_of(place),
+            message,
+        });
+    };
+    let Some(raw) = mend::read_all::<written::Settings>(&mut mended, &mut report) else {
+        return (None, problems);
+    };
+    let dir = file.parent().map(Path::to_owned).unwrap_or_default();
+    let mut check = Check {
+        dir,
+        written: &original,
+        read: &mended,
+        problems,
+    };
+    let settings = settings(raw, file, &mut check);
+    (Some(settings), check.problems)
+}
+
+fn settings(raw: written::Settings, file: &Path, check: &mut Check<'_>) -> Settings {
+    let issuers = issuer::check(&raw.issuers, check);
+    let policies = policies(raw.policies, check);
+    let upstreams = upstream::check(&raw.upstreams, check);
+    let names = route::Names {
+        issuers: &issuers,
+        policies: policies.iter().map(|(name, _)| name.as_str()).collect(),
+        upstreams: upstreams
+            .iter()
+            .map(|upstream| upstream.name.as_str())
+            .collect(),
+    };
+    let routes = route::check(raw.routes, &names, check);
+    let listeners = listener::check(raw.listeners, check);
+    let admin = raw.admin.map(|admin| admin.address);
+    check_addresses(
+        &listeners
+            .iter()
+            .map(|listener| listener.address)
+            .collect::<Vec<_>>(),
+        admin,
+        check,
+    );
+    Settings {
+        file: file.to_owned(),
+        data: raw
+            .data
+            .map_or_else(|| check.dir.clone(), |data| check.path(&data)),
+        listeners,
+        admin,
+        log: log(raw.log, check),
+        trusted_peers: raw.trusted_peers,
+        tokens: limits(raw.tokens, check),
+        issuers,
+        policies,
+        upstreams,
+        routes,
+        pools: raw.pools.map(|raw| pools::check(raw, check)),
+    }
+}
+
+fn policies(
+    raw: std::collections::BTreeMap<String, decision::Config>,
+    check: &mut Check<'_>,
+) -> Vec<(String, decision::Config)> {
+    raw.into_iter()
+        .map(|(name, mut config)| {
+            let place = Place::from("policies").key(&name);
+            check_name(&name, &place, check);
+            config.path = check.path(&config.path);
+            if !config.path.is_dir() {
+                check.report(
+                    &place.key("path"),
+                    format!("`{}` is not a folder", config.path.display()),
+                );
+            }
+            (name, config)
+        })
+        .collect()
+}
+
+/// Names stand in logs, metrics and file names.
+pub(crate) fn check_name(name: &str, place: &Place, check: &mut Check<'_>) {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(is_plain) {
+        check.report(
+            place,
+            "a name has 1 to 64 letters, digits, `-`, `_` and `.`",
+        );
+    }
+}
+
+/// No two listeners on one address. Port 0 is another port each time.
+fn check_addresses(listeners: &[SocketAddr], admin: Option<SocketAddr>, check: &mut Check<'_>) {
+    let places = check
+        .items(&"listeners".into())
+        .into_iter()
+        .map(|place| place.key("address"));
+    let places = places
+        .chain([Place::from("admin").key("address")])
+        .collect::<Vec<_>>();
+    let addresses = listeners.iter().copied().chain(admin).collect::<Vec<_>>();
+    for (index, (address, place)) in addresses.iter().zip(&places).enumerate() {
+        if addresses
+            .iter()
+            .take(index)
+            .any(|earlier| overlap(*earlier, *address))
+        {
+            check.report(
+                place,
+                format!("`{address}` is taken by another listener; give each its own port"),
+            );
+        }
+    }
+}
+
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let covers =
+        |a: IpAddr, b: IpAddr| a == b || (a.is_unspecified() && (a.is_ipv6() || b.is_ipv4()));
+    a.port() != 0 && a.port() == b.port() && (covers(a.ip(), b.ip()) || covers(b.ip(), a.ip()))
+}
+
+fn log(mut log: written::Log, check: &mut Check<'_>) -> written::Log {
+    let mut seen: HashSet<PathBuf> = HashSet::new();
+    for (name, file) in [("decisions", &mut log.decisions), ("file", &mut log.file)] {
+        let Some(file) = file else { continue };
+        *file = check.path(file);
+        let place = Place::from("log").key(name);
+        if !seen.insert(file.clone()) {
+            check.report(&place, "decision records and the log need a file each");
+        }
+        if file.parent().is_some_and(|folder| !folder.is_dir()) {
+            check.report(
+                &place,
+                format!("the folder of `{}` does not exist; make it", file.display()),
+            );
+        }
+    }
+    log
+}
+
+fn limits(raw: written::Tokens, check: &mut Check<'_>) -> token::Limits {
+    let tokens = Place::from("tokens");
+    if !(1024..=65536).contains(&raw.max_bytes) {
+        check.report(&tokens.key("max_bytes"), "must be between 1024 and 65536");
+    }
+    if raw.leeway_seconds > 300 {
+        check.report(
+            &tokens.key("leeway_seconds"),
+            "must be 300 or less: an expired token is good for that long",
+        );
+    }
+    token::Limits {
+        token_bytes: usize::try_from(raw.max_bytes).unwrap_or(usize::MAX),
+        remembered_bytes: raw.remembered_bytes,
+        leeway: Duration::from_secs(raw.leeway_seconds.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

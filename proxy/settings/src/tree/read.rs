@@ -1,0 +1,327 @@
+//! A tree to types: a serde deserializer whose errors know their place.
+
+use std::fmt::{self, Display};
+
+use serde::{
+    Deserializer,
+    de::{
+        DeserializeOwned, DeserializeSeed, EnumAccess, Error, Expected, IntoDeserializer,
+        MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor, value::StrDeserializer,
+    },
+};
+
+use super::{Entry, Node, Value};
+use crate::place::{Place, Segment};
+
+/// Reads a type, or says where that fails first.
+pub(crate) fn read<T: DeserializeOwned>(node: &Node) -> Result<T, Fault> {
+    T::deserialize(Reader(node))
+}
+
+/// Why a type cannot be read.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    /// The innermost step first.
+    path: Vec<Segment>,
+    pub(crate) kind: Kind,
+}
+
+/// What kind of fault it is.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// The mapping has a key that means nothing.
+    Unknown {
+        key: String,
+        expected: &'static [&'static str],
+    },
+    /// The mapping lacks a key.
+    Missing(&'static str),
+    /// Anything else. INVARIANT: never holds a value that was written, since it may be a secret in the wrong place.
+    Other(String),
+}
+
+impl Fault {
+    pub(crate) fn place(&self) -> Place {
+        Place::from_inner(self.path.clone())
+    }
+
+    fn within(mut self, segment: Segment) -> Self {
+        self.path.push(segment);
+        self
+    }
+}
+
+impl From<Kind> for Fault {
+    fn from(kind: Kind) -> Self {
+        Self {
+            path: Vec::new(),
+            kind,
+        }
+    }
+}
+
+impl Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.kind)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl Error for Fault {
+    fn custom<T: Display>(message: T) -> Self {
+        Kind::Other(message.to_string()).into()
+    }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Kind::Other(format!(
+            "expected {}, found {}",
+            plain(expected),
+            kind_of(found)
+        ))
+        .into()
+    }
+
+    fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Kind::Other(format!("is not accepted here: {}", plain(expected))).into()
+    }
+
+    fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
+        Kind::Other(format!("expected {}", one_of(expected))).into()
+    }
+
+    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
+        Kind::Unknown {
+            key: field.to_owned(),
+            expected,
+        }
+        .into()
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Kind::Missing(field).into()
+    }
+}
+
+/// What a type expects, without its Rust name.
+fn plain(expected: &dyn Expected) -> String {
+    let text = expected.to_string();
+    match text.split(' ').next() {
+        Some("struct" | "map") => "a mapping".into(),
+        Some("sequence" | "seq") => "a list".into(),
+        Some("enum" | "variant") => "one of its words, or a mapping with one key".into(),
+        Some("u8" | "u16" | "u32" | "u64" | "usize" | "i8" | "i16" | "i32" | "i64") => {
+            "a whole number".into()
+        }
+        _ => text,
+    }
+}
+
+fn kind_of(found: Unexpected<'_>) -> &'static str {
+    match found {
+        Unexpected::Bool(_) => "`true` or `false`",
+        Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_) => "a number",
+        Unexpected::Str(_) | Unexpected::Char(_) => "text",
+        Unexpected::Seq => "a list",
+        Unexpected::Map => "a mapping",
+        _ => "nothing",
+    }
+}
+
+fn one_of(words: &[&str]) -> String {
+    words
+        .iter()
+        .map(|word| format!("`{word}`"))
+        .collect::<Vec<_>>()
+        .join(" or ")
+}
+
+#[derive(Clone, Copy)]
+struct Reader<'n>(&'n Node);
+
+impl<'de> Deserializer<'de> for Reader<'_> {
+    type Error = Fault;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match &self.0.value {
+            Value::Null | Value::Placeholder => visitor.visit_unit(),
+            Value::Bool(flag, _) => visitor.visit_bool(*flag),
+            Value::Unsigned(number, _) => visitor.visit_u64(*number),
+            Value::Signed(number, _) => visitor.visit_i64(*number),
+            Value::Float(number, _) => visitor.visit_f64(*number),
+            Value::Text(text) => visitor.visit_str(text),
+            Value::List(items) => visitor.visit_seq(Items(items.iter())),
+            Value::Map(entries) => visitor.visit_map(Entries {
+                rest: entries.iter(),
+                current: None,
+            }),
+        }
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match &self.0.value {
+            Value::Bool(_, text)
+            | Value::Unsigned(_, text)
+            | Value::Signed(_, text)
+            | Value::Float(_, text) => visitor.visit_str(text),
+            Value::Placeholder => visitor.visit_str(""),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match &self.0.value {
+            Value::Null | Value::Placeholder => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match &self.0.value {
+            Value::Placeholder => visitor.visit_seq(Items([].iter())),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match &self.0.value {
+            Value::Placeholder => visitor.visit_map(Entries {
+                rest: [].iter(),
+                current: None,
+            }),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        words: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        match &self.0.value {
+            Value::Text(word) => visitor.visit_enum(word.as_str().into_deserializer()),
+            Value::Map(entries) => match entries.as_slice() {
+                [entry] => visitor.visit_enum(Variant(entry)),
+                _ => Err(Kind::Other(format!(
+                    "expected a mapping with one key, {}",
+                    one_of(words)
+                ))
+                .into()),
+            },
+            _ => Err(Kind::Other(format!("expected {}", one_of(words))).into()),
+        }
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        visitor.visit_unit()
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct
+        struct identifier
+    }
+}
+
+struct Items<'n>(std::slice::Iter<'n, (usize, Node)>);
+
+impl<'de> SeqAccess<'de> for Items<'_> {
+    type Error = Fault;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Fault> {
+        let Some((index, node)) = self.0.next() else {
+            return Ok(None);
+        };
+        seed.deserialize(Reader(node))
+            .map(Some)
+            .map_err(|fault| fault.within(Segment::Index(*index)))
+    }
+}
+
+struct Entries<'n> {
+    rest: std::slice::Iter<'n, Entry>,
+    current: Option<&'n Entry>,
+}
+
+impl<'de> MapAccess<'de> for Entries<'_> {
+    type Error = Fault;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Fault> {
+        self.current = self.rest.next();
+        let Some(entry) = self.current else {
+            return Ok(None);
+        };
+        let key: StrDeserializer<'_, Fault> = entry.key.as_str().into_deserializer();
+        seed.deserialize(key).map(Some)
+    }
+
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Fault> {
+        let entry = self
+            .current
+            .ok_or_else(|| Fault::custom("a value without a key"))?;
+        seed.deserialize(Reader(&entry.node))
+            .map_err(|fault| fault.within(Segment::Key(entry.key.clone())))
+    }
+}
+
+struct Variant<'n>(&'n Entry);
+
+impl<'de, 'n> EnumAccess<'de> for Variant<'n> {
+    type Error = Fault;
+    type Variant = Self;
+
+    fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self), Fault> {
+        let word: StrDeserializer<'n, Fault> = self.0.key.as_str().into_deserializer();
+        Ok((seed.deserialize(word)?, self))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Variant<'_> {
+    type Error = Fault;
+
+    fn unit_variant(self) -> Result<(), Fault> {
+        match self.0.node.value {
+            Value::Null => Ok(()),
+            _ => Err(Kind::Other(format!(
+                "`{}` is a word of its own, without a value",
+                self.0.key
+            ))
+            .into()),
+        }
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Fault> {
+        seed.deserialize(Reader(&self.0.node))
+            .map_err(|fault| fault.within(Segment::Key(self.0.key.clone())))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Fault> {
+        Reader(&self.0.node).deserialize_seq(visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        Reader(&self.0.node).deserialize_map(visitor)
+    }
+}
