@@ -80,13 +80,7 @@ impl Inputs {
     pub(crate) fn resolve<'r>(&self, request: &'r impl Request, now: SystemTime) -> Result<Values<'r>, Outcome> {
         let mut values = Vec::with_capacity(self.inputs.len());
         for input in &self.inputs {
-            let value = match input.source.of(request, &input.name, now) {
-                Single::One(value) => Some(value),
-                Single::Absent if input.required => return Err(input.refusal(Code::InputMissing, "is required and absent")),
-                Single::Absent => None,
-                Single::Ambiguous => return Err(input.refusal(Code::InputAmbiguous, "is there more than once or is no text")),
-            };
-            values.push(value.filter(|_| input.mentioned));
+            values.push(input.resolve(request, now)?);
         }
         Ok(Values(values))
     }
@@ -132,6 +126,21 @@ pub(crate) fn write_text(key: &mut Vec<u8>, text: Option<&str>) {
 }
 
 impl Input {
+    /// `None` where it is absent, or no policy mentions it.
+    fn resolve<'r>(&self, request: &'r impl Request, now: SystemTime) -> Result<Option<Cow<'r, str>>, Outcome> {
+        if !self.mentioned && !self.required {
+            return Ok(None);
+        }
+        match self.source.of(request, &self.name, now) {
+            Single::Absent if self.required => Err(self.refusal(Code::InputMissing, "is required and absent")),
+            Single::One(value) if self.mentioned => Ok(Some(value)),
+            Single::Ambiguous if self.mentioned => {
+                Err(self.refusal(Code::InputAmbiguous, "is there more than once or is no text"))
+            }
+            _ => Ok(None),
+        }
+    }
+
     fn refusal(&self, code: Code, what: &str) -> Outcome {
         let record = self.record.map(|record| format!("{record}.")).unwrap_or_default();
         Outcome::refusal(code, format!("context attribute `{record}{}` {what}", self.name))

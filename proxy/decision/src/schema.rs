@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
 
     fn ty(&self, json: &Value) -> Type {
         let name = json.get("type").and_then(Value::as_str).unwrap_or_default();
-        match name {
+        match name.strip_prefix("__cedar::").unwrap_or(name) {
             "Boolean" | "Bool" => Type::Bool,
             "Long" => Type::Long,
             "String" => Type::String,
@@ -208,11 +208,12 @@ mod tests {
     const TEXT: &str = r#"
         type Name = { first: String, last?: __cedar::String };
         namespace A {
-            type Token = { scope: Set<String>, "custom:x"?: Long, ok: Bool };
+            type Token = { scope: Set<__cedar::String>, "custom:x"?: Long, ok: Bool };
             entity Group;
             entity User in [Group] = { name: Name, boss?: User };
             entity String;
-            action read, "get /x" in [read] appliesTo {
+            action read;
+            action "get /x" in [read] appliesTo {
                 principal: [User], resource: [Group],
                 context: { token?: Token, ip: ipaddr, odd?: A::String, d?: decimal },
             };
