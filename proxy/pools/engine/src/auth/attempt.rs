@@ -1,0 +1,99 @@
+//! Whose password is tried.
+
+use store::Tx;
+
+use super::absent::Absent;
+use super::lockout::{self, Failures};
+use super::SignIn;
+use crate::credential::Owner;
+use crate::user::{self, Password, Status, User};
+use crate::{Error, Result};
+
+/// A user, or a name nobody has, with the failures so far.
+pub(super) struct Subject {
+    /// The user, if there is one.
+    pub(super) user: Option<User>,
+    /// What a user who does not exist is shown.
+    pub(super) absent: Absent,
+    failures: Failures,
+}
+
+impl Subject {
+    /// The subject that a caller names. Nobody of that name is an error only where the client says so openly.
+    pub(super) async fn named(sign_in: SignIn<'_>, given: &str) -> Result<Self> {
+        let absent = Absent::of(sign_in, given).await?;
+        let input = (sign_in.pool.clone(), given.to_owned(), absent.sub.clone());
+        let read = sign_in.engine.db().read_with(input, |tx, (pool, given, absent)| {
+            Box::pin(async move {
+                let user = user::find(tx, pool, given).await?;
+                with_failures(tx, pool.id(), user, absent).await
+            })
+        });
+        let (user, failures) = read.await?;
+        Self { user, absent, failures }.shown(sign_in)
+    }
+
+    /// The subject of a challenge, found again by its `sub`; `given` is the name the sign-in began with.
+    pub(super) async fn again(sign_in: SignIn<'_>, sub: &str, given: &str) -> Result<Self> {
+        let absent = Absent::of(sign_in, given).await?;
+        let input = (sign_in.pool.clone(), sub.to_owned(), absent.sub.clone());
+        let read = sign_in.engine.db().read_with(input, |tx, (pool, sub, absent)| {
+            Box::pin(async move {
+                let user = user::by_sub(tx, pool.id(), sub).await?;
+                with_failures(tx, pool.id(), user, absent).await
+            })
+        });
+        let (user, failures) = read.await?;
+        Self { user, absent, failures }.shown(sign_in)
+    }
+
+    /// Under what failures are counted, and what seals are bound to.
+    pub(super) fn sub(&self) -> &str {
+        self.user.as_ref().map_or(&self.absent.sub, |user| &user.sub)
+    }
+
+    /// The password, if there is one.
+    pub(super) fn password(&self) -> Option<&Password> {
+        self.user.as_ref().and_then(|user| user.password.as_ref())
+    }
+
+    /// Whose password it is.
+    pub(super) fn owner<'a>(&'a self, sign_in: SignIn<'a>) -> Owner<'a> {
+        let username = self.user.as_ref().map_or(self.sub(), |user| &user.username);
+        Owner { pool_id: sign_in.pool.id(), sub: self.sub(), username }
+    }
+
+    /// Refuses the attempt while a wait is on.
+    pub(super) fn refuse_locked(&self, sign_in: SignIn<'_>) -> Result<()> {
+        lockout::refuse_locked(&self.failures, sign_in.engine.now_ms())
+    }
+
+    /// What whoever gave the wrong password is told.
+    pub(super) fn refusal(&self, sign_in: SignIn<'_>) -> Error {
+        let reset = self.user.as_ref().is_some_and(|user| user.status == Status::ResetRequired);
+        // A user who was imported or reset has no password that could be right, and must learn what to do.
+        if reset && !sign_in.client.hides_absent_users() {
+            Error::password_reset_required()
+        } else {
+            Error::incorrect_credentials()
+        }
+    }
+
+    fn shown(self, sign_in: SignIn<'_>) -> Result<Self> {
+        if self.user.is_none() && !sign_in.client.hides_absent_users() {
+            return Err(Error::user_not_found());
+        }
+        Ok(self)
+    }
+}
+
+async fn with_failures(
+    tx: &mut Tx,
+    pool_id: &str,
+    user: Option<User>,
+    absent: &str,
+) -> Result<(Option<User>, Failures)> {
+    let subject = user.as_ref().map_or(absent, |user| &user.sub);
+    let failures = lockout::find(tx, pool_id, subject).await?;
+    Ok((user, failures))
+}

@@ -1,0 +1,147 @@
+//! The end of every sign-in with a password: the attempt is settled, and the user gets tokens, a challenge or a refusal.
+
+use store::{Tx, args};
+
+use super::attempt::Subject;
+use super::challenge::{self, Problem, Waiting};
+use super::lockout::{self, Settled};
+use super::refresh::{self, Family};
+use super::{Answer, SignIn, new_password};
+use crate::pool::Mfa;
+use crate::user::{Status, User};
+use crate::{Error, Result, group};
+
+/// Settles an attempt whose password was compared, and answers. `waiting` is the challenge that it answers, if any.
+pub(super) async fn conclude(
+    sign_in: SignIn<'_>,
+    subject: Subject,
+    right: bool,
+    waiting: Option<&Waiting>,
+) -> Result<Answer> {
+    let now_ms = sign_in.engine.now_ms();
+    let next = subject.user.as_ref().filter(|_| right).map(|user| next(sign_in, user, now_ms)).transpose();
+    let family = match (&next, &subject.user) {
+        (Ok(Some(Next::Tokens)), Some(user)) => Some(Family::begin(sign_in, user, now_ms)),
+        _ => None,
+    };
+    let plan = Plan {
+        pool_id: sign_in.pool.id().to_owned(),
+        subject: subject.sub().to_owned(),
+        right,
+        now_ms,
+        waiting: waiting.map(|waiting| (waiting.id.clone(), waiting.expires_ms)),
+        seen: subject.user.as_ref().filter(|_| right).map(Seen::of),
+        row: family.as_ref().map(|family| family.row.clone()),
+    };
+    let verdict = sign_in.engine.db().write_with(plan, |tx, plan| Box::pin(settle(tx, plan))).await?;
+    let groups = match verdict {
+        Verdict::Used => return Err(Problem::Used.into()),
+        Verdict::Locked => return Err(lockout::attempts_exceeded()),
+        Verdict::Wrong => return Err(subject.refusal(sign_in)),
+        Verdict::Changed => return Err(Error::incorrect_credentials()),
+        Verdict::Right(groups) => groups,
+    };
+    match (next?, subject.user, family) {
+        (Some(Next::Tokens), Some(user), Some(family)) => {
+            family.issue(sign_in, &user, &groups).await.map(Answer::Tokens)
+        }
+        (Some(Next::NewPassword), Some(user), _) => new_password::challenge(sign_in, &user).map(Answer::Challenge),
+        _ => Err(Error::incorrect_credentials()),
+    }
+}
+
+/// Refuses users who may not sign in although they gave the right password, and says what others do next.
+pub(super) fn next(sign_in: SignIn<'_>, user: &User, now_ms: i64) -> Result<Next> {
+    if !user.enabled {
+        return Err(Error::user_disabled());
+    }
+    // A pool that asks everybody for a second factor gives nobody tokens for the first alone.
+    if sign_in.pool.mfa() == Mfa::On {
+        return Err(Error::not_built("multi-factor authentication"));
+    }
+    match user.status {
+        Status::Confirmed => Ok(Next::Tokens),
+        Status::Unconfirmed => Err(Error::user_not_confirmed()),
+        Status::ResetRequired => Err(Error::password_reset_required()),
+        Status::ForceChangePassword => {
+            let expires_ms = user.password.as_ref().and_then(|password| password.expires_ms);
+            if expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
+                return Err(Error::not_authorized(
+                    "Temporary password has expired and must be reset by an administrator.",
+                ));
+            }
+            Ok(Next::NewPassword)
+        }
+    }
+}
+
+/// What a user with the right password does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    Tokens,
+    NewPassword,
+}
+
+/// What the transaction needs to know.
+struct Plan {
+    pool_id: String,
+    subject: String,
+    right: bool,
+    now_ms: i64,
+    waiting: Option<(String, i64)>,
+    seen: Option<Seen>,
+    row: Option<refresh::Row>,
+}
+
+/// What the decision was made on.
+#[derive(PartialEq, Eq)]
+struct Seen {
+    enabled: bool,
+    status: String,
+    hash: Option<String>,
+}
+
+impl Seen {
+    fn of(user: &User) -> Self {
+        let hash = user.password.as_ref().map(|password| password.hash.clone());
+        Self { enabled: user.enabled, status: user.status.as_str().to_owned(), hash }
+    }
+}
+
+enum Verdict {
+    Used,
+    Locked,
+    Wrong,
+    Changed,
+    Right(Vec<group::Group>),
+}
+
+async fn settle(tx: &mut Tx, plan: &Plan) -> Result<Verdict> {
+    if let Some((id, expires_ms)) = &plan.waiting
+        && !challenge::take(tx, id, *expires_ms).await?
+    {
+        return Ok(Verdict::Used);
+    }
+    match lockout::settle(tx, &plan.pool_id, &plan.subject, plan.right, plan.now_ms).await? {
+        Settled::Locked => return Ok(Verdict::Locked),
+        Settled::Wrong => return Ok(Verdict::Wrong),
+        Settled::Right => {}
+    }
+    // Hashing took its time: a user who was disabled or got another password meanwhile is not signed in with the old.
+    if plan.seen != seen(tx, plan).await? {
+        return Ok(Verdict::Changed);
+    }
+    let Some(row) = &plan.row else { return Ok(Verdict::Right(Vec::new())) };
+    refresh::insert(tx, row).await?;
+    Ok(Verdict::Right(group::of_user(tx, &plan.pool_id, &plan.subject).await?))
+}
+
+async fn seen(tx: &mut Tx, plan: &Plan) -> Result<Option<Seen>> {
+    let sql = "SELECT enabled, status, password_hash FROM users WHERE pool_id = $1 AND sub = $2";
+    let Some(row) = tx.row(sql, args![plan.pool_id, plan.subject]).await? else { return Ok(None) };
+    Ok(Some(Seen {
+        enabled: row.flag("enabled")?,
+        status: row.text("status")?,
+        hash: row.opt_text("password_hash")?,
+    }))
+}

@@ -1,0 +1,29 @@
+//! `USER_PASSWORD_AUTH` and `ADMIN_USER_PASSWORD_AUTH`: the password itself is sent.
+
+use super::attempt::Subject;
+use super::{Answer, Parameters, SignIn, conclude, required};
+use crate::{Result, credential};
+
+/// Signs in with a user name and a password.
+pub(super) async fn sign_in(sign_in: SignIn<'_>, parameters: &Parameters) -> Result<Answer> {
+    let username = required(parameters, "USERNAME")?;
+    let password = required(parameters, "PASSWORD")?;
+    sign_in.check_secret_hash(username, parameters)?;
+
+    let subject = Subject::named(sign_in, username).await?;
+    subject.refuse_locked(sign_in)?;
+    let right = verify(sign_in, &subject, password).await?;
+    conclude::conclude(sign_in, subject, right, None).await
+}
+
+async fn verify(sign_in: SignIn<'_>, subject: &Subject, password: &str) -> Result<bool> {
+    // Nobody's password is longer: it is not right, and its length must not cost work.
+    if password.len() > MAX_BYTES {
+        return credential::verify(sign_in.engine, subject.owner(sign_in), None, "").await;
+    }
+    let hash = subject.password().map(|password| password.hash.as_str());
+    credential::verify(sign_in.engine, subject.owner(sign_in), hash, password).await
+}
+
+/// 256 characters of at most 4 bytes.
+const MAX_BYTES: usize = 1024;
