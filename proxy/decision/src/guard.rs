@@ -49,12 +49,22 @@ impl Guard {
     /// Decides whether the request may be forwarded, at this time.
     ///
     /// Gives the permit, which owns the request from now on; or the request back, with the reason of the denial.
-    pub fn decide<H: Request>(&self, head: H, caller: &impl Caller, now: SystemTime) -> Result<Permit<H>, Denied<H>> {
+    pub fn decide<H: Request>(
+        &self,
+        head: H,
+        caller: &impl Caller,
+        now: SystemTime,
+    ) -> Result<Permit<H>, Denied<H>> {
         settle(self.judge(&head, caller, now, true), head)
     }
 
     /// [`Guard::decide`], but neither looks decisions up nor remembers them.
-    pub fn decide_afresh<H: Request>(&self, head: H, caller: &impl Caller, now: SystemTime) -> Result<Permit<H>, Denied<H>> {
+    pub fn decide_afresh<H: Request>(
+        &self,
+        head: H,
+        caller: &impl Caller,
+        now: SystemTime,
+    ) -> Result<Permit<H>, Denied<H>> {
         settle(self.judge(&head, caller, now, false), head)
     }
 
@@ -65,7 +75,12 @@ impl Guard {
 
     /// `@id`s of the policies that can apply, sorted.
     pub fn policies(&self) -> Vec<&str> {
-        let mut ids: Vec<&str> = self.applicable.policies.policies().map(|policy| policy.id().as_ref()).collect();
+        let mut ids: Vec<&str> = self
+            .applicable
+            .policies
+            .policies()
+            .map(|policy| policy.id().as_ref())
+            .collect();
         ids.sort_unstable();
         ids
     }
@@ -80,22 +95,36 @@ impl Guard {
         self.inputs.read_client_ip()
     }
 
-    fn judge<H: Request>(&self, head: &H, caller: &impl Caller, now: SystemTime, remember: bool) -> Decided {
+    fn judge<H: Request>(
+        &self,
+        head: &H,
+        caller: &impl Caller,
+        now: SystemTime,
+        remember: bool,
+    ) -> Decided {
         let identity = self.shared.identity(caller, &self.applicable);
         let resource = self.resource.of(head);
         let answer = match (&*identity, &resource) {
             (Err(refusal), _) => Answer::fresh(refusal.clone()),
-            (_, None) => Answer::fresh(Outcome::refusal(Code::InputMissing, "the resource's path parameter is absent")),
+            (_, None) => Answer::fresh(Outcome::refusal(
+                Code::InputMissing,
+                "the resource's path parameter is absent",
+            )),
             (Ok(identity), Some(resource)) => match self.inputs.resolve(head, now) {
                 Err(refusal) => Answer::fresh(refusal),
-                Ok(values) if remember && !self.reads_time() => self.recall(identity, resource, &values),
+                Ok(values) if remember && !self.reads_time() => {
+                    self.recall(identity, resource, &values)
+                }
                 Ok(values) => Answer::fresh(self.evaluate(identity, resource, &values)),
             },
         };
         Decided {
             outcome: answer.outcome,
             generation: self.shared.generation,
-            principal: identity.as_ref().as_ref().map_or_else(|_| self.shared.principal_text(caller.id()), |it| Arc::clone(&it.text)),
+            principal: identity.as_ref().as_ref().map_or_else(
+                |_| self.shared.principal_text(caller.id()),
+                |it| Arc::clone(&it.text),
+            ),
             action: Arc::clone(&self.action_text),
             resource: resource.map_or_else(|| Arc::from(""), |resource| resource.text),
             remembered: answer.remembered,
@@ -113,10 +142,15 @@ impl Guard {
         }
         values.write_key(&mut key);
         if let Some(outcome) = self.shared.decisions.get(&*key) {
-            return Answer { outcome, remembered: true };
+            return Answer {
+                outcome,
+                remembered: true,
+            };
         }
         let answer = Answer::fresh(self.evaluate(identity, resource, values));
-        self.shared.decisions.insert(key.into(), Arc::clone(&answer.outcome));
+        self.shared
+            .decisions
+            .insert(key.into(), Arc::clone(&answer.outcome));
         answer
     }
 
@@ -129,7 +163,13 @@ impl Guard {
             Err(refusal) => return refusal,
         };
         let (principal, action) = (identity.uid.clone(), self.action.clone());
-        let request = match cedar_policy::Request::new(principal, action, resource.uid.clone(), context, None) {
+        let request = match cedar_policy::Request::new(
+            principal,
+            action,
+            resource.uid.clone(),
+            context,
+            None,
+        ) {
             Ok(request) => request,
             Err(error) => return Outcome::refusal(Code::PolicyError, error.to_string()),
         };
@@ -151,19 +191,31 @@ impl Guard {
         if self.inputs.are_none() {
             return Ok(identity.context.clone());
         }
-        let members = self.inputs.context(values)?.into_iter().chain(identity.token.clone());
-        Context::from_pairs(members).map_err(|error| Outcome::refusal(Code::PolicyError, error.to_string()))
+        let members = self
+            .inputs
+            .context(values)?
+            .into_iter()
+            .chain(identity.token.clone());
+        Context::from_pairs(members)
+            .map_err(|error| Outcome::refusal(Code::PolicyError, error.to_string()))
     }
 }
 
 impl Applicable {
     /// Unsure means deny: Cedar leaves a policy out that fails, so a failed `forbid` would be no `forbid`.
     fn outcome(&self, response: &Response) -> Outcome {
-        let mut policies: Box<[Box<str>]> = response.diagnostics().reason().map(|id| AsRef::<str>::as_ref(id).into()).collect();
+        let mut policies: Box<[Box<str>]> = response
+            .diagnostics()
+            .reason()
+            .map(|id| AsRef::<str>::as_ref(id).into())
+            .collect();
         policies.sort_unstable();
         let errors = response.diagnostics().errors().map(|error| {
             let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
-            PolicyError { policy: AsRef::<str>::as_ref(error.policy_id()).into(), message: error.inner().to_string().into() }
+            PolicyError {
+                policy: AsRef::<str>::as_ref(error.policy_id()).into(),
+                message: error.inner().to_string().into(),
+            }
         });
         let mut errors: Box<[PolicyError]> = errors.collect();
         errors.sort_unstable_by(|a, b| a.policy.cmp(&b.policy));
@@ -175,7 +227,12 @@ impl Applicable {
             Decision::Deny if !errors.is_empty() => Code::PolicyError,
             Decision::Deny => Code::NoPermit,
         };
-        Outcome { code, policies, errors, detail: None }
+        Outcome {
+            code,
+            policies,
+            errors,
+            detail: None,
+        }
     }
 }
 
@@ -187,7 +244,10 @@ struct Answer {
 
 impl Answer {
     fn fresh(outcome: Outcome) -> Self {
-        Self { outcome: Arc::new(outcome), remembered: false }
+        Self {
+            outcome: Arc::new(outcome),
+            remembered: false,
+        }
     }
 }
 
@@ -195,6 +255,9 @@ fn settle<H>(decided: Decided, head: H) -> Result<Permit<H>, Denied<H>> {
     if decided.outcome.is_permit() {
         Ok(Permit::decided(decided, head))
     } else {
-        Err(Denied { head, decided: Box::new(decided) })
+        Err(Denied {
+            head,
+            decided: Box::new(decided),
+        })
     }
 }

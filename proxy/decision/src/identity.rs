@@ -5,7 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use cedar_policy::{Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
+use cedar_policy::{
+    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression,
+};
 use serde_json::Map;
 
 use crate::{
@@ -66,18 +68,40 @@ impl Identity {
         let token = token(caller, lens)?;
         let groups: BTreeSet<&str> = types.group.iter().flat_map(|_| caller.groups()).collect();
         let key = key(caller.id(), &groups, &attributes, token.as_ref(), lens)?;
-        let uid = EntityUid::from_type_name_and_id(types.principal.clone(), EntityId::new(caller.id()));
-        let parents = groups.iter().zip(types.group.iter().cycle()).map(|(group, ty)| {
-            let id = caller.group_prefix().map_or_else(|| (*group).to_owned(), |prefix| format!("{prefix}|{group}"));
-            EntityUid::from_type_name_and_id(ty.clone(), EntityId::new(id))
-        });
-        let principal = Entity::new(uid.clone(), owned(attributes).collect(), parents.collect()).map_err(invalid)?;
-        let action = lens.action.as_ref().and_then(|action| types.actions.get(action)).cloned();
-        let entities = Entities::from_entities([principal].into_iter().chain(action), None).map_err(invalid)?;
-        let token = token.map(|token| RestrictedExpression::new_record(owned(token))).transpose().map_err(invalid)?;
+        let uid =
+            EntityUid::from_type_name_and_id(types.principal.clone(), EntityId::new(caller.id()));
+        let parents = groups
+            .iter()
+            .zip(types.group.iter().cycle())
+            .map(|(group, ty)| {
+                let id = caller
+                    .group_prefix()
+                    .map_or_else(|| (*group).to_owned(), |prefix| format!("{prefix}|{group}"));
+                EntityUid::from_type_name_and_id(ty.clone(), EntityId::new(id))
+            });
+        let principal = Entity::new(uid.clone(), owned(attributes).collect(), parents.collect())
+            .map_err(invalid)?;
+        let action = lens
+            .action
+            .as_ref()
+            .and_then(|action| types.actions.get(action))
+            .cloned();
+        let entities = Entities::from_entities([principal].into_iter().chain(action), None)
+            .map_err(invalid)?;
+        let token = token
+            .map(|token| RestrictedExpression::new_record(owned(token)))
+            .transpose()
+            .map_err(invalid)?;
         let token = token.map(|token| (TOKEN.to_owned(), token));
         let context = Context::from_pairs(token.clone()).map_err(invalid)?;
-        Ok(Self { text: entity_text(&uid).into(), uid, entities, token, context, key })
+        Ok(Self {
+            text: entity_text(&uid).into(),
+            uid,
+            entities,
+            token,
+            context,
+            key,
+        })
     }
 
     /// Roughly how many bytes it occupies.
@@ -87,10 +111,15 @@ impl Identity {
     }
 }
 
-fn attributes<'t>(caller: &impl Caller, types: &'t Types, lens: &Lens) -> Result<Members<'t>, Outcome> {
+fn attributes<'t>(
+    caller: &impl Caller,
+    types: &'t Types,
+    lens: &Lens,
+) -> Result<Members<'t>, Outcome> {
     let none = Map::new();
     let attributes = project::claims(caller.id_claims().unwrap_or(&none), &types.attributes);
-    let mut attributes = attributes.map_err(|misfit| Outcome::refusal(Code::ClaimsInvalid, misfit.detail()))?;
+    let mut attributes =
+        attributes.map_err(|misfit| Outcome::refusal(Code::ClaimsInvalid, misfit.detail()))?;
     attributes.retain(|(name, _)| lens.mentions.attributes.touch(&[name]));
     Ok(attributes)
 }
@@ -100,10 +129,16 @@ fn token<'t>(caller: &impl Caller, lens: &'t Lens) -> Result<Option<Members<'t>>
         return Ok(None);
     };
     let Some(claims) = caller.access_claims() else {
-        let missing = || Outcome::refusal(Code::ClaimsInvalid, "the action requires `context.token`, and there is no access token");
+        let missing = || {
+            Outcome::refusal(
+                Code::ClaimsInvalid,
+                "the action requires `context.token`, and there is no access token",
+            )
+        };
         return if *required { Err(missing()) } else { Ok(None) };
     };
-    let mut members = project::claims(claims, declared).map_err(|misfit| Outcome::refusal(Code::ClaimsInvalid, misfit.detail()))?;
+    let mut members = project::claims(claims, declared)
+        .map_err(|misfit| Outcome::refusal(Code::ClaimsInvalid, misfit.detail()))?;
     members.retain(|(name, _)| lens.claims.touch(&[name]));
     Ok(lens.token_mentioned.then_some(members))
 }
@@ -119,7 +154,9 @@ fn key(
     let mut key = Vec::new();
     write_text(&mut key, lens.mentions.principal.then_some(id));
     if lens.mentions.groups {
-        groups.iter().for_each(|group| write_text(&mut key, Some(group)));
+        for group in groups {
+            write_text(&mut key, Some(group));
+        }
     }
     // Ends the groups.
     write_text(&mut key, None);

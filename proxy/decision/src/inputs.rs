@@ -1,15 +1,18 @@
 //! What a route's policies read of a request besides its caller, and how it enters the context.
 
+mod plan;
+
 use std::{borrow::Cow, time::SystemTime};
 
 use cedar_policy::RestrictedExpression;
 
+use self::plan::Planning;
 use crate::{
     Code, Outcome, Request, Single,
     guard::Ask,
     mention::Paths,
     project::{extension, owned},
-    schema::{Attribute, Extension, Record, Type},
+    schema::{Extension, Record},
 };
 
 /// The plan of a route's context, without `token`.
@@ -53,12 +56,25 @@ pub(crate) const TOKEN: &str = "token";
 
 impl Inputs {
     /// Plans the context of a route; reports what the schema declares that requests of the route cannot give.
-    pub(crate) fn plan(declared: &Record, mentions: &Paths, ask: &Ask<'_>) -> Result<Self, Vec<String>> {
-        let mut planning = Planning { plan: Self::default(), problems: Vec::new(), mentions, ask };
+    pub(crate) fn plan(
+        declared: &Record,
+        mentions: &Paths,
+        ask: &Ask<'_>,
+    ) -> Result<Self, Vec<String>> {
+        let mut planning = Planning {
+            plan: Self::default(),
+            problems: Vec::new(),
+            mentions,
+            ask,
+        };
         for (name, attribute) in declared.iter() {
             planning.attribute(name, attribute);
         }
-        if planning.problems.is_empty() { Ok(planning.plan) } else { Err(planning.problems) }
+        if planning.problems.is_empty() {
+            Ok(planning.plan)
+        } else {
+            Err(planning.problems)
+        }
     }
 
     /// Whether a policy reads the time.
@@ -77,7 +93,11 @@ impl Inputs {
     }
 
     /// Asks a request for its values.
-    pub(crate) fn resolve<'r>(&self, request: &'r impl Request, now: SystemTime) -> Result<Values<'r>, Outcome> {
+    pub(crate) fn resolve<'r>(
+        &self,
+        request: &'r impl Request,
+        now: SystemTime,
+    ) -> Result<Values<'r>, Outcome> {
         let mut values = Vec::with_capacity(self.inputs.len());
         for input in &self.inputs {
             values.push(input.resolve(request, now)?);
@@ -86,22 +106,34 @@ impl Inputs {
     }
 
     /// The context's members.
-    pub(crate) fn context(&self, values: &Values<'_>) -> Result<Vec<(String, RestrictedExpression)>, Outcome> {
+    pub(crate) fn context(
+        &self,
+        values: &Values<'_>,
+    ) -> Result<Vec<(String, RestrictedExpression)>, Outcome> {
         let within = |record: Option<&'static str>| {
-            let inputs = self.inputs.iter().zip(&values.0).filter(move |(input, _)| input.record == record);
-            inputs.filter_map(|(input, value)| Some((&*input.name, input.source.expression(value.as_deref()?))))
+            let inputs = self
+                .inputs
+                .iter()
+                .zip(&values.0)
+                .filter(move |(input, _)| input.record == record);
+            inputs.filter_map(|(input, value)| {
+                Some((&*input.name, input.source.expression(value.as_deref()?)))
+            })
         };
         let mut members: Vec<_> = owned(within(None)).collect();
         for record in &self.records {
             let value = RestrictedExpression::new_record(owned(within(Some(record))));
-            let value = value.map_err(|error| Outcome::refusal(Code::PolicyError, error.to_string()))?;
+            let value =
+                value.map_err(|error| Outcome::refusal(Code::PolicyError, error.to_string()))?;
             members.push(((*record).to_owned(), value));
         }
         Ok(members)
     }
 
     fn mention(&self, source: Source) -> bool {
-        self.inputs.iter().any(|input| input.mentioned && input.source == source)
+        self.inputs
+            .iter()
+            .any(|input| input.mentioned && input.source == source)
     }
 }
 
@@ -127,23 +159,36 @@ pub(crate) fn write_text(key: &mut Vec<u8>, text: Option<&str>) {
 
 impl Input {
     /// `None` where it is absent, or no policy mentions it.
-    fn resolve<'r>(&self, request: &'r impl Request, now: SystemTime) -> Result<Option<Cow<'r, str>>, Outcome> {
+    fn resolve<'r>(
+        &self,
+        request: &'r impl Request,
+        now: SystemTime,
+    ) -> Result<Option<Cow<'r, str>>, Outcome> {
         if !self.mentioned && !self.required {
             return Ok(None);
         }
         match self.source.of(request, &self.name, now) {
-            Single::Absent if self.required => Err(self.refusal(Code::InputMissing, "is required and absent")),
-            Single::One(value) if self.mentioned => Ok(Some(value)),
-            Single::Ambiguous if self.mentioned => {
-                Err(self.refusal(Code::InputAmbiguous, "is there more than once or is no text"))
+            Single::Absent if self.required => {
+                Err(self.refusal(Code::InputMissing, "is required and absent"))
             }
+            Single::One(value) if self.mentioned => Ok(Some(value)),
+            Single::Ambiguous if self.mentioned => Err(self.refusal(
+                Code::InputAmbiguous,
+                "is there more than once or is no text",
+            )),
             _ => Ok(None),
         }
     }
 
     fn refusal(&self, code: Code, what: &str) -> Outcome {
-        let record = self.record.map(|record| format!("{record}.")).unwrap_or_default();
-        Outcome::refusal(code, format!("context attribute `{record}{}` {what}", self.name))
+        let record = self
+            .record
+            .map(|record| format!("{record}."))
+            .unwrap_or_default();
+        Outcome::refusal(
+            code,
+            format!("context attribute `{record}{}` {what}", self.name),
+        )
     }
 }
 
@@ -176,73 +221,4 @@ fn datetime(now: SystemTime) -> String {
     let now = time::OffsetDateTime::from(now);
     let (date, (hour, minute, second, milli)) = (now.date(), now.time().as_hms_milli());
     format!("{date}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
-}
-
-/// A plan on the way.
-struct Planning<'a> {
-    plan: Inputs,
-    problems: Vec<String>,
-    mentions: &'a Paths,
-    ask: &'a Ask<'a>,
-}
-
-impl Planning<'_> {
-    fn attribute(&mut self, name: &str, attribute: &Attribute) {
-        match name {
-            "method" => self.value(Source::Method, name, attribute, &Type::String),
-            "host" => self.value(Source::Host, name, attribute, &Type::String),
-            "path" => self.value(Source::Path, name, attribute, &Type::String),
-            "clientIp" => self.value(Source::ClientIp, name, attribute, &Type::Extension(Extension::Ip)),
-            "time" => self.value(Source::Time, name, attribute, &Type::Extension(Extension::Datetime)),
-            "pathParameters" => self.record(Source::PathParameter, "pathParameters", attribute),
-            "queryStringParameters" => self.record(Source::QueryParameter, "queryStringParameters", attribute),
-            "headers" => self.record(Source::Header, "headers", attribute),
-            TOKEN if matches!(attribute.ty, Type::Record(_)) => {}
-            TOKEN => self.problems.push(format!("context attribute `{TOKEN}` must be a record")),
-            _ if attribute.required => {
-                self.problems.push(format!("context attribute `{name}` is required, and nothing gives it a value"));
-            }
-            _ => {}
-        }
-    }
-
-    fn value(&mut self, source: Source, name: &str, attribute: &Attribute, ty: &Type) {
-        if attribute.ty != *ty {
-            let ty = if *ty == Type::String { "String" } else if source == Source::Time { "datetime" } else { "ipaddr" };
-            return self.problems.push(format!("context attribute `{name}` must be of type {ty}"));
-        }
-        let mentioned = self.mentions.touch(&[name]);
-        self.plan.inputs.push(Input { source, record: None, name: name.into(), required: false, mentioned });
-    }
-
-    fn record(&mut self, source: Source, record: &'static str, attribute: &Attribute) {
-        let Type::Record(members) = &attribute.ty else {
-            return self.problems.push(format!("context attribute `{record}` must be a record"));
-        };
-        if self.mentions.touch(&[record]) {
-            self.plan.records.push(record);
-        }
-        for (name, member) in members.iter() {
-            self.member(source, record, name, member);
-        }
-    }
-
-    fn member(&mut self, source: Source, record: &'static str, name: &str, member: &Attribute) {
-        if member.ty != Type::String {
-            return self.problems.push(format!("context attribute `{record}.{name}` must be of type String"));
-        }
-        let given = match source {
-            Source::PathParameter => self.ask.parameters.contains(&name),
-            Source::Header => self.ask.headers.contains(&name),
-            _ => true,
-        };
-        if given {
-            let mentioned = self.mentions.touch(&[record, name]);
-            let required = member.required;
-            self.plan.inputs.push(Input { source, record: Some(record), name: name.into(), required, mentioned });
-        } else if member.required {
-            let lacks = if source == Source::Header { "lets policies read no such header" } else { "has no such path parameter" };
-            self.problems.push(format!("context attribute `{record}.{name}` is required, and the route {lacks}"));
-        }
-    }
 }

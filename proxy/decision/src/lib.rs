@@ -6,6 +6,7 @@
 //! [`Policies::load`] reads a directory into an immutable snapshot. [`Policies::guard`] prepares it for one route and
 //! method. [`Guard::decide`] then turns a canonical request and its verified caller into a [`Permit`] or a [`Denied`].
 
+mod check;
 mod config;
 mod guard;
 mod identity;
@@ -20,7 +21,9 @@ mod project;
 mod request;
 mod resource;
 mod schema;
+mod testing;
 
+pub use check::{Checked, check};
 pub use config::Config;
 pub use guard::{Ask, Guard, default_action};
 pub use outcome::{Code, Decided, Outcome, PolicyError};
@@ -28,3 +31,4 @@ pub use permit::{Basis, Denied, Permit};
 pub use policies::Policies;
 pub use problem::{Problem, Problems};
 pub use request::{Caller, Request, Single, query_parameter};
+pub use testing::{Test, Tested, test};

@@ -1,15 +1,20 @@
 //! Reads a policy directory.
 
-use std::path::{Path, PathBuf};
+mod files;
 
-use aws_lc_rs::digest::{self, SHA256};
+use std::path::Path;
+
 use cedar_policy::{
-    EntityTypeName, Policy, PolicyId, PolicySet, Schema as CedarSchema, SchemaFragment, ValidationMode, ValidationWarning,
-    Validator,
+    EntityTypeName, Policy, PolicyId, PolicySet, Schema as CedarSchema, SchemaFragment,
+    ValidationMode, ValidationWarning, Validator,
 };
 use miette::Diagnostic;
 
-use crate::{Config, Problem, Problems, schema::Schema};
+pub(crate) use self::files::{File, Files};
+use crate::{
+    Config, Problem, Problems,
+    schema::{Schema, Type},
+};
 
 /// A directory that has no problems.
 pub(crate) struct Loaded {
@@ -22,29 +27,21 @@ pub(crate) struct Loaded {
     pub(crate) hash: String,
 }
 
-/// The files of a directory.
-pub(crate) struct Files {
-    pub(crate) policies: Vec<File>,
-    pub(crate) schemas: Vec<File>,
-    pub(crate) tests: Vec<File>,
-}
-
-/// One file.
-pub(crate) struct File {
-    pub(crate) path: PathBuf,
-    pub(crate) text: String,
-}
-
 /// Loads and validates.
 pub(crate) fn load(config: &Config) -> Result<Loaded, Problems> {
     let files = Files::read(&config.path)?;
     let mut problems = Vec::new();
-    let schema = schema(&config.path, &files.schemas).map_err(|found| problems.extend(found)).ok();
+    let schema = schema(&config.path, &files.schemas)
+        .map_err(|found| problems.extend(found))
+        .ok();
     let policies = Parsed::parse(&files.policies, &mut problems);
     let (mut set, mut warnings) = (PolicySet::new(), Vec::new());
     for parsed in &policies {
         if set.add(parsed.policy.clone()).is_err() {
-            problems.push(parsed.problem(format!("another policy has the id `{}`", parsed.policy.id())));
+            problems.push(parsed.problem(format!(
+                "another policy has the id `{}`",
+                parsed.policy.id()
+            )));
         }
     }
     let types = schema.as_ref().map(|schema| {
@@ -53,9 +50,20 @@ pub(crate) fn load(config: &Config) -> Result<Loaded, Problems> {
     });
     match (schema, types.flatten()) {
         (Some(schema), Some((principal, group))) if problems.is_empty() => {
-            let mut ids: Vec<_> = set.policies().map(|policy| policy.id().to_string()).collect();
+            let mut ids: Vec<_> = set
+                .policies()
+                .map(|policy| policy.id().to_string())
+                .collect();
             ids.sort_unstable();
-            Ok(Loaded { schema, principal, group, policies: set, ids, warnings, hash: files.hash(&config.path) })
+            Ok(Loaded {
+                schema,
+                principal,
+                group,
+                policies: set,
+                ids,
+                warnings,
+                hash: files.hash(&config.path),
+            })
         }
         _ => {
             problems.sort();
@@ -70,71 +78,30 @@ pub(crate) fn load(config: &Config) -> Result<Loaded, Problems> {
 pub(crate) fn infer(dir: &Path) -> Result<Config, Problems> {
     let files = Files::read(dir)?;
     let schema = schema(dir, &files.schemas).map_err(Problems)?;
-    let mut principals: Vec<&String> = schema.actions().flat_map(|(_, action)| &action.principals).collect();
+    let mut principals: Vec<&String> = schema
+        .actions()
+        .flat_map(|(_, action)| &action.principals)
+        .collect();
     principals.sort_unstable();
     principals.dedup();
     let [principal] = principals.as_slice() else {
         let message = "the schema's actions have not one type of principal, so it must be said which one callers have";
         return Err(Problems(vec![Problem::of_file(dir, message)]));
     };
-    let parents = schema.entity(principal).map(|ty| &*ty.parents).unwrap_or_default();
-    let group = if let [group] = parents { Some(group.clone()) } else { None };
-    Ok(Config { path: dir.to_owned(), principal: (*principal).clone(), group })
-}
-
-impl Files {
-    /// Reads all policies, schemas and tests in a directory and below it, in the order of their paths. What starts with a
-    /// dot is left out.
-    pub(crate) fn read(dir: &Path) -> Result<Self, Problems> {
-        let mut files = Self { policies: Vec::new(), schemas: Vec::new(), tests: Vec::new() };
-        let mut problems = Vec::new();
-        files.walk(dir, &mut problems);
-        if problems.is_empty() { Ok(files) } else { Err(Problems(problems)) }
-    }
-
-    fn walk(&mut self, dir: &Path, problems: &mut Vec<Problem>) {
-        let entries = std::fs::read_dir(dir).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let mut entries = entries.map_err(|error| problems.push(Problem::of_file(dir, error.to_string()))).unwrap_or_default();
-        entries.sort_by_key(std::fs::DirEntry::path);
-        for entry in entries {
-            let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
-            if name.starts_with('.') {
-                continue;
-            }
-            if path.is_dir() {
-                self.walk(&path, problems);
-            } else if let Some(files) = self.kind(&name) {
-                match std::fs::read_to_string(&path) {
-                    Ok(text) => files.push(File { path, text }),
-                    Err(error) => problems.push(Problem::of_file(path, error.to_string())),
-                }
-            }
-        }
-    }
-
-    fn kind(&mut self, name: &str) -> Option<&mut Vec<File>> {
-        let is = |suffix: &str| name.ends_with(suffix);
-        if is(".cedarschema") || is(".cedarschema.json") {
-            Some(&mut self.schemas)
-        } else if is(".cedar") {
-            Some(&mut self.policies)
-        } else {
-            (is(".yaml") || is(".yml")).then_some(&mut self.tests)
-        }
-    }
-
-    /// Of what decides: policies and schema, by their paths within the directory.
-    fn hash(&self, dir: &Path) -> String {
-        let mut context = digest::Context::new(&SHA256);
-        for file in self.schemas.iter().chain(&self.policies) {
-            let path = file.path.strip_prefix(dir).unwrap_or(&file.path).to_string_lossy();
-            for part in [&*path, &*file.text] {
-                context.update(&(part.len() as u64).to_le_bytes());
-                context.update(part.as_bytes());
-            }
-        }
-        hex::encode(context.finish())
-    }
+    let parents = schema
+        .entity(principal)
+        .map(|ty| &*ty.parents)
+        .unwrap_or_default();
+    let group = if let [group] = parents {
+        Some(group.clone())
+    } else {
+        None
+    };
+    Ok(Config {
+        path: dir.to_owned(),
+        principal: (*principal).clone(),
+        group,
+    })
 }
 
 /// A policy and where it stands.
@@ -159,16 +126,33 @@ impl<'f> Parsed<'f> {
     /// Gives each policy of a file the id of its `@id`.
     fn named(file: &'f File, set: &PolicySet, problems: &mut Vec<Problem>) -> Vec<Self> {
         for template in set.templates() {
-            let offset = file.text.find(template.to_string().trim()).unwrap_or_default();
-            problems.push(Problem::at(&file.path, &file.text, offset, "a template: nothing here links templates to policies"));
+            let offset = file
+                .text
+                .find(template.to_string().trim())
+                .unwrap_or_default();
+            problems.push(Problem::at(
+                &file.path,
+                &file.text,
+                offset,
+                "a template: nothing here links templates to policies",
+            ));
         }
         let mut named = Vec::new();
         for policy in set.policies() {
             let text = policy.to_string();
             let offset = file.text.find(text.trim()).unwrap_or_default();
             match policy.annotation("id").filter(|id| !id.is_empty()) {
-                Some(id) => named.push(Self { policy: policy.new_id(PolicyId::new(id)), file, offset }),
-                None => problems.push(Problem::at(&file.path, &file.text, offset, "the policy has no `@id(\"…\")`")),
+                Some(id) => named.push(Self {
+                    policy: policy.new_id(PolicyId::new(id)),
+                    file,
+                    offset,
+                }),
+                None => problems.push(Problem::at(
+                    &file.path,
+                    &file.text,
+                    offset,
+                    "the policy has no `@id(\"…\")`",
+                )),
             }
         }
         named
@@ -179,72 +163,109 @@ impl<'f> Parsed<'f> {
     }
 }
 
-impl File {
-    /// A problem that Cedar found, with its hint.
-    fn problem(&self, found: &dyn Diagnostic) -> Problem {
-        let mut message = found.to_string();
-        let label = found.labels().and_then(|mut labels| labels.next());
-        for hint in [label.as_ref().and_then(|label| label.label().map(str::to_owned)), found.help().map(|help| help.to_string())] {
-            message.extend(hint.into_iter().flat_map(|hint| ["; ".to_owned(), hint]));
-        }
-        match label {
-            Some(label) => Problem::at(&self.path, &self.text, label.offset(), message),
-            None => Problem::of_file(&self.path, message),
-        }
-    }
-}
-
 /// The one schema of a directory.
 fn schema(dir: &Path, files: &[File]) -> Result<Schema, Vec<Problem>> {
     let file = match files {
         [file] => file,
-        [] => return Err(vec![Problem::of_file(dir, "no schema: a file named `….cedarschema` must be there")]),
+        [] => {
+            return Err(vec![Problem::of_file(
+                dir,
+                "no schema: a file named `….cedarschema` must be there",
+            )]);
+        }
         [_, more @ ..] => {
-            let second = |file: &File| Problem::of_file(&file.path, "a second schema: only one can be there");
+            let second = |file: &File| {
+                Problem::of_file(&file.path, "a second schema: only one can be there")
+            };
             return Err(more.iter().map(second).collect());
         }
     };
-    let is_json = file.path.extension().is_some_and(|extension| extension == "json");
+    let is_json = file
+        .path
+        .extension()
+        .is_some_and(|extension| extension == "json");
     let fragment = if is_json {
         SchemaFragment::from_json_str(&file.text).map_err(|error| vec![file.problem(&error)])?
     } else {
-        SchemaFragment::from_cedarschema_str(&file.text).map_err(|error| vec![file.problem(&error)])?.0
+        SchemaFragment::from_cedarschema_str(&file.text)
+            .map_err(|error| vec![file.problem(&error)])?
+            .0
     };
-    let cedar = CedarSchema::from_schema_fragments([fragment.clone()]).map_err(|error| vec![file.problem(&error)])?;
+    let cedar = CedarSchema::from_schema_fragments([fragment.clone()])
+        .map_err(|error| vec![file.problem(&error)])?;
     Schema::new(cedar, &fragment).map_err(|message| vec![Problem::of_file(&file.path, message)])
 }
 
 /// Holds all policies against the schema. A policy that can never apply is a problem: it was meant to.
-fn validate(schema: &Schema, set: &PolicySet, policies: &[Parsed<'_>], problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) {
+fn validate(
+    schema: &Schema,
+    set: &PolicySet,
+    policies: &[Parsed<'_>],
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<Problem>,
+) {
     let result = Validator::new(schema.cedar.clone()).validate(set, ValidationMode::Strict);
     let place = |id: &PolicyId, found: &dyn Diagnostic| {
         let parsed = policies.iter().find(|parsed| parsed.policy.id() == id);
-        parsed.map_or_else(|| Problem::of_route(found.to_string()), |parsed| parsed.file.problem(found))
+        parsed.map_or_else(
+            || Problem::of_route(found.to_string()),
+            |parsed| parsed.file.problem(found),
+        )
     };
     for error in result.validation_errors() {
         problems.push(place(error.policy_id(), error));
     }
     for warning in result.validation_warnings() {
-        let never = matches!(warning, ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_));
-        if never { &mut *problems } else { &mut *warnings }.push(place(warning.policy_id(), warning));
+        let never = matches!(
+            warning,
+            ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_)
+        );
+        if never {
+            &mut *problems
+        } else {
+            &mut *warnings
+        }
+        .push(place(warning.policy_id(), warning));
     }
 }
 
 /// The settings' types, held against the schema.
-fn types(config: &Config, schema: &Schema, problems: &mut Vec<Problem>) -> Option<(EntityTypeName, Option<EntityTypeName>)> {
+fn types(
+    config: &Config,
+    schema: &Schema,
+    problems: &mut Vec<Problem>,
+) -> Option<(EntityTypeName, Option<EntityTypeName>)> {
     let mut problem = |message: String| problems.push(Problem::of_file(&config.path, message));
-    let Some((principal, declared)) = config.principal.parse().ok().zip(schema.entity(&config.principal)) else {
-        problem(format!("the principal's type `{}` is not in the schema", config.principal));
+    let Some((principal, declared)) = config
+        .principal
+        .parse()
+        .ok()
+        .zip(schema.entity(&config.principal))
+    else {
+        problem(format!(
+            "the principal's type `{}` is not in the schema",
+            config.principal
+        ));
         return None;
     };
-    for (name, _) in declared.attributes.iter().filter(|(_, attribute)| attribute.required && attribute.ty == crate::schema::Type::Entity) {
-        problem(format!("attribute `{name}` of `{}` is required and an entity, which no claim can be", config.principal));
+    for (name, _) in declared
+        .attributes
+        .iter()
+        .filter(|(_, attribute)| attribute.required && attribute.ty == Type::Entity)
+    {
+        problem(format!(
+            "attribute `{name}` of `{}` is required and an entity, which no claim can be",
+            config.principal
+        ));
     }
     let Some(group) = &config.group else {
         return Some((principal, None));
     };
     if !declared.parents.contains(group) {
-        problem(format!("the schema does not say `entity {} in [{group}]`", config.principal));
+        problem(format!(
+            "the schema does not say `entity {} in [{group}]`",
+            config.principal
+        ));
     }
     Some((principal, group.parse().ok()))
 }

@@ -5,7 +5,8 @@ mod paths;
 use cedar_policy::{
     Policy,
     pst::{
-        BinaryOp, Clause, EntityOrSlot, EntityUID, Expr, Literal, PrincipalConstraint, ResourceConstraint, Template, Var,
+        BinaryOp, Clause, EntityOrSlot, EntityUID, Expr, Literal, PrincipalConstraint,
+        ResourceConstraint, Template, Var,
     },
 };
 
@@ -39,8 +40,14 @@ pub(crate) struct CallerMentions {
 
 impl Mentions {
     /// What policies mention for callers of one principal type.
-    pub(crate) fn of<'p>(policies: impl IntoIterator<Item = &'p Policy>, principal_type: &str) -> Self {
-        let mut walk = Walk { principal_type, mentions: Self::default() };
+    pub(crate) fn of<'p>(
+        policies: impl IntoIterator<Item = &'p Policy>,
+        principal_type: &str,
+    ) -> Self {
+        let mut walk = Walk {
+            principal_type,
+            mentions: Self::default(),
+        };
         for policy in policies {
             match policy.to_pst() {
                 Ok(policy) => walk.policy(policy.body()),
@@ -63,7 +70,7 @@ impl Walk<'_> {
             PrincipalConstraint::Eq(_) => self.mentions.caller.principal = true,
             PrincipalConstraint::In(group) | PrincipalConstraint::IsIn(_, group) => match group {
                 EntityOrSlot::Entity(group) => self.principal_in(&[group]),
-                EntityOrSlot::Slot(_) => self.var(Var::Principal),
+                EntityOrSlot::Slot(_) => self.var(&Var::Principal),
             },
         }
         match &policy.resource {
@@ -79,31 +86,45 @@ impl Walk<'_> {
 
     fn expr(&mut self, expr: &Expr) {
         if let Some((var, path)) = chain(expr) {
-            return self.path(var, path, true);
+            return self.path(&var, path, true);
         }
         match expr {
             Expr::Literal(_) => {}
             Expr::HasAttr { expr, attrs } => match chain(expr) {
                 Some((var, mut path)) => {
                     path.extend(attrs.iter().map(ToString::to_string));
-                    self.path(var, path, false);
+                    self.path(&var, path, false);
                 }
                 None => self.dereference(expr),
             },
             Expr::GetAttr { expr, .. } => self.dereference(expr),
             Expr::UnaryOp { expr, .. } | Expr::Like { expr, .. } => self.expr(expr),
             Expr::Is { expr, in_expr, .. } => self.is(expr, in_expr.as_deref()),
-            Expr::BinaryOp { op: BinaryOp::Eq | BinaryOp::NotEq, left, right } => {
+            Expr::BinaryOp {
+                op: BinaryOp::Eq | BinaryOp::NotEq,
+                left,
+                right,
+            } => {
                 self.compared(left);
                 self.compared(right);
             }
-            Expr::BinaryOp { op: BinaryOp::In, left, right } => self.within(left, right),
+            Expr::BinaryOp {
+                op: BinaryOp::In,
+                left,
+                right,
+            } => self.within(left, right),
             Expr::BinaryOp { left, right, .. } => {
                 self.expr(left);
                 self.expr(right);
             }
-            Expr::IfThenElse { cond, then_expr, else_expr } => {
-                [cond, then_expr, else_expr].into_iter().for_each(|part| self.expr(part));
+            Expr::IfThenElse {
+                cond,
+                then_expr,
+                else_expr,
+            } => {
+                for part in [cond, then_expr, else_expr] {
+                    self.expr(part);
+                }
             }
             Expr::Set(items) => items.iter().for_each(|item| self.expr(item)),
             Expr::Record(members) => members.values().for_each(|member| self.expr(member)),
@@ -140,7 +161,7 @@ impl Walk<'_> {
             // It may be the principal or the resource under another name.
             (other, _) => {
                 self.expr(other);
-                self.var(Var::Principal);
+                self.var(&Var::Principal);
                 self.resource_within();
             }
         }
@@ -150,7 +171,9 @@ impl Walk<'_> {
     /// The principal is in itself too, so which one it is matters where a parent could be one.
     fn principal_in(&mut self, parents: &[&EntityUID]) {
         self.mentions.caller.groups = true;
-        self.mentions.caller.principal |= parents.iter().any(|parent| parent.ty.to_string() == self.principal_type);
+        self.mentions.caller.principal |= parents
+            .iter()
+            .any(|parent| parent.ty.to_string() == self.principal_type);
     }
 
     fn resource_within(&mut self) {
@@ -161,21 +184,21 @@ impl Walk<'_> {
     /// An attribute of something that is no variable: perhaps of the principal under another name.
     fn dereference(&mut self, expr: &Expr) {
         self.expr(expr);
-        self.var(Var::Principal);
+        self.var(&Var::Principal);
     }
 
     fn everything(&mut self) {
-        self.var(Var::Principal);
-        self.var(Var::Context);
+        self.var(&Var::Principal);
+        self.var(&Var::Context);
         self.resource_within();
     }
 
     /// A variable that is used as a whole.
-    fn var(&mut self, var: Var) {
+    fn var(&mut self, var: &Var) {
         self.path(var, Vec::new(), true);
     }
 
-    fn path(&mut self, var: Var, path: Vec<String>, whole: bool) {
+    fn path(&mut self, var: &Var, path: Vec<String>, whole: bool) {
         match var {
             Var::Principal => {
                 let caller = &mut self.mentions.caller;

@@ -13,7 +13,12 @@ pub struct Outcome {
 
 impl Outcome {
     pub(crate) fn refusal(code: Code, detail: impl Into<Box<str>>) -> Self {
-        Self { code, policies: Box::default(), errors: Box::default(), detail: Some(detail.into()) }
+        Self {
+            code,
+            policies: Box::default(),
+            errors: Box::default(),
+            detail: Some(detail.into()),
+        }
     }
 
     /// Whether the request may go on.

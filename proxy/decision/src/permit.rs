@@ -26,16 +26,25 @@ pub enum Basis {
 impl<H> Permit<H> {
     /// For routes with `authorize: none`.
     pub fn unguarded(head: H) -> Self {
-        Self { head, basis: Basis::Unguarded }
+        Self {
+            head,
+            basis: Basis::Unguarded,
+        }
     }
 
     /// For routes with `authorize: authenticated`; a [`Caller`] exists only for a verified token.
     pub fn authenticated(_: &impl Caller, head: H) -> Self {
-        Self { head, basis: Basis::Authenticated }
+        Self {
+            head,
+            basis: Basis::Authenticated,
+        }
     }
 
     pub(crate) fn decided(decided: Decided, head: H) -> Self {
-        Self { head, basis: Basis::Policies(Box::new(decided)) }
+        Self {
+            head,
+            basis: Basis::Policies(Box::new(decided)),
+        }
     }
 
     /// The request this permit is for.

@@ -15,17 +15,34 @@ pub struct Problem {
 
 impl Problem {
     pub(crate) fn of_route(message: impl Into<String>) -> Self {
-        Self { file: None, line: None, message: message.into() }
+        Self {
+            file: None,
+            line: None,
+            message: message.into(),
+        }
     }
 
     pub(crate) fn of_file(file: impl Into<PathBuf>, message: impl Into<String>) -> Self {
-        Self { file: Some(file.into()), line: None, message: message.into() }
+        Self {
+            file: Some(file.into()),
+            line: None,
+            message: message.into(),
+        }
     }
 
-    pub(crate) fn at(file: impl Into<PathBuf>, source: &str, offset: usize, message: impl Into<String>) -> Self {
+    pub(crate) fn at(
+        file: impl Into<PathBuf>,
+        source: &str,
+        offset: usize,
+        message: impl Into<String>,
+    ) -> Self {
         let before = source.as_bytes().get(..offset).unwrap_or(source.as_bytes());
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        Self { file: Some(file.into()), line: Some(line), message: message.into() }
+        let line = before.split(|byte| *byte == b'\n').count();
+        Self {
+            file: Some(file.into()),
+            line: Some(line),
+            message: message.into(),
+        }
     }
 }
 

@@ -14,11 +14,18 @@ pub(crate) struct Misfit {
 
 impl Misfit {
     fn of(kind: &'static str) -> Self {
-        Self { path: String::new(), kind }
+        Self {
+            path: String::new(),
+            kind,
+        }
     }
 
     fn within(self, name: &str) -> Self {
-        let path = if self.path.is_empty() { name.to_owned() } else { format!("{name}.{}", self.path) };
+        let path = if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{name}.{}", self.path)
+        };
         Self { path, ..self }
     }
 
@@ -34,7 +41,9 @@ pub(crate) fn claims<'t>(
     declared: &'t Record,
 ) -> Result<Vec<(&'t str, RestrictedExpression)>, Misfit> {
     members(declared, |name, attribute| match claims.get(name) {
-        Some(claim) => special(name, claim, &attribute.ty).unwrap_or_else(|| value(claim, &attribute.ty)).map(Some),
+        Some(claim) => special(name, claim, &attribute.ty)
+            .unwrap_or_else(|| value(claim, &attribute.ty))
+            .map(Some),
         None => prefixed(claims, name, &attribute.ty).transpose(),
     })
 }
@@ -49,15 +58,17 @@ pub(crate) fn extension(text: &str, extension: Extension) -> RestrictedExpressio
     }
 }
 
-fn members<'t>(
-    declared: &'t Record,
+fn members(
+    declared: &Record,
     mut project: impl FnMut(&str, &Attribute) -> Result<Option<RestrictedExpression>, Misfit>,
-) -> Result<Vec<(&'t str, RestrictedExpression)>, Misfit> {
+) -> Result<Vec<(&str, RestrictedExpression)>, Misfit> {
     let mut members = Vec::new();
     for (name, attribute) in declared.iter() {
         match project(name, attribute).map_err(|misfit| misfit.within(name))? {
             Some(value) => members.push((name, value)),
-            None if attribute.required => return Err(Misfit::of("is required and absent").within(name)),
+            None if attribute.required => {
+                return Err(Misfit::of("is required and absent").within(name));
+            }
             None => {}
         }
     }
@@ -75,36 +86,63 @@ fn special(name: &str, claim: &Value, ty: &Type) -> Option<Result<RestrictedExpr
         "aud" => vec![text],
         _ => return None,
     };
-    let items = items.into_iter().map(|item| value(&Value::from(item), element));
-    Some(items.collect::<Result<Vec<_>, _>>().map(RestrictedExpression::new_set))
+    let items = items
+        .into_iter()
+        .map(|item| value(&Value::from(item), element));
+    Some(
+        items
+            .collect::<Result<Vec<_>, _>>()
+            .map(RestrictedExpression::new_set),
+    )
 }
 
 /// The older form `principal.custom.x`: a record `custom` gathers the claims `custom:…` that it declares.
-fn prefixed(claims: &Map<String, Value>, name: &str, ty: &Type) -> Option<Result<RestrictedExpression, Misfit>> {
+fn prefixed(
+    claims: &Map<String, Value>,
+    name: &str,
+    ty: &Type,
+) -> Option<Result<RestrictedExpression, Misfit>> {
     let Type::Record(_) = ty else { return None };
     let prefix = format!("{name}:");
-    let gathered = claims.iter().filter_map(|(claim, value)| Some((claim.strip_prefix(&prefix)?.to_owned(), value.clone())));
+    let gathered = claims.iter().filter_map(|(claim, value)| {
+        Some((claim.strip_prefix(&prefix)?.to_owned(), value.clone()))
+    });
     let gathered: Map<String, Value> = gathered.collect();
-    if gathered.is_empty() { None } else { Some(value(&Value::Object(gathered), ty)) }
+    if gathered.is_empty() {
+        None
+    } else {
+        Some(value(&Value::Object(gathered), ty))
+    }
 }
 
 fn value(claim: &Value, ty: &Type) -> Result<RestrictedExpression, Misfit> {
     match (ty, claim) {
         (Type::Bool, Value::Bool(flag)) => Ok(RestrictedExpression::new_bool(*flag)),
-        (Type::Long, Value::Number(number)) => {
-            number.as_i64().map(RestrictedExpression::new_long).ok_or(Misfit::of("is not an integer of 64 bits"))
-        }
+        (Type::Long, Value::Number(number)) => number
+            .as_i64()
+            .map(RestrictedExpression::new_long)
+            .ok_or(Misfit::of("is not an integer of 64 bits")),
         (Type::String, Value::String(text)) => Ok(RestrictedExpression::new_string(text.clone())),
         (Type::Extension(kind), Value::String(text)) => checked(extension(text, *kind)),
         (Type::Set(element), Value::Array(items)) => {
             let items = items.iter().map(|item| value(item, element));
-            Ok(RestrictedExpression::new_set(items.collect::<Result<Vec<_>, _>>()?))
+            Ok(RestrictedExpression::new_set(
+                items.collect::<Result<Vec<_>, _>>()?,
+            ))
         }
         (Type::Record(record), Value::Object(claims)) => {
-            let members = members(record, |name, attribute| claims.get(name).map(|claim| value(claim, &attribute.ty)).transpose())?;
-            RestrictedExpression::new_record(owned(members)).map_err(|_| Misfit::of("has a member twice"))
+            let members = members(record, |name, attribute| {
+                claims
+                    .get(name)
+                    .map(|claim| value(claim, &attribute.ty))
+                    .transpose()
+            })?;
+            RestrictedExpression::new_record(owned(members))
+                .map_err(|_| Misfit::of("has a member twice"))
         }
-        (Type::Entity, _) => Err(Misfit::of("has an entity type in the schema, which no claim can have")),
+        (Type::Entity, _) => Err(Misfit::of(
+            "has an entity type in the schema, which no claim can have",
+        )),
         _ => Err(Misfit::of("has another type than in the schema")),
     }
 }
@@ -121,7 +159,9 @@ fn checked(value: RestrictedExpression) -> Result<RestrictedExpression, Misfit> 
 pub(crate) fn owned<'a>(
     members: impl IntoIterator<Item = (&'a str, RestrictedExpression)>,
 ) -> impl Iterator<Item = (String, RestrictedExpression)> {
-    members.into_iter().map(|(name, value)| (name.to_owned(), value))
+    members
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
 }
 
 #[cfg(test)]
@@ -136,37 +176,93 @@ mod tests {
     fn project(attributes: &str, json: Value) -> Result<String, String> {
         let text = format!("entity User = {{ {attributes} }};");
         let (fragment, _) = SchemaFragment::from_cedarschema_str(&text).unwrap();
-        let schema = Schema::new(CedarSchema::from_schema_fragments([fragment.clone()]).unwrap(), &fragment).unwrap();
-        let Value::Object(json) = json else { return Err("no object".into()) };
+        let schema = Schema::new(
+            CedarSchema::from_schema_fragments([fragment.clone()]).unwrap(),
+            &fragment,
+        )
+        .unwrap();
+        let Value::Object(json) = json else {
+            return Err("no object".into());
+        };
         let json: Map<String, Value> = json;
-        let members = claims(&json, &schema.entity("User").unwrap().attributes).map_err(|misfit| misfit.detail())?;
-        Ok(Context::from_pairs(owned(members)).unwrap().to_json_value().unwrap().to_string())
+        let members = claims(&json, &schema.entity("User").unwrap().attributes)
+            .map_err(|misfit| misfit.detail())?;
+        Ok(Context::from_pairs(owned(members))
+            .unwrap()
+            .to_json_value()
+            .unwrap()
+            .to_string())
     }
 
     #[test]
     fn declared_claims_are_kept_and_others_dropped() {
         let given = json!({"sub": "u1", "age": 7, "ok": true, "tags": ["a"], "name": {"first": "A", "x": 1}, "other": 1.5});
-        let projected = project("sub: String, age?: Long, ok: Bool, tags: Set<String>, name: { first: String, last?: String }, gone?: String", given);
-        assert_eq!(projected.unwrap(), json!({"age": 7, "name": {"first": "A"}, "ok": true, "sub": "u1", "tags": ["a"]}).to_string());
+        let projected = project(
+            "sub: String, age?: Long, ok: Bool, tags: Set<String>, name: { first: String, last?: String }, gone?: String",
+            given,
+        );
+        assert_eq!(
+            projected.unwrap(),
+            json!({"age": 7, "name": {"first": "A"}, "ok": true, "sub": "u1", "tags": ["a"]})
+                .to_string()
+        );
     }
 
     #[test]
     fn special_claims_become_sets() {
-        assert_eq!(project("scope: Set<String>, aud: Set<String>", json!({"scope": "a b", "aud": "x"})).unwrap(), r#"{"aud":["x"],"scope":["a","b"]}"#);
-        assert_eq!(project("scope: String", json!({"scope": "a b"})).unwrap(), r#"{"scope":"a b"}"#);
-        assert_eq!(project("custom?: { x?: String }, \"custom:x\": String", json!({"custom:x": "1"})).unwrap(), r#"{"custom":{"x":"1"},"custom:x":"1"}"#);
+        assert_eq!(
+            project(
+                "scope: Set<String>, aud: Set<String>",
+                json!({"scope": "a b", "aud": "x"})
+            )
+            .unwrap(),
+            r#"{"aud":["x"],"scope":["a","b"]}"#
+        );
+        assert_eq!(
+            project("scope: String", json!({"scope": "a b"})).unwrap(),
+            r#"{"scope":"a b"}"#
+        );
+        assert_eq!(
+            project(
+                "custom?: { x?: String }, \"custom:x\": String",
+                json!({"custom:x": "1"})
+            )
+            .unwrap(),
+            r#"{"custom":{"x":"1"},"custom:x":"1"}"#
+        );
     }
 
     #[test]
     fn what_does_not_fit_is_named_without_its_value() {
         let detail = |attributes, json| project(attributes, json).unwrap_err();
-        assert_eq!(detail("a: { b: Long }", json!({"a": {"b": "secret"}})), "claim `a.b` has another type than in the schema");
-        assert_eq!(detail("a: Long", json!({"a": 1.5})), "claim `a` is not an integer of 64 bits");
-        assert_eq!(detail("a: Long", json!({})), "claim `a` is required and absent");
-        assert_eq!(detail("a?: Set<String>", json!({"a": ["x", 1]})), "claim `a` has another type than in the schema");
-        assert_eq!(detail("a?: String", json!({"a": null})), "claim `a` has another type than in the schema");
-        assert_eq!(detail("a?: ipaddr", json!({"a": "1.2.3"})), "claim `a` is not a value of its type in the schema");
-        assert_eq!(detail("a?: User", json!({"a": "x"})), "claim `a` has an entity type in the schema, which no claim can have");
+        assert_eq!(
+            detail("a: { b: Long }", json!({"a": {"b": "secret"}})),
+            "claim `a.b` has another type than in the schema"
+        );
+        assert_eq!(
+            detail("a: Long", json!({"a": 1.5})),
+            "claim `a` is not an integer of 64 bits"
+        );
+        assert_eq!(
+            detail("a: Long", json!({})),
+            "claim `a` is required and absent"
+        );
+        assert_eq!(
+            detail("a?: Set<String>", json!({"a": ["x", 1]})),
+            "claim `a` has another type than in the schema"
+        );
+        assert_eq!(
+            detail("a?: String", json!({"a": null})),
+            "claim `a` has another type than in the schema"
+        );
+        assert_eq!(
+            detail("a?: ipaddr", json!({"a": "1.2.3"})),
+            "claim `a` is not a value of its type in the schema"
+        );
+        assert_eq!(
+            detail("a?: User", json!({"a": "x"})),
+            "claim `a` has an entity type in the schema, which no claim can have"
+        );
     }
 
     #[test]

@@ -41,14 +41,21 @@ impl Resource {
     ///
     /// The id may have Cedar's escapes; a brace that is none of a parameter's is a problem.
     pub(crate) fn parse(text: &str, parameters: &[&str]) -> Result<Self, Vec<String>> {
-        let uid: EntityUid = text.parse().map_err(|_| vec![format!("resource `{text}` is not of the form `Type::\"id\"`")])?;
+        let uid: EntityUid = text.parse().map_err(|_| {
+            vec![format!(
+                "resource `{text}` is not of the form `Type::\"id\"`"
+            )]
+        })?;
         let mut problems = Vec::new();
         let parts = parts(uid.id().unescaped(), parameters, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
         if parts.iter().any(|part| matches!(part, Part::Parameter(_))) {
-            Ok(Self::Template { ty: uid.type_name().clone(), parts })
+            Ok(Self::Template {
+                ty: uid.type_name().clone(),
+                parts,
+            })
         } else {
             Ok(Self::Fixed(Named::new(uid)))
         }
@@ -74,7 +81,10 @@ impl Resource {
                         Part::Parameter(name) => request.path_parameter(name)?,
                     });
                 }
-                Some(Named::new(EntityUid::from_type_name_and_id(ty.clone(), EntityId::new(id))))
+                Some(Named::new(EntityUid::from_type_name_and_id(
+                    ty.clone(),
+                    EntityId::new(id),
+                )))
             }
         }
     }
@@ -82,7 +92,11 @@ impl Resource {
 
 impl Named {
     pub(crate) fn new(uid: EntityUid) -> Self {
-        Self { id: uid.id().unescaped().into(), text: entity_text(&uid).into(), uid }
+        Self {
+            id: uid.id().unescaped().into(),
+            text: entity_text(&uid).into(),
+            uid,
+        }
     }
 }
 
@@ -104,7 +118,9 @@ fn parts(id: &str, parameters: &[&str], problems: &mut Vec<String>) -> Vec<Part>
             return parts;
         };
         if !parameters.contains(&name) {
-            problems.push(format!("resource id `{id}` names `{{{name}}}`, which is no parameter of the route's path"));
+            problems.push(format!(
+                "resource id `{id}` names `{{{name}}}`, which is no parameter of the route's path"
+            ));
         }
         parts.push(Part::Parameter(name.to_owned()));
         rest = after;

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use cedar_policy::{Entity, EntityUid, Schema as CedarSchema, SchemaFragment, schema_str_to_json_with_resolved_types};
+use cedar_policy::{
+    Entity, EntityUid, Schema as CedarSchema, SchemaFragment,
+    schema_str_to_json_with_resolved_types,
+};
 use serde_json::Value;
 
 /// A schema.
@@ -11,6 +14,8 @@ pub(crate) struct Schema {
     pub(crate) cedar: CedarSchema,
     entities: HashMap<String, EntityType>,
     actions: HashMap<EntityUid, Action>,
+    /// The actions that are in other ones, as entities that know it.
+    pub(crate) nested: HashMap<EntityUid, Entity>,
 }
 
 /// An entity type.
@@ -65,16 +70,32 @@ pub(crate) struct Attribute {
 impl Schema {
     /// Of a schema that Cedar has already accepted, in the syntax it was written in.
     pub(crate) fn new(cedar: CedarSchema, fragment: &SchemaFragment) -> Result<Self, String> {
-        let text = fragment.to_cedarschema().map_err(|error| error.to_string())?;
-        let (json, _) = schema_str_to_json_with_resolved_types(&text).map_err(|error| error.to_string())?;
+        let text = fragment
+            .to_cedarschema()
+            .map_err(|error| error.to_string())?;
+        let (json, _) =
+            schema_str_to_json_with_resolved_types(&text).map_err(|error| error.to_string())?;
         let reader = Reader::new(&json);
-        let entities = reader.members("entityTypes", "").map(|(name, _, entity)| (name, reader.entity(entity))).collect();
-        let uids: HashMap<String, EntityUid> = cedar.actions().map(|uid| (uid_key(uid), uid.clone())).collect();
-        let actions = reader.members("actions", "Action").filter_map(|(ty, id, action)| {
-            let uid = uids.get(&format!("{ty} {id}"))?.clone();
-            Some((uid, reader.action(action.get("appliesTo")?)))
-        });
-        Ok(Self { actions: actions.collect(), cedar, entities })
+        let entities = reader
+            .members("entityTypes", "")
+            .map(|(name, _, entity)| (name, reader.entity(entity)))
+            .collect();
+        let uids: HashMap<String, EntityUid> = cedar
+            .actions()
+            .map(|uid| (uid_key(uid), uid.clone()))
+            .collect();
+        let actions = reader
+            .members("actions", "Action")
+            .filter_map(|(ty, id, action)| {
+                let uid = uids.get(&format!("{ty} {id}"))?.clone();
+                Some((uid, reader.action(action.get("appliesTo")?)))
+            });
+        Ok(Self {
+            actions: actions.collect(),
+            nested: nested(&cedar),
+            cedar,
+            entities,
+        })
     }
 
     pub(crate) fn entity(&self, name: &str) -> Option<&EntityType> {
@@ -83,17 +104,6 @@ impl Schema {
 
     pub(crate) fn action(&self, uid: &EntityUid) -> Option<&Action> {
         self.actions.get(uid)
-    }
-
-    /// The actions that are in other ones, as entities that know it.
-    pub(crate) fn nested_actions(&self) -> HashMap<EntityUid, Entity> {
-        let entities = self.cedar.action_entities().map(|entities| entities.into_iter().collect()).unwrap_or_else(|_| Vec::new());
-        entities.into_iter().map(|entity| (entity.uid(), entity)).filter(|(uid, _)| self.is_nested(uid)).collect()
-    }
-
-    /// Whether an action is in other ones.
-    pub(crate) fn is_nested(&self, action: &EntityUid) -> bool {
-        self.cedar.action_entities().is_ok_and(|entities| entities.ancestors(action).is_some_and(|mut all| all.next().is_some()))
     }
 
     pub(crate) fn actions(&self) -> impl Iterator<Item = (&EntityUid, &Action)> {
@@ -111,6 +121,20 @@ impl Record {
     }
 }
 
+fn nested(schema: &CedarSchema) -> HashMap<EntityUid, Entity> {
+    let Ok(all) = schema.action_entities() else {
+        return HashMap::new();
+    };
+    let is_nested = |uid: &EntityUid| {
+        all.ancestors(uid)
+            .is_some_and(|mut all| all.next().is_some())
+    };
+    let nested = all.iter().filter(|entity| is_nested(&entity.uid()));
+    nested
+        .map(|entity| (entity.uid(), entity.clone()))
+        .collect()
+}
+
 /// One key for an action's type and id; a type has no space.
 fn uid_key(uid: &EntityUid) -> String {
     format!("{} {}", uid.type_name(), uid.id().unescaped())
@@ -124,32 +148,63 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(json: &'a Value) -> Self {
-        let mut reader = Self { json, common: HashMap::new() };
-        reader.common = reader.members("commonTypes", "").map(|(name, _, ty)| (name, ty)).collect();
+        let mut reader = Self {
+            json,
+            common: HashMap::new(),
+        };
+        reader.common = reader
+            .members("commonTypes", "")
+            .map(|(name, _, ty)| (name, ty))
+            .collect();
         reader
     }
 
     /// All members of one kind: the qualified name (of `within`, if that is said), the bare name, and the definition.
-    fn members(&self, kind: &'a str, within: &'a str) -> impl Iterator<Item = (String, &'a str, &'a Value)> + use<'a> {
+    fn members(
+        &self,
+        kind: &'a str,
+        within: &'a str,
+    ) -> impl Iterator<Item = (String, &'a str, &'a Value)> + use<'a> {
         let namespaces = self.json.as_object().into_iter().flatten();
         namespaces.flat_map(move |(namespace, definitions)| {
-            let members = definitions.get(kind).and_then(Value::as_object).into_iter().flatten();
+            let members = definitions
+                .get(kind)
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten();
             members.map(move |(name, definition)| {
                 let last = if within.is_empty() { name } else { within };
-                let qualified = if namespace.is_empty() { last.to_owned() } else { format!("{namespace}::{last}") };
+                let qualified = if namespace.is_empty() {
+                    last.to_owned()
+                } else {
+                    format!("{namespace}::{last}")
+                };
                 (qualified, &**name, definition)
             })
         })
     }
 
     fn entity(&self, json: &Value) -> EntityType {
-        let attributes = json.get("shape").map(|shape| self.record(shape)).unwrap_or_default();
-        EntityType { parents: strings(json.get("memberOfTypes")), attributes }
+        let attributes = json
+            .get("shape")
+            .map(|shape| self.record(shape))
+            .unwrap_or_default();
+        EntityType {
+            parents: strings(json.get("memberOfTypes")),
+            attributes,
+        }
     }
 
     fn action(&self, json: &Value) -> Action {
-        let context = json.get("context").map(|context| self.record(context)).unwrap_or_default();
-        Action { principals: strings(json.get("principalTypes")), resources: strings(json.get("resourceTypes")), context }
+        let context = json
+            .get("context")
+            .map(|context| self.record(context))
+            .unwrap_or_default();
+        Action {
+            principals: strings(json.get("principalTypes")),
+            resources: strings(json.get("resourceTypes")),
+            context,
+        }
     }
 
     fn record(&self, json: &Value) -> Record {
@@ -165,18 +220,37 @@ impl<'a> Reader<'a> {
             "Boolean" | "Bool" => Type::Bool,
             "Long" => Type::Long,
             "String" => Type::String,
-            "Set" => Type::Set(Box::new(json.get("element").map_or(Type::Entity, |element| self.ty(element)))),
+            "Set" => Type::Set(Box::new(
+                json.get("element")
+                    .map_or(Type::Entity, |element| self.ty(element)),
+            )),
             "Record" => Type::Record(self.attributes(json)),
             "Extension" => extension(json.get("name").and_then(Value::as_str).unwrap_or_default()),
-            name => self.common.get(name).map_or_else(|| extension(name), |common| self.ty(common)),
+            name => self
+                .common
+                .get(name)
+                .map_or_else(|| extension(name), |common| self.ty(common)),
         }
     }
 
     fn attributes(&self, json: &Value) -> Record {
-        let attributes = json.get("attributes").and_then(Value::as_object).into_iter().flatten();
+        let attributes = json
+            .get("attributes")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten();
         let attributes = attributes.map(|(name, json)| {
-            let required = json.get("required").and_then(Value::as_bool).unwrap_or(true);
-            (name.clone(), Attribute { ty: self.ty(json), required })
+            let required = json
+                .get("required")
+                .and_then(Value::as_bool)
+                .unwrap_or(true);
+            (
+                name.clone(),
+                Attribute {
+                    ty: self.ty(json),
+                    required,
+                },
+            )
         });
         Record(attributes.collect())
     }
@@ -223,16 +297,29 @@ mod tests {
     fn check(schema: &Schema) {
         let uid = r#"A::Action::"get /x""#.parse().unwrap();
         let action = schema.action(&uid).unwrap();
-        assert_eq!((&action.principals[..], &action.resources[..]), (&["A::User".into()][..], &["A::Group".into()][..]));
-        let Type::Record(token) = &action.context.get("token").unwrap().ty else { panic!("token") };
-        assert_eq!(token.get("scope").unwrap().ty, Type::Set(Box::new(Type::String)));
+        assert_eq!(
+            (&action.principals[..], &action.resources[..]),
+            (&["A::User".into()][..], &["A::Group".into()][..])
+        );
+        let Type::Record(token) = &action.context.get("token").unwrap().ty else {
+            panic!("token")
+        };
+        assert_eq!(
+            token.get("scope").unwrap().ty,
+            Type::Set(Box::new(Type::String))
+        );
         assert!(!token.get("custom:x").unwrap().required);
         assert_eq!(token.get("ok").unwrap().ty, Type::Bool);
-        assert_eq!(action.context.get("ip").unwrap().ty, Type::Extension(Extension::Ip));
+        assert_eq!(
+            action.context.get("ip").unwrap().ty,
+            Type::Extension(Extension::Ip)
+        );
         assert_eq!(action.context.get("odd").unwrap().ty, Type::Entity);
         let user = schema.entity("A::User").unwrap();
         assert_eq!(user.parents, ["A::Group"]);
-        let Type::Record(name) = &user.attributes.get("name").unwrap().ty else { panic!("name") };
+        let Type::Record(name) = &user.attributes.get("name").unwrap().ty else {
+            panic!("name")
+        };
         assert_eq!(name.get("last").unwrap().ty, Type::String);
         assert_eq!(user.attributes.get("boss").unwrap().ty, Type::Entity);
     }

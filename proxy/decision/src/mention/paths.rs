@@ -29,13 +29,19 @@ impl Paths {
 
     /// What is mentioned within one attribute of the root.
     pub(crate) fn within(&self, name: &str) -> Self {
-        let inner = self.0.iter().filter_map(|path| match path.attributes.split_first() {
-            None => Some(path.clone()),
-            Some((first, rest)) if first == name && (path.whole || !rest.is_empty()) => {
-                Some(Path { attributes: rest.to_vec(), whole: path.whole })
-            }
-            Some(_) => None,
-        });
+        let inner = self
+            .0
+            .iter()
+            .filter_map(|path| match path.attributes.split_first() {
+                None => Some(path.clone()),
+                Some((first, rest)) if first == name && (path.whole || !rest.is_empty()) => {
+                    Some(Path {
+                        attributes: rest.to_vec(),
+                        whole: path.whole,
+                    })
+                }
+                Some(_) => None,
+            });
         Self(inner.collect())
     }
 }

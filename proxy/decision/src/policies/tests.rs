@@ -54,7 +54,12 @@ struct Req {
 
 impl Default for Req {
     fn default() -> Self {
-        Self { pet: "1".into(), query: String::new(), tenant: None, ip: [192, 0, 2, 1].into() }
+        Self {
+            pet: "1".into(),
+            query: String::new(),
+            tenant: None,
+            ip: [192, 0, 2, 1].into(),
+        }
     }
 }
 
@@ -103,15 +108,21 @@ struct Who {
 impl Who {
     fn new(id: &str, groups: &[&str]) -> Self {
         let groups = groups.iter().map(|&group| group.to_owned()).collect();
-        Self { id: format!("pool|{id}"), groups, id_claims: None, access_claims: None, digest: None }
+        Self {
+            id: format!("pool|{id}"),
+            groups,
+            id_claims: None,
+            access_claims: None,
+            digest: None,
+        }
     }
 
-    fn access(mut self, claims: Value) -> Self {
+    fn access(mut self, claims: &Value) -> Self {
         self.access_claims = claims.as_object().cloned();
         self
     }
 
-    fn id_token(mut self, claims: Value) -> Self {
+    fn id_token(mut self, claims: &Value) -> Self {
         self.id_claims = claims.as_object().cloned();
         self
     }
@@ -155,7 +166,11 @@ fn load(schema: &str, text: &str) -> Result<Policies, crate::Problems> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("pets.cedarschema"), schema).unwrap();
     std::fs::write(dir.path().join("pets.cedar"), text).unwrap();
-    let config = Config { path: dir.path().to_owned(), principal: "Pets::User".into(), group: Some("Pets::Group".into()) };
+    let config = Config {
+        path: dir.path().to_owned(),
+        principal: "Pets::User".into(),
+        group: Some("Pets::Group".into()),
+    };
     Policies::load(&config, 7)
 }
 
@@ -196,10 +211,16 @@ fn groups_action_groups_and_resources_are_seen() {
     let guard = guard(READERS);
     let decided = decide(&guard, Req::default(), &Who::new("u", &["readers"]));
     assert_eq!(decided.outcome().code(), Code::Permitted);
-    assert_eq!(decided.outcome().policies().collect::<Vec<_>>(), ["readers"]);
+    assert_eq!(
+        decided.outcome().policies().collect::<Vec<_>>(),
+        ["readers"]
+    );
     assert_eq!(decided.principal(), r#"Pets::User::"pool|u""#);
     assert_eq!(decided.action(), r#"Pets::Action::"get /pets/{petId}""#);
-    assert_eq!((decided.resource(), decided.generation()), (r#"Pets::Pet::"1""#, 7));
+    assert_eq!(
+        (decided.resource(), decided.generation()),
+        (r#"Pets::Pet::"1""#, 7)
+    );
     assert_eq!(code(&guard, &Who::new("u", &["writers"])), Code::NoPermit);
     assert_eq!(guard.policies(), ["readers"]);
 }
@@ -207,7 +228,16 @@ fn groups_action_groups_and_resources_are_seen() {
 #[test]
 fn a_path_parameter_is_data() {
     let guard = guard(r#"@id("one") permit(principal, action, resource == Pets::Pet::"1");"#);
-    let pet = |pet: &str| decide(&guard, Req { pet: pet.into(), ..Req::default() }, &Who::new("u", &[]));
+    let pet = |pet: &str| {
+        decide(
+            &guard,
+            Req {
+                pet: pet.into(),
+                ..Req::default()
+            },
+            &Who::new("u", &[]),
+        )
+    };
     assert_eq!(pet("1").outcome().code(), Code::Permitted);
     let hostile = pet("1\" || \"");
     assert_eq!(hostile.outcome().code(), Code::NoPermit);
@@ -216,35 +246,62 @@ fn a_path_parameter_is_data() {
 
 #[test]
 fn resources_are_in_the_application_where_the_schema_says_so() {
-    let guard = guard(r#"@id("app") permit(principal, action, resource in Pets::Application::"Pets");"#);
+    let guard =
+        guard(r#"@id("app") permit(principal, action, resource in Pets::Application::"Pets");"#);
     assert_eq!(code(&guard, &Who::new("u", &[])), Code::Permitted);
 }
 
 #[test]
 fn forbids_win_and_a_broken_forbid_denies() {
-    let both = guard(&format!("{READERS} @id(\"no\") forbid(principal, action, resource) when {{ context.method == \"GET\" }};"));
+    let both = guard(&format!(
+        "{READERS} @id(\"no\") forbid(principal, action, resource) when {{ context.method == \"GET\" }};"
+    ));
     let decided = decide(&both, Req::default(), &Who::new("u", &["readers"]));
-    assert_eq!((decided.outcome().code(), decided.outcome().policies().collect::<Vec<_>>()), (Code::PolicyDenied, vec!["no"]));
+    assert_eq!(
+        (
+            decided.outcome().code(),
+            decided.outcome().policies().collect::<Vec<_>>()
+        ),
+        (Code::PolicyDenied, vec!["no"])
+    );
     // The sum overflows for one caller only, which strict validation cannot see.
     let overflow = "when { principal has level && principal.level + 1 > 10 }";
-    let broken = guard(&format!("{READERS} @id(\"no\") forbid(principal, action, resource) {overflow};"));
-    let who = Who::new("u", &["readers"]).id_token(json!({"level": i64::MAX}));
+    let broken = guard(&format!(
+        "{READERS} @id(\"no\") forbid(principal, action, resource) {overflow};"
+    ));
+    let who = Who::new("u", &["readers"]).id_token(&json!({"level": i64::MAX}));
     let decided = decide(&broken, Req::default(), &who);
     assert_eq!(decided.outcome().code(), Code::PolicyError);
     assert_eq!(decided.outcome().errors()[0].policy.as_ref(), "no");
     assert_eq!(code(&broken, &Who::new("u", &["readers"])), Code::Permitted);
-    let permit = guard(&format!("{READERS} @id(\"more\") permit(principal, action, resource) {overflow};"));
+    let permit = guard(&format!(
+        "{READERS} @id(\"more\") permit(principal, action, resource) {overflow};"
+    ));
     let decided = decide(&permit, Req::default(), &who);
-    assert_eq!((decided.outcome().code(), decided.outcome().errors().len()), (Code::Permitted, 1));
-    assert_eq!(code(&permit, &who.clone().id_token(json!({"level": 20}))), Code::Permitted);
+    assert_eq!(
+        (decided.outcome().code(), decided.outcome().errors().len()),
+        (Code::Permitted, 1)
+    );
+    assert_eq!(
+        code(&permit, &who.clone().id_token(&json!({"level": 20}))),
+        Code::Permitted
+    );
 }
 
 #[test]
 fn no_policies_deny() {
-    assert_eq!(code(&guard(""), &Who::new("u", &["readers"])), Code::NoPolicies);
-    let other = guard(r#"@id("put") permit(principal, action == Pets::Action::"put /pets/{petId}", resource);"#);
+    assert_eq!(
+        code(&guard(""), &Who::new("u", &["readers"])),
+        Code::NoPolicies
+    );
+    let other = guard(
+        r#"@id("put") permit(principal, action == Pets::Action::"put /pets/{petId}", resource);"#,
+    );
     assert_eq!(code(&other, &Who::new("u", &[])), Code::NoPermit);
-    assert!(other.policies().is_empty(), "a policy of another action is not evaluated");
+    assert!(
+        other.policies().is_empty(),
+        "a policy of another action is not evaluated"
+    );
 }
 
 #[test]
@@ -253,34 +310,99 @@ fn claims_are_projected() {
         r#"@id("a") permit(principal, action, resource) when { principal has email && principal.email == "a@x" };
            @id("b") permit(principal, action, resource) when { context has token && context.token has scope && context.token.scope.contains("pets/read") };"#,
     );
-    assert_eq!(code(&guard, &Who::new("u", &[]).id_token(json!({"email": "a@x", "other": [1.5]}))), Code::Permitted);
-    assert_eq!(code(&guard, &Who::new("u", &[]).access(json!({"scope": "openid pets/read"}))), Code::Permitted);
-    assert_eq!(code(&guard, &Who::new("u", &[]).access(json!({"scope": "openid"}))), Code::NoPermit);
+    assert_eq!(
+        code(
+            &guard,
+            &Who::new("u", &[]).id_token(&json!({"email": "a@x", "other": [1.5]}))
+        ),
+        Code::Permitted
+    );
+    assert_eq!(
+        code(
+            &guard,
+            &Who::new("u", &[]).access(&json!({"scope": "openid pets/read"}))
+        ),
+        Code::Permitted
+    );
+    assert_eq!(
+        code(
+            &guard,
+            &Who::new("u", &[]).access(&json!({"scope": "openid"}))
+        ),
+        Code::NoPermit
+    );
     assert_eq!(code(&guard, &Who::new("u", &[])), Code::NoPermit);
-    let wrong = decide(&guard, Req::default(), &Who::new("u", &[]).id_token(json!({"email": 7})));
+    let wrong = decide(
+        &guard,
+        Req::default(),
+        &Who::new("u", &[]).id_token(&json!({"email": 7})),
+    );
     assert_eq!(wrong.outcome().code(), Code::ClaimsInvalid);
-    assert_eq!(wrong.outcome().detail(), Some("claim `email` has another type than in the schema"));
+    assert_eq!(
+        wrong.outcome().detail(),
+        Some("claim `email` has another type than in the schema")
+    );
     assert_eq!(wrong.principal(), r#"Pets::User::"pool|u""#);
-    let unmentioned = Who::new("u", &[]).access(json!({"scope": "pets/read", "exp": "soon"}));
-    assert_eq!(code(&guard, &unmentioned), Code::ClaimsInvalid, "what is declared is checked, mentioned or not");
+    let unmentioned = Who::new("u", &[]).access(&json!({"scope": "pets/read", "exp": "soon"}));
+    assert_eq!(
+        code(&guard, &unmentioned),
+        Code::ClaimsInvalid,
+        "what is declared is checked, mentioned or not"
+    );
 }
 
 #[test]
 fn what_is_required_must_be_there_once() {
-    let policies = policies_under(STRICT, r#"@id("t") permit(principal, action == Pets::Action::"get /strict", resource) when { context.headers["x-tenant"] == "a" };"#);
-    let ask = Ask { action: "get /strict", resource: None, parameters: &[], headers: &["x-tenant"] };
+    let policies = policies_under(
+        STRICT,
+        r#"@id("t") permit(principal, action == Pets::Action::"get /strict", resource) when { context.headers["x-tenant"] == "a" };"#,
+    );
+    let ask = Ask {
+        action: "get /strict",
+        resource: None,
+        parameters: &[],
+        headers: &["x-tenant"],
+    };
     let strict = policies.guard(&ask).unwrap();
-    let who = Who::new("u", &[]).access(json!({"client_id": "c"}));
+    let who = Who::new("u", &[]).access(&json!({"client_id": "c"}));
     let tenant = |tenant: Option<&str>, who: &Who| {
-        decide(&strict, Req { tenant: tenant.map(str::to_owned), ..Req::default() }, who).outcome().code()
+        decide(
+            &strict,
+            Req {
+                tenant: tenant.map(str::to_owned),
+                ..Req::default()
+            },
+            who,
+        )
+        .outcome()
+        .code()
     };
     assert_eq!(tenant(Some("a"), &who), Code::Permitted);
     assert_eq!(tenant(None, &who), Code::InputMissing);
     assert_eq!(tenant(Some("a"), &Who::new("u", &[])), Code::ClaimsInvalid);
-    let query = guard(r#"@id("q") permit(principal, action, resource) when { context.queryStringParameters has limit && context.queryStringParameters.limit == "5" };"#);
-    let limit = |text: &str| decide(&query, Req { query: text.into(), ..Req::default() }, &who).outcome().code();
-    assert_eq!((limit("limit=5"), limit("limit=%35&x"), limit("")), (Code::Permitted, Code::Permitted, Code::NoPermit));
-    assert_eq!((limit("limit=5&limit=6"), limit("kind=1&kind=2&limit=5")), (Code::InputAmbiguous, Code::Permitted));
+    let query = guard(
+        r#"@id("q") permit(principal, action, resource) when { context.queryStringParameters has limit && context.queryStringParameters.limit == "5" };"#,
+    );
+    let limit = |text: &str| {
+        decide(
+            &query,
+            Req {
+                query: text.into(),
+                ..Req::default()
+            },
+            &who,
+        )
+        .outcome()
+        .code()
+    };
+    assert_eq!(
+        (limit("limit=5"), limit("limit=%35&x"), limit("")),
+        (Code::Permitted, Code::Permitted, Code::NoPermit)
+    );
+    assert_eq!(
+        (limit("limit=5&limit=6"), limit("kind=1&kind=2&limit=5")),
+        (Code::InputAmbiguous, Code::Permitted)
+    );
 }
 
 #[test]
@@ -291,18 +413,41 @@ fn time_and_address_are_values_of_their_types() {
     );
     assert!(guard.reads_time() && guard.reads_client_ip());
     assert_eq!(code(&guard, &Who::new("u", &[])), Code::Permitted);
-    assert!(!decide(&guard, Req::default(), &Who::new("u", &[])).is_remembered(), "the next moment may differ");
-    assert!(guard.decide(Req::default(), &Who::new("u", &[]), UNIX_EPOCH).is_err());
+    assert!(
+        !decide(&guard, Req::default(), &Who::new("u", &[])).is_remembered(),
+        "the next moment may differ"
+    );
+    assert!(
+        guard
+            .decide(Req::default(), &Who::new("u", &[]), UNIX_EPOCH)
+            .is_err()
+    );
 }
 
 #[test]
 fn equal_decisions_are_remembered() {
     let guard = guard(READERS);
-    let reader = |id, digest| Who { digest, ..Who::new(id, &["readers"]) };
+    let reader = |id, digest| Who {
+        digest,
+        ..Who::new(id, &["readers"])
+    };
     assert!(!decide(&guard, Req::default(), &reader("u", Some([1; 32]))).is_remembered());
-    let again = decide(&guard, Req { pet: "2".into(), ..Req::default() }, &reader("v", Some([2; 32])));
-    assert!(again.is_remembered(), "no policy asks who or which pet it is");
-    assert_eq!((again.principal(), again.resource()), (r#"Pets::User::"pool|v""#, r#"Pets::Pet::"2""#));
+    let again = decide(
+        &guard,
+        Req {
+            pet: "2".into(),
+            ..Req::default()
+        },
+        &reader("v", Some([2; 32])),
+    );
+    assert!(
+        again.is_remembered(),
+        "no policy asks who or which pet it is"
+    );
+    assert_eq!(
+        (again.principal(), again.resource()),
+        (r#"Pets::User::"pool|v""#, r#"Pets::Pet::"2""#)
+    );
     assert!(!decide(&guard, Req::default(), &Who::new("u", &["other"])).is_remembered());
 }
 
@@ -310,12 +455,40 @@ fn equal_decisions_are_remembered() {
 fn routes_that_do_not_fit_the_schema_are_reported() {
     let policies = policies(READERS);
     let problems = |ask: Ask<'_>| policies.guard(&ask).unwrap_err().to_string();
-    assert_eq!(problems(Ask { action: "nope", ..GET }), "action `nope` is not in the schema, or applies to nothing");
-    let put = problems(Ask { action: "put /pets/{petId}", resource: None, ..GET });
-    assert_eq!(put, "action `put /pets/{petId}` does not apply to resources of type `Pets::Application`");
-    assert_eq!(problems(Ask { resource: Some("Pets::Nope::\"x\""), ..GET }), "the resource's type `Pets::Nope` is not in the schema");
-    assert!(problems(Ask { resource: Some("x"), ..GET }).contains("is not of the form"));
-    let braces = problems(Ask { resource: Some("Pets::Pet::\"{id} {petId} }\""), ..GET });
+    assert_eq!(
+        problems(Ask {
+            action: "nope",
+            ..GET
+        }),
+        "action `nope` is not in the schema, or applies to nothing"
+    );
+    let put = problems(Ask {
+        action: "put /pets/{petId}",
+        resource: None,
+        ..GET
+    });
+    assert_eq!(
+        put,
+        "action `put /pets/{petId}` does not apply to resources of type `Pets::Application`"
+    );
+    assert_eq!(
+        problems(Ask {
+            resource: Some("Pets::Nope::\"x\""),
+            ..GET
+        }),
+        "the resource's type `Pets::Nope` is not in the schema"
+    );
+    assert!(
+        problems(Ask {
+            resource: Some("x"),
+            ..GET
+        })
+        .contains("is not of the form")
+    );
+    let braces = problems(Ask {
+        resource: Some("Pets::Pet::\"{id} {petId} }\""),
+        ..GET
+    });
     assert_eq!(braces.lines().count(), 2, "{braces}");
 }
 
@@ -323,13 +496,41 @@ fn routes_that_do_not_fit_the_schema_are_reported() {
 fn contexts_that_requests_cannot_give_are_reported() {
     let policies = policies_under(STRICT, "");
     let problems = |ask: Ask<'_>| policies.guard(&ask).unwrap_err().to_string();
-    let strict = problems(Ask { action: "get /strict", resource: None, parameters: &[], headers: &[] });
-    assert!(strict.contains("`headers.x-tenant` is required, and the route lets policies read no such header"), "{strict}");
-    let owned = problems(Ask { action: "get /strict", resource: Some("Pets::Owned::\"x\""), ..GET });
-    assert_eq!(owned, "attribute `owner` of the resource's type `Pets::Owned` is required, and nothing gives it a value");
-    let odd = problems(Ask { action: "get /odd", resource: None, ..GET });
+    let strict = problems(Ask {
+        action: "get /strict",
+        resource: None,
+        parameters: &[],
+        headers: &[],
+    });
+    assert!(
+        strict.contains(
+            "`headers.x-tenant` is required, and the route lets policies read no such header"
+        ),
+        "{strict}"
+    );
+    let owned = problems(Ask {
+        action: "get /strict",
+        resource: Some("Pets::Owned::\"x\""),
+        ..GET
+    });
+    assert_eq!(
+        owned,
+        "attribute `owner` of the resource's type `Pets::Owned` is required, and nothing gives it a value"
+    );
+    let odd = problems(Ask {
+        action: "get /odd",
+        resource: None,
+        ..GET
+    });
     assert_eq!(odd.lines().count(), 3, "{odd}");
-    assert!(problems(Ask { action: "get /other", resource: None, ..GET }).contains("principals of type `Pets::User`"));
+    assert!(
+        problems(Ask {
+            action: "get /other",
+            resource: None,
+            ..GET
+        })
+        .contains("principals of type `Pets::User`")
+    );
 }
 
 /// Conditions of which each mentions something else.
@@ -356,11 +557,19 @@ fn some_policies() -> impl Strategy<Value = String> {
     let clause = (any::<bool>(), prop::sample::select(&CONDITIONS[..]));
     let policy = (any::<bool>(), prop::collection::vec(clause, 0..3));
     prop::collection::vec(policy, 1..4).prop_map(|policies| {
-        let policies = policies.into_iter().enumerate().map(|(at, (permit, clauses))| {
-            let effect = if permit { "permit" } else { "forbid" };
-            let clauses = clauses.into_iter().map(|(when, condition)| format!("{} {{ {condition} }}", if when { "when" } else { "unless" }));
-            format!("@id(\"p{at}\") {effect}(principal, action, resource) {};", clauses.collect::<Vec<_>>().join(" "))
-        });
+        let policies = policies
+            .into_iter()
+            .enumerate()
+            .map(|(at, (permit, clauses))| {
+                let effect = if permit { "permit" } else { "forbid" };
+                let clauses = clauses.into_iter().map(|(when, condition)| {
+                    format!("{} {{ {condition} }}", if when { "when" } else { "unless" })
+                });
+                format!(
+                    "@id(\"p{at}\") {effect}(principal, action, resource) {};",
+                    clauses.collect::<Vec<_>>().join(" ")
+                )
+            });
         policies.collect::<Vec<_>>().join("\n")
     })
 }
@@ -372,27 +581,59 @@ fn some_text() -> impl Strategy<Value = Option<String>> {
 fn some_who() -> impl Strategy<Value = Who> {
     let groups = prop::sample::subsequence(vec!["a", "b", "c"], 0..=3);
     let level = prop::option::of(prop::sample::select(vec![0, 5, i64::MAX]));
-    let claims = (some_text(), level, prop::option::of((some_text(), some_text())), 0..2_i64);
-    (prop::sample::select(vec!["a", "b"]), groups, claims).prop_map(|(id, groups, (email, level, token, exp))| {
-        let some = |pairs: Vec<(&str, Option<Value>)>| -> Value {
-            pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect::<BTreeMap<_, _>>().into_iter().collect::<Map<_, _>>().into()
-        };
-        let who = Who::new(id, &groups).id_token(some(vec![("email", email.map(Value::from)), ("level", level.map(Value::from))]));
-        match token {
-            Some((scope, client)) => who.access(some(vec![("scope", scope.map(Value::from)), ("client_id", client.map(Value::from)), ("exp", Some(exp.into()))])),
-            None => who,
-        }
-    })
+    let claims = (
+        some_text(),
+        level,
+        prop::option::of((some_text(), some_text())),
+        0..2_i64,
+    );
+    (prop::sample::select(vec!["a", "b"]), groups, claims).prop_map(
+        |(id, groups, (email, level, token, exp))| {
+            let some = |pairs: Vec<(&str, Option<Value>)>| -> Value {
+                pairs
+                    .into_iter()
+                    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+                    .collect::<BTreeMap<_, _>>()
+                    .into_iter()
+                    .collect::<Map<_, _>>()
+                    .into()
+            };
+            let who = Who::new(id, &groups).id_token(&some(vec![
+                ("email", email.map(Value::from)),
+                ("level", level.map(Value::from)),
+            ]));
+            match token {
+                Some((scope, client)) => who.access(&some(vec![
+                    ("scope", scope.map(Value::from)),
+                    ("client_id", client.map(Value::from)),
+                    ("exp", Some(exp.into())),
+                ])),
+                None => who,
+            }
+        },
+    )
 }
 
 fn some_request() -> impl Strategy<Value = Req> {
-    let query = prop::sample::select(vec!["", "limit=1", "kind=a", "kind=b&limit=2", "kind=a&kind=a"]);
-    (prop::sample::select(vec!["a", "b"]), query, some_text(), 0..4_u8).prop_map(|(pet, query, tenant, ip)| Req {
-        pet: pet.to_owned(),
-        query: query.to_owned(),
-        tenant,
-        ip: [10, 0, 0, ip].into(),
-    })
+    let query = prop::sample::select(vec![
+        "",
+        "limit=1",
+        "kind=a",
+        "kind=b&limit=2",
+        "kind=a&kind=a",
+    ]);
+    (
+        prop::sample::select(vec!["a", "b"]),
+        query,
+        some_text(),
+        0..4_u8,
+    )
+        .prop_map(|(pet, query, tenant, ip)| Req {
+            pet: pet.to_owned(),
+            query: query.to_owned(),
+            tenant,
+            ip: [10, 0, 0, ip].into(),
+        })
 }
 
 proptest! {

@@ -1,0 +1,123 @@
+//! Plans a route's context, and reports what requests of the route cannot give.
+
+use super::{Input, Inputs, Source, TOKEN};
+use crate::{
+    guard::Ask,
+    mention::Paths,
+    schema::{Attribute, Extension, Type},
+};
+
+/// A plan on the way.
+pub(super) struct Planning<'a> {
+    pub(super) plan: Inputs,
+    pub(super) problems: Vec<String>,
+    pub(super) mentions: &'a Paths,
+    pub(super) ask: &'a Ask<'a>,
+}
+
+impl Planning<'_> {
+    pub(super) fn attribute(&mut self, name: &str, attribute: &Attribute) {
+        match name {
+            "method" => self.value(Source::Method, name, attribute, &Type::String),
+            "host" => self.value(Source::Host, name, attribute, &Type::String),
+            "path" => self.value(Source::Path, name, attribute, &Type::String),
+            "clientIp" => self.value(
+                Source::ClientIp,
+                name,
+                attribute,
+                &Type::Extension(Extension::Ip),
+            ),
+            "time" => self.value(
+                Source::Time,
+                name,
+                attribute,
+                &Type::Extension(Extension::Datetime),
+            ),
+            "pathParameters" => self.record(Source::PathParameter, "pathParameters", attribute),
+            "queryStringParameters" => {
+                self.record(Source::QueryParameter, "queryStringParameters", attribute);
+            }
+            "headers" => self.record(Source::Header, "headers", attribute),
+            TOKEN if matches!(attribute.ty, Type::Record(_)) => {}
+            TOKEN => self
+                .problems
+                .push(format!("context attribute `{TOKEN}` must be a record")),
+            _ if attribute.required => {
+                self.problems.push(format!(
+                    "context attribute `{name}` is required, and nothing gives it a value"
+                ));
+            }
+            _ => {}
+        }
+    }
+
+    fn value(&mut self, source: Source, name: &str, attribute: &Attribute, ty: &Type) {
+        if attribute.ty != *ty {
+            let ty = if *ty == Type::String {
+                "String"
+            } else if source == Source::Time {
+                "datetime"
+            } else {
+                "ipaddr"
+            };
+            return self
+                .problems
+                .push(format!("context attribute `{name}` must be of type {ty}"));
+        }
+        let mentioned = self.mentions.touch(&[name]);
+        self.plan.inputs.push(Input {
+            source,
+            record: None,
+            name: name.into(),
+            required: false,
+            mentioned,
+        });
+    }
+
+    fn record(&mut self, source: Source, record: &'static str, attribute: &Attribute) {
+        let Type::Record(members) = &attribute.ty else {
+            return self
+                .problems
+                .push(format!("context attribute `{record}` must be a record"));
+        };
+        if self.mentions.touch(&[record]) {
+            self.plan.records.push(record);
+        }
+        for (name, member) in members.iter() {
+            self.member(source, record, name, member);
+        }
+    }
+
+    fn member(&mut self, source: Source, record: &'static str, name: &str, member: &Attribute) {
+        if member.ty != Type::String {
+            return self.problems.push(format!(
+                "context attribute `{record}.{name}` must be of type String"
+            ));
+        }
+        let given = match source {
+            Source::PathParameter => self.ask.parameters.contains(&name),
+            Source::Header => self.ask.headers.contains(&name),
+            _ => true,
+        };
+        if given {
+            let mentioned = self.mentions.touch(&[record, name]);
+            let required = member.required;
+            self.plan.inputs.push(Input {
+                source,
+                record: Some(record),
+                name: name.into(),
+                required,
+                mentioned,
+            });
+        } else if member.required {
+            let lacks = if source == Source::Header {
+                "lets policies read no such header"
+            } else {
+                "has no such path parameter"
+            };
+            self.problems.push(format!(
+                "context attribute `{record}.{name}` is required, and the route {lacks}"
+            ));
+        }
+    }
+}
