@@ -1,0 +1,228 @@
+"""The real binary as a test drives it: started on ports of the kernel's choice, ended by its own process id."""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import boto3
+import pytest
+import requests
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+
+ROOT = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ.get("PORTCULLIS_BIN", ROOT / "target/debug/portcullis"))
+PASSWORD = "Correct-Horse-7"
+TARGET = "AWSCognitoIdentityProviderService."
+
+
+def wait_until(check, what, within=10.0):
+    """Returns what `check` gives as soon as that is true; fails after `within` seconds."""
+    end = time.monotonic() + within
+    while True:
+        if result := check():
+            return result
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {within} s: {what}")
+        time.sleep(0.01)
+
+
+class Portcullis:
+    """`portcullis dev` on a folder, or `serve` on a file of settings."""
+
+    def __init__(self, data: Path, command=None, ready=True, env=None):
+        self.data = data
+        self.command = command or ["dev", "--data", data, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+        self.environment = env or {}
+        self.process = None
+        self.lines = []
+        self.start(ready)
+
+    def start(self, ready=True):
+        started = time.monotonic()
+        self.data.mkdir(parents=True, exist_ok=True)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [BINARY, *map(str, self.command)],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment() | self.environment,
+                cwd=self.data,
+            )
+        first = self.process.stdout.readline()
+        assert first, f"it ended with {self.process.wait()}: {self.log.read_text()}"
+        bound = json.loads(first)
+        self.listen, self.admin = bound["listen"], bound["admin"]
+        self.url, self.admin_url = f"http://{self.listen}", f"http://{self.admin}"
+        self.public_url = bound.get("public_url", self.url)
+        threading.Thread(target=self._drain, daemon=True).start()
+        if ready:
+            wait_until(lambda: self.readyz().status_code == 200, "ready")
+        self.ready_after = time.monotonic() - started
+
+    def _drain(self):
+        for line in self.process.stdout:
+            self.lines.append(line.decode())
+
+    @property
+    def log(self) -> Path:
+        return self.data.parent / f"{self.data.name}.log"
+
+    @property
+    def env(self) -> dict:
+        """What `source dev.env` gives."""
+        words = shlex.split((self.data / "dev.env").read_text(), comments=True)
+        return dict(word.split("=", 1) for word in words if "=" in word)
+
+    @property
+    def pool(self):
+        return self.env["POOL_ID"]
+
+    @property
+    def client(self):
+        return self.env["CLIENT_ID"]
+
+    def readyz(self):
+        return requests.get(f"{self.admin_url}/readyz", timeout=5)
+
+    def metrics(self):
+        return requests.get(f"{self.admin_url}/metrics", timeout=5).text
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise AssertionError("SIGTERM did not end it within 15 s") from None
+        return self.process.returncode
+
+    # As AWS's SDK
+
+    def idp(self, access_key=None, secret=None, **config):
+        env = self.env
+        return boto3.client(
+            "cognito-idp",
+            endpoint_url=self.url,
+            region_name=env["AWS_REGION"],
+            aws_access_key_id=access_key or env["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=secret or env["AWS_SECRET_ACCESS_KEY"],
+            config=Config(retries={"total_max_attempts": 1}, **config),
+        )
+
+    # As bytes on the wire
+
+    def raw(self, operation, body, headers=None, **more):
+        """Posts an unsigned call; `body` may be text that no SDK would send."""
+        headers = {
+            "content-type": "application/x-amz-json-1.1",
+            "x-amz-target": TARGET + operation,
+        } | (headers or {})
+        data = body if isinstance(body, (str, bytes)) else json.dumps(body)
+        return requests.post(self.url + "/", data=data, headers=headers, timeout=20, **more)
+
+    def signed(self, operation, body, access_key=None, secret=None, service="cognito-idp", change=None):
+        """Posts a signed call; `change` may alter the headers after they were signed."""
+        env = self.env
+        data = body if isinstance(body, (str, bytes)) else json.dumps(body)
+        request = AWSRequest(
+            "POST",
+            self.url + "/",
+            headers={"content-type": "application/x-amz-json-1.1", "x-amz-target": TARGET + operation},
+            data=data,
+        )
+        keys = Credentials(access_key or env["AWS_ACCESS_KEY_ID"], secret or env["AWS_SECRET_ACCESS_KEY"])
+        SigV4Auth(keys, service, env["AWS_REGION"]).add_auth(request)
+        headers = dict(request.headers.items())
+        if change:
+            change(headers)
+        return requests.post(self.url + "/", data=data, headers=headers, timeout=20)
+
+    def get(self, path, token=None, **more):
+        headers = more.pop("headers", {})
+        if token:
+            headers["authorization"] = f"Bearer {token}"
+        return requests.get(self.url + path, headers=headers, timeout=10, allow_redirects=False, **more)
+
+    # The development outbox
+
+    def outbox(self):
+        path = self.data / "outbox.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def message(self, username, after=0):
+        """The newest message to the user that comes after the first `after` ones to them."""
+
+        def newest():
+            messages = [m for m in self.outbox() if m["username"] == username]
+            return messages[-1] if len(messages) > after else None
+
+        return wait_until(newest, f"a message to {username}")
+
+
+def environment():
+    """The tests' environment without AWS settings of the machine."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+
+
+def run(*command, env=None, timeout=60):
+    """Runs the binary to its end."""
+    return subprocess.run(
+        [BINARY, *map(str, command)], capture_output=True, text=True, timeout=timeout, env=environment() | (env or {})
+    )
+
+
+@contextmanager
+def refused(exception, message=None):
+    """The block's call must raise that exception class of the SDK, with that message if one is given."""
+    with pytest.raises(ClientError) as caught:
+        yield caught
+    error = caught.value.response["Error"]
+    assert (error["Code"], type(caught.value).__name__) == (exception, exception), error
+    assert caught.value.response["ResponseMetadata"]["RequestId"]
+    if message is not None:
+        if isinstance(message, re.Pattern):
+            assert message.search(error["Message"]), error["Message"]
+        else:
+            assert error["Message"] == message
+
+
+def claims(token):
+    """What a JWT says, unverified."""
+    return json.loads(unpad(token.split(".")[1]))
+
+
+def unpad(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def secret_hash(username, client, secret):
+    mac = hmac.new(secret.encode(), (username + client).encode(), hashlib.sha256)
+    return base64.b64encode(mac.digest()).decode()
+
+
+def attributes(pairs):
+    """A user's attributes as a dictionary."""
+    return {pair["Name"]: pair["Value"] for pair in pairs}
