@@ -109,6 +109,11 @@ pub(crate) async fn redeem(
     Ok(Redeemed::Right { medium: code.medium, value: code.value })
 }
 
+/// Where the user's code for the purpose was sent, if there is one.
+pub(crate) async fn destination(tx: &mut Tx, user: &User, purpose: Purpose) -> Result<Option<String>> {
+    Ok(store::find(tx, user, purpose.as_str()).await?.map(|code| code.value))
+}
+
 /// Takes a code away unused.
 pub(crate) async fn discard(tx: &mut Tx, user: &User, purpose: Purpose) -> Result<()> {
     store::delete(tx, user, purpose.as_str()).await

@@ -170,3 +170,6 @@ fn limit(message: &'static str) -> Error {
 /// AWS's limits (<https://docs.aws.amazon.com/cognito/latest/developerguide/quotas.html>).
 const MAX_GROUPS: i64 = 10_000;
 const MAX_GROUPS_OF_USER: i64 = 100;
+
+#[cfg(test)]
+mod tests;

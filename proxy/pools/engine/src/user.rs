@@ -15,6 +15,7 @@ mod sign_up;
 mod simulate;
 mod store;
 mod update;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,6 +34,7 @@ pub use removal::{admin_delete, admin_disable, admin_enable, delete};
 pub use sign_up::{SignedUp, sign_up};
 pub use store::{by_sub, find, load, load_by_sub, set_password, set_status};
 pub use update::{admin_update, complete, update};
+pub use verify::{send_attribute_code, verify_attribute};
 
 /// A user of a pool, as stored.
 #[derive(Debug, Clone)]
@@ -163,3 +165,6 @@ impl Status {
         Self::ALL.into_iter().find(|status| status.as_str() == name)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -87,3 +87,81 @@ fn failed(source: io::Error) -> Error {
 }
 
 const QUEUE: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use time::OffsetDateTime;
+
+    use super::super::{Medium, Purpose};
+    use super::*;
+    use crate::Refusal;
+
+    fn message(code: usize) -> Message {
+        Message {
+            time: OffsetDateTime::UNIX_EPOCH,
+            user_pool: "us-east-1_a".into(),
+            username: "ada\r\n".into(),
+            sub: "s".into(),
+            purpose: Purpose::ForgotPassword,
+            medium: Medium::Sms,
+            destination: "+1".into(),
+            code: code.to_string(),
+            subject: String::new(),
+            body: "a\nb".into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn each_message_is_one_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("outbox.jsonl");
+        let outbox = std::sync::Arc::new(Outbox::open(Some(&path)).unwrap());
+        let tasks: Vec<_> = (0..300)
+            .map(|code| {
+                let outbox = std::sync::Arc::clone(&outbox);
+                tokio::spawn(async move { outbox.deliver(&message(code)).await })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap().unwrap();
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut codes: Vec<usize> = text
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["code"].as_str().unwrap().parse().unwrap())
+            .collect();
+        codes.sort_unstable();
+        assert_eq!(codes, (0..300).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn the_file_may_be_taken_away_and_is_its_owners_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("outbox.jsonl");
+        let outbox = Outbox::open(Some(&path)).unwrap();
+        outbox.deliver(&message(1)).await.unwrap();
+        std::fs::remove_file(&path).unwrap();
+        outbox.deliver(&message(2)).await.unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_that_cannot_be_written_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("outbox.jsonl");
+        assert!(Outbox::open(Some(&dir.path().join("none/outbox.jsonl"))).is_err());
+        let outbox = Outbox::open(Some(&path)).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(matches!(outbox.deliver(&message(1)).await, Err(Error::Io { .. })));
+        let none = Outbox::open(None).unwrap();
+        let refused = none.deliver(&message(1)).await.unwrap_err();
+        assert_eq!(refused.refusal(), Some(Refusal::CodeDeliveryFailure));
+    }
+}

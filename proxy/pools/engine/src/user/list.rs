@@ -19,13 +19,25 @@ pub async fn list(
 ) -> Result<Page<User>> {
     let name = format!("users/{}/{filter:?}", pool.id());
     let after = page::after(engine, &name, token)?;
-    let (sql, args) = match range(pool, filter) {
-        Range::Nothing => return Ok(Page { items: Vec::new(), next: None }),
+    let Some((sql, args)) = query(pool, filter, after, limit) else {
+        return Ok(Page { items: Vec::new(), next: None });
+    };
+    page(engine, &name, &engine.db().rows(sql, args).await?, limit)
+}
+
+/// One page's statement; `None` where nobody can meet the filter.
+pub(super) fn query(
+    pool: &Pool,
+    filter: Option<&Filter>,
+    after: Option<[String; 2]>,
+    limit: usize,
+) -> Option<(String, Vec<Value>)> {
+    Some(match range(pool, filter) {
+        Range::Nothing => return None,
         Range::All => all(pool, after, limit),
         Range::Equal(column, value) => equal(pool, column, value, after, limit),
         Range::Prefix(column, prefix) => prefixed(pool, column, &prefix, after, limit),
-    };
-    page(engine, &name, &engine.db().rows(sql, args).await?, limit)
+    })
 }
 
 /// Users of a group, from where `token` says; at most `limit`.

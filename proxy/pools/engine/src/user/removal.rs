@@ -57,8 +57,8 @@ async fn run(engine: &Engine, pool: &Arc<Pool>, named: Named, end: End) -> Resul
             })
         })
         .await?;
-    for one in &revoked {
-        engine.note_revoked(one);
+    if let Some(revoked) = &revoked {
+        engine.note_revoked(revoked);
     }
     Ok(())
 }

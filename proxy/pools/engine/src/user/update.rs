@@ -124,6 +124,12 @@ async fn apply(
     rows::set_attributes(tx, pool, &user, engine.now_ms()).await?;
     alias::sync(tx, pool, &user, Taken::Refuse, engine.now_ms()).await?;
     let mut proofs = Vec::with_capacity(unproved.len());
+    for medium in [Medium::Email, Medium::Sms] {
+        // An address that was waiting for its proof gives way to the one that was written now.
+        if update.given.contains_key(medium.attribute()) {
+            code::discard(tx, &user, Purpose::verify(medium)).await?;
+        }
+    }
     for (medium, value) in unproved {
         let Some((_, code)) = codes.iter().find(|(of, _)| *of == medium) else {
             continue;
