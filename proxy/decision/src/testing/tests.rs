@@ -151,3 +151,16 @@ fn results_are_readable() {
         "{checked}"
     );
 }
+
+#[test]
+fn the_pet_store_holds() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../policies/petstore");
+    let config = Config::infer(&path).unwrap();
+    assert_eq!(
+        (&*config.principal, config.group.as_deref()),
+        ("PetStore::User", Some("PetStore::UserGroup"))
+    );
+    assert!(check(&config).unwrap().warnings.is_empty());
+    let tested = test(&config).unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(tested.passed(), "{tested}");
+}
