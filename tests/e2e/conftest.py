@@ -4,8 +4,10 @@ import itertools
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from portcullis import BINARY, PASSWORD, Portcullis
+from postgres import Postgres
 
 _numbers = itertools.count(1)
 
@@ -23,9 +25,23 @@ def binary():
 
 
 @pytest.fixture(scope="session")
-def gate(tmp_path_factory):
-    """`portcullis dev`, for tests that only add to it."""
-    gate = Portcullis(tmp_path_factory.mktemp("shared") / "data")
+def postgres():
+    server = Postgres()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def gate(request, tmp_path_factory):
+    """`portcullis dev`, for tests that only add to it; all of them run on both databases."""
+    gate = Portcullis(tmp_path_factory.mktemp(request.param) / "data")
+    if request.param == "postgres":
+        gate.stop()
+        file = gate.data / "portcullis.yaml"
+        settings = yaml.safe_load(file.read_text())
+        settings["pools"]["store"] = request.getfixturevalue("postgres").database()
+        file.write_text(yaml.safe_dump(settings))
+        gate.start()
     yield gate
     gate.stop()
 
