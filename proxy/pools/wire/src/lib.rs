@@ -8,6 +8,9 @@ mod check;
 mod generated;
 pub mod json;
 mod operation;
+pub mod operator;
+pub mod query;
+pub mod rest;
 mod shape;
 mod value;
 

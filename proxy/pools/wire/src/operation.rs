@@ -79,13 +79,13 @@ pub trait Request: DeserializeOwned + Send + 'static {
 
 /// Makes a service's `Operation` enum and the `Request` of each input.
 macro_rules! operations {
-    ($($name:ident($input:ty) -> $output:ty {
+    ($($(#[$about:meta])* $name:ident($input:ty) -> $output:ty {
         signed: $signed:literal, method: $method:literal, uri: $uri:literal, wrapper: $wrapper:expr,
         input: $shape:ident, errors: $errors:expr $(,)?
     })*) => {
         /// The service's operations.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Operation { $($name),* }
+        pub enum Operation { $($(#[$about])* $name),* }
 
         impl Operation {
             /// Every operation, by name.
