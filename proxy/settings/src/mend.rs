@@ -49,7 +49,11 @@ impl Mending<'_> {
     fn mend(&mut self, fault: &Fault) -> Option<()> {
         let place = fault.place();
         if let Some(placeholder) = self.placeholder_around(&place) {
-            return self.drop_placeholder(&placeholder);
+            return if self.tree.attempt(&placeholder) {
+                Some(())
+            } else {
+                self.drop_placeholder(&placeholder)
+            };
         }
         match &fault.kind {
             FaultKind::Unknown { key, expected } => {
@@ -61,7 +65,8 @@ impl Mending<'_> {
             FaultKind::Missing(key) => self.mend_missing(&place, key),
             FaultKind::Other(message) => {
                 if self.told.insert(place.clone()) {
-                    (self.report)(&place, message.clone());
+                    let message = self.without_value(&place, message);
+                    (self.report)(&place, message);
                 }
                 (self.tree.hold(&place) || self.tree.remove(&place)).then_some(())
             }
@@ -85,6 +90,16 @@ impl Mending<'_> {
         self.tree.remove(place).then_some(())
     }
 
+    /// A message of another crate without the value it may quote, which may be a secret in the wrong place.
+    fn without_value(&self, place: &Place, message: &str) -> String {
+        match self.tree.at(place).map(|node| &node.value) {
+            Some(Value::Text(text)) => message
+                .replace(&format!(": {text:?}"), "")
+                .replace(&format!("{text:?}"), "it"),
+            _ => message.to_owned(),
+        }
+    }
+
     /// The placeholder at `place` or around it.
     fn placeholder_around(&self, place: &Place) -> Option<Place> {
         let mut around = Some(place.clone());
@@ -92,7 +107,7 @@ impl Mending<'_> {
             if self
                 .tree
                 .at(&place)
-                .is_some_and(|node| matches!(node.value, Value::Placeholder))
+                .is_some_and(|node| matches!(node.value, Value::Placeholder(_)))
             {
                 return Some(place);
             }

@@ -286,7 +286,14 @@ fn authorize(
     check: &mut Check<'_>,
 ) -> Option<Authorize> {
     let place = place.key("authorize");
-    match raw? {
+    let Some(raw) = raw else {
+        check.report(
+            &place,
+            "is left out; write `none`, `authenticated` or `{policies: NAME}`",
+        );
+        return None;
+    };
+    match raw {
         written::Authorize::Word(AuthorizeWord::None) => Some(Authorize::None),
         written::Authorize::Word(AuthorizeWord::Authenticated) => {
             if is_open {

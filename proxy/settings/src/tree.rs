@@ -9,7 +9,7 @@ mod read;
 use crate::place::{Place, Segment};
 
 pub(crate) use parse::parse;
-pub(crate) use read::{Fault, Kind as FaultKind, read};
+pub(crate) use read::{ATTEMPT_COUNT, Fault, Kind as FaultKind, read};
 
 /// A value and its line.
 #[derive(Debug, Clone)]
@@ -31,8 +31,9 @@ pub(crate) enum Value {
     /// Each item with the position it was written at, which stays when others are taken out.
     List(Vec<(usize, Node)>),
     Map(Vec<Entry>),
-    /// Stands for what is missing or wrong and has been reported: passes as an empty value of most types.
-    Placeholder,
+    /// Stands for what is missing or wrong and has been reported: passes as some value of most types. Which text it
+    /// passes as is counted.
+    Placeholder(usize),
 }
 
 /// A member of a mapping.
@@ -98,10 +99,10 @@ impl Node {
 
     /// Puts a placeholder at `place`, a member of a mapping; last, so that its siblings are read first.
     pub(crate) fn hold(&mut self, place: &Place) -> bool {
-        self.remove(place);
         let Some((parent, Segment::Key(key))) = place.split_last() else {
             return false;
         };
+        self.remove(place);
         let Some(Self {
             line,
             value: Value::Map(entries),
@@ -113,10 +114,21 @@ impl Node {
             key: key.clone(),
             node: Self {
                 line: *line,
-                value: Value::Placeholder,
+                value: Value::Placeholder(0),
             },
         });
         true
+    }
+
+    /// Lets the placeholder at `place` pass as its next text; `false` where it has been all, or is none.
+    pub(crate) fn attempt(&mut self, place: &Place) -> bool {
+        match self.at_mut(place).map(|node| &mut node.value) {
+            Some(Value::Placeholder(attempt)) => {
+                *attempt += 1;
+                *attempt < ATTEMPT_COUNT
+            }
+            _ => false,
+        }
     }
 
     /// The place of some placeholder.
@@ -128,7 +140,7 @@ impl Node {
             Some(Place::from_inner(inner))
         };
         match &self.value {
-            Value::Placeholder => Some(Place::default()),
+            Value::Placeholder(_) => Some(Place::default()),
             Value::Map(entries) => entries
                 .iter()
                 .map(|entry| (Segment::Key(entry.key.clone()), &entry.node))

@@ -1,1 +1,598 @@
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+
+use super::*;
+use crate::{Authorize, Handling, Issuer};
+
+/// A folder with settings and the files they may name.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        folder.write("seal.key", &"ab".repeat(32));
+        folder.write("ops.key", "wJalrXUtnFEMI\n");
+        folder.certificate("tls/a");
+        fs::create_dir(folder.0.path().join("pets")).unwrap();
+        folder
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        let path = self.0.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    fn certificate(&self, name: &str) {
+        let pair = rcgen::generate_simple_self_signed(["api.example.com".to_owned()]).unwrap();
+        self.write(&format!("{name}.crt"), &pair.cert.pem());
+        self.write(&format!("{name}.key"), &pair.signing_key.serialize_pem());
+    }
+
+    fn load(&self, yaml: &str) -> Result<Settings, Problems> {
+        self.write("portcullis.yaml", yaml);
+        super::load(&self.0.path().join("portcullis.yaml"))
+    }
+
+    /// Each problem as `place: message`.
+    fn problems(&self, yaml: &str) -> Vec<String> {
+        let problems = self.load(yaml).unwrap_err();
+        let list = problems.list().iter();
+        list.map(|problem| format!("{}: {}", problem.place, problem.message))
+            .collect()
+    }
+
+    /// Holds that `yaml` has exactly these problems, each given as the start of one.
+    fn expect(&self, yaml: &str, expected: &[&str]) {
+        let found = self.problems(yaml);
+        for start in expected {
+            assert!(
+                found.iter().any(|problem| problem.starts_with(start)),
+                "no `{start}` in {found:#?}"
+            );
+        }
+        assert_eq!(found.len(), expected.len(), "{found:#?}");
+    }
+}
+
+const GOOD: &str = r#"
+listeners:
+  - {address: 127.0.0.1:0}
+  - {address: "127.0.0.1:8443", tls: {certificates: [{cert: tls/a.crt, key: tls/a.key}]}}
+admin: {address: 127.0.0.1:9901}
+issuers:
+  staff: {embedded: us-east-1_Staff0001}
+  okta: {kind: oidc, issuer: https://acme.okta.com, audiences: [pets], principal: {prefix: okta}}
+  aws:
+    kind: cognito
+    issuer: https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Ab12
+    clients: [web]
+policies:
+  pets: {path: pets, principal: PetStore::User}
+upstreams:
+  app: {servers: [http://127.0.0.1:9000, "http://[::1]:9000", https://app.internal]}
+routes:
+  - {match: {host: auth.example.com}, serve: pools}
+  - match: {host: api.example.com, path: "/pets/{petId}", methods: [GET]}
+    authenticate: {bearer: {issuers: [staff, aws], token_use: [access, id], scopes: [pets/read]}}
+    authorize: {policies: pets, headers: [x-tenant]}
+    upstream: {to: app, headers: {x-user: "{claims.sub}"}}
+  - name: open
+    match: {host: www.example.com}
+    authenticate: none
+    authorize: none
+    upstream: {to: app}
+pools:
+  store: sqlite:pools.db
+  seal: {file: seal.key}
+  public_url: https://auth.example.com
+  account: 012345678901
+  operators: [{access_key_id: AKIA, secret: {file: ops.key}, pools: ["*"]}]
+  declare: [{id: us-east-1_Staff0001, clients: [{id: web, flows: [USER_SRP_AUTH]}], groups: [readers]}]
+"#;
+
+#[test]
+fn good_settings_are_resolved() {
+    let folder = Folder::new();
+    let dir = folder.0.path().canonicalize().unwrap();
+    let settings = folder
+        .load(GOOD)
+        .map_err(|problems| problems.to_string())
+        .unwrap();
+    assert_eq!(settings.listeners.len(), 2);
+    assert_eq!(settings.data.canonicalize().unwrap(), dir);
+    assert!(settings.policies[0].1.path.is_absolute());
+
+    let route = &settings.routes[1];
+    assert_eq!(route.name, "GET api.example.com/pets/{petId}");
+    let Handling::Upstream(guarded) = &route.handling else {
+        panic!("not an upstream's route")
+    };
+    let bearer = guarded.authenticate.as_ref().unwrap();
+    let names: Vec<_> = bearer
+        .issuers
+        .iter()
+        .map(|index| settings.issuers[*index].name())
+        .collect();
+    assert_eq!(names, ["staff", "aws"]);
+    assert_eq!(bearer.requirements.scopes, ["pets/read"]);
+    let Authorize::Policies(policies) = &guarded.authorize else {
+        panic!("no policies")
+    };
+    assert_eq!(
+        (policies.policies, policies.headers[0].as_str()),
+        (0, "x-tenant")
+    );
+    assert_eq!(settings.upstreams[guarded.upstream].name, "app");
+    let servers: Vec<_> = settings.upstreams[0]
+        .servers
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        servers,
+        [
+            "http://127.0.0.1:9000",
+            "http://[::1]:9000",
+            "https://app.internal:443"
+        ]
+    );
+
+    let aws = settings
+        .issuers
+        .iter()
+        .find(|issuer| issuer.name() == "aws")
+        .unwrap();
+    let Issuer::Remote { rules, .. } = aws else {
+        panic!("not remote")
+    };
+    assert_eq!(rules.naming.prefix.as_deref(), Some("eu-west-1_Ab12"));
+
+    let pools = settings.pools.unwrap();
+    assert_eq!(pools.config.account, "012345678901");
+    assert_eq!(pools.operators[0].secret.expose_secret(), "wJalrXUtnFEMI");
+    assert!(pools.secrets.store.expose_secret().starts_with("sqlite:/"));
+    assert_eq!(pools.secrets.seal.len(), 1);
+}
+
+#[test]
+fn ten_mistakes_are_ten_problems() {
+    let yaml = r#"
+listener: []
+listeners:
+  - {address: localhost:80}
+  - {address: 127.0.0.1:8080, tsl: {}}
+issuers:
+  okta: {kind: oidc, issuer: https://acme.okta.com}
+  other: {kind: saml, issuer: https://x.test, audiences: [a]}
+upstreams:
+  app: {servers: [ftp://127.0.0.1]}
+routes:
+  - {match: {host: a.test}, authenticate: none, upstream: {to: app}}
+  - {match: {host: b.test}, authenticate: {bearer: {issuers: [okta, nobody, other]}}, authorize: authenticated,
+     upstream: {to: apps}}
+  - {match: {host: c.test, methods: GET}, authenticate: none, authorize: none, upstream: {to: app}}
+  - {match: {host: d.test}, authenticate: none, authorize: sometimes, upstream: {to: app}}
+trusted_peers: [10.0.0.0/33]
+"#;
+    Folder::new().expect(
+        yaml,
+        &[
+            "listener: unknown key; did you mean `listeners`?",
+            "listeners[0].address: ",
+            "listeners[1].tsl: unknown key; did you mean `tls`?",
+            "issuers.okta.audiences: name at least one",
+            "issuers.other.kind: expected `cognito` or `oidc`",
+            "upstreams.app.servers[0]: must start with `http://`",
+            "routes[0].authorize: is left out",
+            "routes[1].authenticate.bearer.issuers[1]: `nobody` is not under `issuers`",
+            "routes[1].upstream.to: `apps` is not under `upstreams`; there are: app",
+            "routes[2].match.methods: expected a list, found text",
+            "routes[3].authorize: expected `none`, `authenticated`",
+            "trusted_peers[0]: ",
+        ],
+    );
+}
+
+#[test]
+fn several_mistakes_in_one_object_are_all_told() {
+    let yaml = GOOD.replace(
+        "operators: [{access_key_id: AKIA, secret: {file: ops.key}, pools: [\"*\"]}]",
+        "operators: [{access_key: AKIA, secret: hunter2, pool: []}]\n  regions: 1\n  issuer: mars",
+    );
+    Folder::new().expect(
+        &yaml,
+        &[
+            "pools.operators[0].access_key: unknown key; known here: access_key_id, secret, pools",
+            "pools.operators[0].secret: expected `file` or `env`",
+            "pools.operators[0].pool: unknown key; did you mean `pools`?",
+            "pools.operators[0]: `access_key_id` is missing",
+            "pools.operators[0]: `pools` is missing",
+            "pools.regions: unknown key; did you mean `region`?",
+            "pools.issuer: expected `public_url` or `aws`",
+        ],
+    );
+}
+
+#[test]
+fn a_problem_has_its_line_and_no_secret() {
+    let folder = Folder::new();
+    let yaml = GOOD.replace("seal: {file: seal.key}", "seal: 5e1f5e1f");
+    let problems = folder.load(&yaml).unwrap_err();
+    let shown = problems.to_string();
+    assert!(!shown.contains("5e1f"), "{shown}");
+    let line = yaml
+        .lines()
+        .position(|line| line.contains("seal:"))
+        .unwrap() as u64
+        + 1;
+    assert_eq!(problems.list()[0].line, Some(line));
+    assert!(
+        shown.contains(&format!("  1. line {line}: pools.seal: ")),
+        "{shown}"
+    );
+    // The engine's members are all told of, so that nothing else is said for want of them.
+    assert_eq!(problems.list().len(), 1, "{shown}");
+}
+
+#[test]
+fn what_cannot_be_read_as_yaml_is_told() {
+    let folder = Folder::new();
+    for yaml in [
+        "listeners: [",
+        "a: *b",
+        "&a [*a]",
+        "- 1\n---\n- 2",
+        "x: !!binary 7",
+    ] {
+        assert_eq!(folder.problems(yaml).len(), 1, "{yaml}");
+    }
+    folder.expect("[]", &[": expected a mapping"]);
+    folder.expect("", &[": expected a mapping"]);
+    folder.expect(
+        "{}",
+        &["listeners: name at least one", "routes: name at least one"],
+    );
+    let problems = super::load(Path::new("/nonexistent.yaml")).unwrap_err();
+    assert!(problems.to_string().contains("cannot be read"));
+}
+
+#[test]
+fn a_key_given_twice_hides_nothing_else() {
+    let yaml = GOOD
+        .replace("admin:", "admin: {address: 127.0.0.1:1}\nadmin:")
+        .replace("to: app}", "to: gone}");
+    let found = Folder::new().problems(&yaml);
+    assert!(
+        found
+            .iter()
+            .any(|problem| problem.contains("duplicate mapping key: admin")),
+        "{found:#?}"
+    );
+    assert_eq!(found.len(), 2, "{found:#?}");
+}
+
+#[test]
+fn routes_must_make_sense() {
+    let with = |route: &str| {
+        GOOD.replace(
+            "  - name: open\n",
+            &format!("  - {route}\n  - name: open\n"),
+        )
+    };
+    let folder = Folder::new();
+    for (route, expected) in [
+        (
+            "{match: {host: x.test}}",
+            &[
+                "routes[2].authenticate: is left",
+                "routes[2].authorize: is left",
+                "routes[2].upstream: is left",
+            ][..],
+        ),
+        (
+            "{match: {host: x.test}, authenticate: none, authorize: authenticated, upstream: {to: app}}",
+            &["routes[2].authorize: nobody proves"],
+        ),
+        (
+            "{match: {host: x.test}, serve: pools, authenticate: none, upstream: {to: app}}",
+            &[
+                "routes[2].authenticate: says nothing beside `serve`",
+                "routes[2].upstream: says nothing beside `serve`",
+            ],
+        ),
+        (
+            "{match: {host: www.example.com}, serve: pools}",
+            &["routes[3].match"],
+        ),
+        (
+            "{name: open, match: {host: x.test}, serve: pools}",
+            &["routes[3].name"],
+        ),
+        (
+            "{match: {host: x.test, path: pets}, serve: pools}",
+            &["routes[2].match.path"],
+        ),
+        (
+            "{match: {host: x.test}, authenticate: none, authorize: none, upstream: {to: app, headers: {x-user: '{claims.sub}', Host: x}}}",
+            &[
+                "routes[2].upstream.headers.x-user: there is no token",
+                "routes[2].upstream.headers.Host: is a header that the gate",
+            ],
+        ),
+        (
+            "{match: {host: x.test}, authenticate: {bearer: {issuers: [okta], token_use: [id], claims: {a: []}}}, authorize: {policies: gone, headers: [authorization]}, upstream: {to: app}}",
+            &[
+                "routes[2].authenticate.bearer.token_use: says nothing",
+                "routes[2].authenticate.bearer.claims.a: name at least one",
+                "routes[2].authorize.policies: `gone`",
+                "routes[2].authorize.headers[0]: holds credentials",
+            ],
+        ),
+        (
+            "{match: {host: x.test}, authenticate: {bearer: {issuers: []}}, authorize: none, upstream: {to: app}}",
+            &["routes[2].authenticate.bearer.issuers: name at least one"],
+        ),
+    ] {
+        folder.expect(&with(route), expected);
+    }
+}
+
+#[test]
+fn issuers_must_make_sense() {
+    let with = |issuer: &str| GOOD.replace("issuers:\n", &format!("issuers:\n  new: {issuer}\n"));
+    let folder = Folder::new();
+    for (issuer, expected) in [
+        (
+            "{}",
+            &[
+                "issuers.new.kind: is missing",
+                "issuers.new.issuer: is missing",
+            ][..],
+        ),
+        (
+            "{embedded: nobody, kind: cognito, clients: [a]}",
+            &[
+                "issuers.new.embedded: is not a pool id",
+                "issuers.new.kind: says nothing",
+                "issuers.new.clients: says nothing",
+            ],
+        ),
+        (
+            "{embedded: us-east-1_Staff0001}",
+            &["issuers.staff: is the same issuer as `new`"],
+        ),
+        (
+            "{kind: oidc, issuer: http://login.test, audiences: [a]}",
+            &["issuers.new.issuer: must start with `https://`"],
+        ),
+        (
+            "{kind: oidc, issuer: 'https://u:p@login.test', audiences: [a]}",
+            &["issuers.new.issuer: must not hold"],
+        ),
+        (
+            "{kind: oidc, issuer: https://login.test, clients: [a]}",
+            &[
+                "issuers.new.clients: says nothing",
+                "issuers.new.audiences: name at least one",
+            ],
+        ),
+        (
+            "{kind: cognito, issuer: https://login.test, clients: [a], jwks_uri: x}",
+            &[
+                "issuers.new.issuer: does not end in a pool id",
+                "issuers.new.jwks_uri: is not a URL",
+            ],
+        ),
+    ] {
+        folder.expect(&with(issuer), expected);
+    }
+    let without = GOOD.split("pools:\n  store").next().unwrap();
+    folder.expect(
+        without,
+        &[
+            "issuers.staff.embedded: there is no engine",
+            "routes[0].serve: there is no engine",
+        ],
+    );
+}
+
+#[test]
+fn upstreams_must_make_sense() {
+    let folder = Folder::new();
+    for (upstream, expected) in [
+        ("{servers: []}", "upstreams.app.servers: name at least one"),
+        (
+            "{servers: [https://10.0.0.1]}",
+            "upstreams.app.servers[0]: https needs a host name",
+        ),
+        (
+            "{servers: [http://a.test/path]}",
+            "upstreams.app.servers[0]: is more than",
+        ),
+        (
+            "{servers: ['http://u:p@a.test']}",
+            "upstreams.app.servers[0]: is more than",
+        ),
+        (
+            "{servers: [http://a.test, http://A.test:80]}",
+            "upstreams.app.servers[1]: `http://a.test:80` is there twice",
+        ),
+        (
+            "{servers: [a.test]}",
+            "upstreams.app.servers[0]: is not a URL",
+        ),
+        (
+            "{servers: [http://a.test], health: healthz}",
+            "upstreams.app.health: must be a path",
+        ),
+    ] {
+        let good =
+            "{servers: [http://127.0.0.1:9000, \"http://[::1]:9000\", https://app.internal]}";
+        folder.expect(&GOOD.replace(good, upstream), &[expected]);
+    }
+}
+
+#[test]
+fn listeners_must_make_sense() {
+    let folder = Folder::new();
+    folder.write("tls/broken.crt", "nothing");
+    folder.certificate("tls/b");
+    for (from, to, expected) in [
+        (
+            "127.0.0.1:9901",
+            "0.0.0.0:8443",
+            "admin.address: `0.0.0.0:8443` is taken",
+        ),
+        (
+            "tls/a.crt",
+            "tls/b.crt",
+            "listeners[1].tls.certificates[0]: certificate and key cannot be used together",
+        ),
+        (
+            "tls/a.crt",
+            "tls/broken.crt",
+            "listeners[1].tls.certificates[0].cert: `",
+        ),
+        (
+            "tls/a.key",
+            "tls/gone.key",
+            "listeners[1].tls.certificates[0].key: `",
+        ),
+        (
+            "[{cert: tls/a.crt, key: tls/a.key}]",
+            "[]",
+            "listeners[1].tls.certificates: name at least one",
+        ),
+    ] {
+        folder.expect(&GOOD.replace(from, to), &[expected]);
+    }
+}
+
+#[test]
+fn secrets_must_be_there_and_private() {
+    let folder = Folder::new();
+    folder.write("short.key", "abcd");
+    folder.write("empty.key", "\n");
+    folder.write("open.key", &"cd".repeat(32));
+    let open = folder.0.path().join("open.key");
+    fs::set_permissions(open, fs::Permissions::from_mode(0o644)).unwrap();
+    for (to, expected) in [
+        ("{file: gone.key}", "pools.seal.file: `"),
+        (
+            "{file: short.key}",
+            "pools.seal: is not 64 hexadecimal digits",
+        ),
+        ("{file: empty.key}", "pools.seal.file: `"),
+        ("{file: open.key}", "pools.seal.file: every user may open"),
+        (
+            "{env: PORTCULLIS_SURELY_NOT_SET}",
+            "pools.seal.env: the environment variable `PORTCULLIS_SURELY_NOT_SET` is not set",
+        ),
+        (
+            "{file: seal.key}\n  seal_previous: [{file: seal.key}]",
+            "pools.seal_previous[0]: is the same key",
+        ),
+    ] {
+        folder.expect(&GOOD.replace("{file: seal.key}", to), &[expected]);
+    }
+}
+
+#[test]
+fn pools_must_make_sense() {
+    let folder = Folder::new();
+    for (from, to, expected) in [
+        (
+            "sqlite:pools.db",
+            "sqlite:gone/pools.db",
+            "pools.store: the folder of",
+        ),
+        (
+            "sqlite:pools.db",
+            "postgres://u:hunter2@db/p",
+            "pools.store: holds a password",
+        ),
+        (
+            "sqlite:pools.db",
+            "mysql://db/p",
+            "pools.store: must start with",
+        ),
+        (
+            "https://auth.example.com\n",
+            "https://auth.example.com?x\n",
+            "pools.public_url: must be as",
+        ),
+        (
+            "https://auth.example.com\n",
+            "auth\n",
+            "pools.public_url: relative URL without a base",
+        ),
+        (
+            "account: 012345678901",
+            "account: 12",
+            "pools.account: is not an AWS account id",
+        ),
+        (
+            "pools: [\"*\"]",
+            "pools: [all]",
+            "pools.operators[0].pools[0]: is not a pool id",
+        ),
+        (
+            "id: us-east-1_Staff0001",
+            "id: Staff",
+            "pools.declare[0].id: is not a pool id",
+        ),
+        (
+            "{id: web,",
+            "{id: web}, {id: web,",
+            "pools.declare[0].clients[1].id: `web` is there twice",
+        ),
+        (
+            "[USER_SRP_AUTH]",
+            "[SRP]",
+            "pools.declare[0].clients[0].flows[0]: is not a flow",
+        ),
+        (
+            "groups: [readers]",
+            "groups: [readers, readers]",
+            "pools.declare[0].groups[1]: `readers` is there twice",
+        ),
+    ] {
+        folder.expect(&GOOD.replace(from, to), &[expected]);
+    }
+}
+
+/// The examples in `config/`, in a copy that has the files their comments tell to make.
+#[test]
+fn the_examples_are_clean() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let folder = Folder::new();
+    let dir = folder.0.path();
+    for made in ["config/secrets", "data/pools", "policies/petstore"] {
+        fs::create_dir_all(dir.join(made)).unwrap();
+    }
+    folder.write("config/secrets/seal.key", &"ab".repeat(32));
+    folder.write("config/secrets/operator.key", "0123456789");
+    folder.certificate("config/tls/example");
+    let mut seen = 0;
+    for file in fs::read_dir(root.join("config"))
+        .unwrap()
+        .map(Result::unwrap)
+    {
+        if file
+            .path()
+            .extension()
+            .is_some_and(|extension| extension == "yaml")
+        {
+            let copy = dir.join("config").join(file.file_name());
+            fs::copy(file.path(), &copy).unwrap();
+            let loaded = super::load(&copy);
+            assert!(loaded.is_ok(), "{}", loaded.unwrap_err());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 3);
+}

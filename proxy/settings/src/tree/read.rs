@@ -106,7 +106,8 @@ impl Error for Fault {
 /// What a type expects, without its Rust name.
 fn plain(expected: &dyn Expected) -> String {
     let text = expected.to_string();
-    match text.split(' ').next() {
+    let word = text.strip_prefix("a ").unwrap_or(&text).split(' ').next();
+    match word {
         Some("struct" | "map") => "a mapping".into(),
         Some("sequence" | "seq") => "a list".into(),
         Some("enum" | "variant") => "one of its words, or a mapping with one key".into(),
@@ -144,7 +145,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.0.value {
-            Value::Null | Value::Placeholder => visitor.visit_unit(),
+            Value::Null | Value::Placeholder(_) => visitor.visit_unit(),
             Value::Bool(flag, _) => visitor.visit_bool(*flag),
             Value::Unsigned(number, _) => visitor.visit_u64(*number),
             Value::Signed(number, _) => visitor.visit_i64(*number),
@@ -164,7 +165,9 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             | Value::Unsigned(_, text)
             | Value::Signed(_, text)
             | Value::Float(_, text) => visitor.visit_str(text),
-            Value::Placeholder => visitor.visit_str(""),
+            Value::Placeholder(attempt) => {
+                visitor.visit_str(ATTEMPTS.get(*attempt).copied().unwrap_or_default())
+            }
             _ => self.deserialize_any(visitor),
         }
     }
@@ -175,7 +178,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.0.value {
-            Value::Null | Value::Placeholder => visitor.visit_none(),
+            Value::Null | Value::Placeholder(_) => visitor.visit_none(),
             _ => visitor.visit_some(self),
         }
     }
@@ -190,18 +193,31 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.0.value {
-            Value::Placeholder => visitor.visit_seq(Items([].iter())),
+            Value::Placeholder(_) => visitor.visit_seq(Items([].iter())),
             _ => self.deserialize_any(visitor),
         }
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.0.value {
-            Value::Placeholder => visitor.visit_map(Entries {
+            Value::Placeholder(_) => visitor.visit_map(Entries {
                 rest: [].iter(),
                 current: None,
             }),
             _ => self.deserialize_any(visitor),
+        }
+    }
+
+    /// Derived types would take a list for a mapping, its items in the order of the fields.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        match &self.0.value {
+            Value::List(_) => Err(Fault::invalid_type(Unexpected::Seq, &"a mapping")),
+            _ => self.deserialize_map(visitor),
         }
     }
 
@@ -214,12 +230,19 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         match &self.0.value {
             Value::Text(word) => visitor.visit_enum(word.as_str().into_deserializer()),
             Value::Map(entries) => match entries.as_slice() {
-                [entry] => visitor.visit_enum(Variant(entry)),
+                [entry] => visitor.visit_enum(Variant {
+                    word: &entry.key,
+                    node: &entry.node,
+                }),
                 _ => Err(Kind::Other(format!(
                     "expected a mapping with one key, {}",
                     one_of(words)
                 ))
                 .into()),
+            },
+            Value::Placeholder(_) => match words.first() {
+                Some(word) => visitor.visit_enum(Variant { word, node: self.0 }),
+                None => self.deserialize_any(visitor),
             },
             _ => Err(Kind::Other(format!("expected {}", one_of(words))).into()),
         }
@@ -231,7 +254,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct
-        struct identifier
+        identifier
     }
 }
 
@@ -282,14 +305,18 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     }
 }
 
-struct Variant<'n>(&'n Entry);
+/// A word of an enum, with what belongs to it.
+struct Variant<'n> {
+    word: &'n str,
+    node: &'n Node,
+}
 
 impl<'de, 'n> EnumAccess<'de> for Variant<'n> {
     type Error = Fault;
     type Variant = Self;
 
     fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self), Fault> {
-        let word: StrDeserializer<'n, Fault> = self.0.key.as_str().into_deserializer();
+        let word: StrDeserializer<'n, Fault> = self.word.into_deserializer();
         Ok((seed.deserialize(word)?, self))
     }
 }
@@ -298,23 +325,31 @@ impl<'de> VariantAccess<'de> for Variant<'_> {
     type Error = Fault;
 
     fn unit_variant(self) -> Result<(), Fault> {
-        match self.0.node.value {
-            Value::Null => Ok(()),
+        match self.node.value {
+            Value::Null | Value::Placeholder(_) => Ok(()),
             _ => Err(Kind::Other(format!(
                 "`{}` is a word of its own, without a value",
-                self.0.key
+                self.word
             ))
             .into()),
         }
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Fault> {
-        seed.deserialize(Reader(&self.0.node))
-            .map_err(|fault| fault.within(Segment::Key(self.0.key.clone())))
+        // A placeholder has no members.
+        let is_written = !matches!(self.node.value, Value::Placeholder(_));
+        let place = |fault: Fault| {
+            if is_written {
+                fault.within(Segment::Key(self.word.to_owned()))
+            } else {
+                fault
+            }
+        };
+        seed.deserialize(Reader(self.node)).map_err(place)
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Fault> {
-        Reader(&self.0.node).deserialize_seq(visitor)
+        Reader(self.node).deserialize_seq(visitor)
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -322,6 +357,12 @@ impl<'de> VariantAccess<'de> for Variant<'_> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        Reader(&self.0.node).deserialize_map(visitor)
+        Reader(self.node).deserialize_map(visitor)
     }
 }
+
+/// What a placeholder says where text is wanted, one after the other until a type takes it.
+const ATTEMPTS: [&str; 4] = ["", "0.0.0.0:0", "0.0.0.0/0", "http://0.0.0.0"];
+
+/// The attempts there are.
+pub(crate) const ATTEMPT_COUNT: usize = ATTEMPTS.len();
