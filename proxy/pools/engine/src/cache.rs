@@ -20,13 +20,22 @@ pub(crate) struct Epoch(u64);
 
 impl<T> Cache<T> {
     pub(crate) fn new() -> Self {
-        Self { state: RwLock::new(State { values: HashMap::new(), epoch: 0 }) }
+        Self {
+            state: RwLock::new(State {
+                values: HashMap::new(),
+                epoch: 0,
+            }),
+        }
     }
 
     /// The value, or the epoch to hand back with it once it is read.
     pub(crate) fn find(&self, id: &str) -> Result<Arc<T>, Epoch> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        state.values.get(id).map(Arc::clone).ok_or(Epoch(state.epoch))
+        state
+            .values
+            .get(id)
+            .map(Arc::clone)
+            .ok_or(Epoch(state.epoch))
     }
 
     /// Keeps a value that was read in `epoch`, unless something was forgotten since.

@@ -35,7 +35,11 @@ impl Change {
         // Only tells rows apart, and no rule depends on it, so it need not come from the engine's generator.
         let id = uuid::Uuid::new_v4().to_string();
         let (kind, pool_id, subject, not_before_ms, expires_ms) = self.columns();
-        tx.execute(INSERT, args![id, at_ms, kind, pool_id, subject, not_before_ms, expires_ms]).await?;
+        tx.execute(
+            INSERT,
+            args![id, at_ms, kind, pool_id, subject, not_before_ms, expires_ms],
+        )
+        .await?;
         Ok(())
     }
 
@@ -44,15 +48,23 @@ impl Change {
             Self::Pool(id) => ("pool", id, "", 0, 0),
             Self::Client(id) => ("client", "", id, 0, 0),
             Self::Keys(pool_id) => ("keys", pool_id, "", 0, 0),
-            Self::Revoked(one) => {
-                (one.kind.as_change(), &one.pool_id, &one.subject, one.not_before_ms, one.expires_ms)
-            }
+            Self::Revoked(one) => (
+                one.kind.as_change(),
+                &one.pool_id,
+                &one.subject,
+                one.not_before_ms,
+                one.expires_ms,
+            ),
         }
     }
 
     /// `None` for kinds of a newer version, which an older process has nothing to do with.
     fn read(row: &Row) -> Result<Option<Self>> {
-        let (kind, pool_id, subject) = (row.text("kind")?, row.text("pool_id")?, row.text("subject")?);
+        let (kind, pool_id, subject) = (
+            row.text("kind")?,
+            row.text("pool_id")?,
+            row.text("subject")?,
+        );
         Ok(match kind.as_str() {
             "pool" => Some(Self::Pool(pool_id)),
             "client" => Some(Self::Client(subject)),
@@ -130,7 +142,7 @@ impl Tasks {
     /// Polls until the engine is dropped.
     pub(crate) fn follow(&self, engine: &Engine, mut feed: Feed) {
         let weak = std::sync::Arc::downgrade(&engine.0);
-        self.own(tokio::spawn(async move {
+        self.own(&tokio::spawn(async move {
             let mut ticks = tokio::time::interval(POLL);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let mut failing = false;
@@ -139,7 +151,9 @@ impl Tasks {
                 let Some(engine) = upgrade(&weak) else { return };
                 match feed.poll(&engine).await {
                     Ok(()) if failing => tracing::info!("The change feed is readable again"),
-                    Err(error) if !failing => tracing::warn!(%error, "The change feed cannot be read"),
+                    Err(error) if !failing => {
+                        tracing::warn!(%error, "The change feed cannot be read");
+                    }
                     _ => {}
                 }
                 failing = engine.revoked().is_stale(POLL * 2);
@@ -150,7 +164,7 @@ impl Tasks {
     /// Prunes, rotates and seals again, until the engine is dropped.
     pub(crate) fn maintain(&self, engine: &Engine) {
         let weak = std::sync::Arc::downgrade(&engine.0);
-        self.own(tokio::spawn(async move {
+        self.own(&tokio::spawn(async move {
             let mut ticks = tokio::time::interval(MAINTENANCE);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
@@ -163,8 +177,11 @@ impl Tasks {
         }));
     }
 
-    fn own(&self, task: tokio::task::JoinHandle<()>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(task.abort_handle());
+    fn own(&self, task: &tokio::task::JoinHandle<()>) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(task.abort_handle());
     }
 }
 
@@ -183,7 +200,11 @@ pub(crate) async fn prune(engine: &Engine) -> Result<()> {
         .write_with((), |tx, ()| {
             Box::pin(async move {
                 let now_ms = tx.now_ms().await?;
-                tx.execute("DELETE FROM changes WHERE at_ms < $1", args![now_ms - KEPT_MS]).await?;
+                tx.execute(
+                    "DELETE FROM changes WHERE at_ms < $1",
+                    args![now_ms - KEPT_MS],
+                )
+                .await?;
                 Ok(())
             })
         })
@@ -195,12 +216,16 @@ fn upgrade(weak: &Weak<Inner>) -> Option<Engine> {
 }
 
 const POLL: Duration = Duration::from_millis(500);
-const MAINTENANCE: Duration = Duration::from_secs(60);
+const MAINTENANCE: Duration = Duration::from_mins(1);
 /// Longer than any write transaction lives: a row may be committed that much later than its time says.
 const OVERLAP_MS: i64 = 10_000;
 /// Longer than a process that polls at all may be behind.
 const KEPT_MS: i64 = 600_000;
 
-const INSERT: &str = "INSERT INTO changes (id, at_ms, kind, pool_id, subject, not_before_ms, expires_ms)
+const INSERT: &str =
+    "INSERT INTO changes (id, at_ms, kind, pool_id, subject, not_before_ms, expires_ms)
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const SINCE: &str = "SELECT * FROM changes WHERE at_ms >= $1 ORDER BY at_ms";
+
+#[cfg(test)]
+mod tests;

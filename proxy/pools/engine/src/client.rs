@@ -1,5 +1,6 @@
 //! App clients: through which flows users sign in, how long their tokens live, what they may read and write.
 
+mod change;
 mod document;
 mod flow;
 mod oauth;
@@ -9,15 +10,14 @@ mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::store::Tx;
-
+pub(crate) use change::prepare;
+pub use change::{create, delete, update};
 pub use flow::{Flow, Flows};
 pub use secret::Secret;
+pub(crate) use store::Rows;
 
-use crate::change::Change;
 use crate::pool::{self, Document, Pool};
-use crate::revocation::{self, Revocation};
-use crate::{Engine, Error, Result, cache, rng};
+use crate::{Engine, Error, Result, cache};
 
 /// Clients by id.
 pub(crate) type Cache = cache::Cache<Client>;
@@ -132,7 +132,11 @@ impl Client {
 
     /// Whether tokens and `GetUser` show this attribute to the client.
     pub fn may_read(&self, attribute: &str) -> bool {
-        attribute == "sub" || self.read.as_ref().is_none_or(|names| names.iter().any(|name| name == attribute))
+        attribute == "sub"
+            || self
+                .read
+                .as_ref()
+                .is_none_or(|names| names.iter().any(|name| name == attribute))
     }
 
     /// Whether users may write this attribute through the client.
@@ -166,13 +170,18 @@ impl Client {
 
 /// The client and its pool, from memory where possible.
 pub async fn load(engine: &Engine, id: &str) -> Result<(Arc<Pool>, Arc<Client>)> {
-    let client = find(engine, id).await?.ok_or_else(|| Error::client_not_found(id))?;
+    let client = find(engine, id)
+        .await?
+        .ok_or_else(|| Error::client_not_found(id))?;
     Ok((pool::load(engine, &client.pool_id).await?, client))
 }
 
 /// The client of that pool.
 pub async fn load_of(engine: &Engine, pool_id: &str, id: &str) -> Result<Arc<Client>> {
-    find(engine, id).await?.filter(|client| client.pool_id == pool_id).ok_or_else(|| Error::client_not_found(id))
+    find(engine, id)
+        .await?
+        .filter(|client| client.pool_id == pool_id)
+        .ok_or_else(|| Error::client_not_found(id))
 }
 
 /// The client, or `None`.
@@ -181,95 +190,21 @@ pub async fn find(engine: &Engine, id: &str) -> Result<Option<Arc<Client>>> {
         Ok(client) => return Ok(Some(client)),
         Err(epoch) => epoch,
     };
-    let Some(client) = store::find(engine, id).await? else { return Ok(None) };
+    let Some(client) = store::find(engine, id).await? else {
+        return Ok(None);
+    };
     let client = Arc::new(client);
     engine.0.clients.keep(epoch, id, &client);
     Ok(Some(client))
 }
 
-/// Makes a client of these settings (`CreateUserPoolClient` without pool id and name).
-pub async fn create(engine: &Engine, pool: &Pool, name: &str, settings: Document) -> Result<Arc<Client>> {
-    let id = rng::text(engine.rng(), rng::LOWER_ALPHANUMERIC, 26);
-    let client = Arc::new(prepare(engine, pool, id, name, settings)?);
-    let rows = store::Rows::of(engine, &client)?;
-    let stored = engine
-        .db()
-        .write_with(rows, |tx, rows| Box::pin(async move { rows.insert_if_absent(tx).await }))
-        .await?;
-    if stored { Ok(client) } else { Err(Error::Crypto("drawing an unused client id")) }
-}
-
-/// A new client, checked and complete, that is not stored yet.
-pub(crate) fn prepare(engine: &Engine, pool: &Pool, id: String, name: &str, mut settings: Document) -> Result<Client> {
-    pool::drop_nulls(&mut settings);
-    let secret = document::take_secret(&mut settings, engine.rng())?;
-    let document = document::complete(pool, settings, secret.is_some())?;
-    let now_ms = engine.now_ms();
-    let identity = Identity { id, pool_id: pool.id().to_owned(), name: name.to_owned() };
-    Client::build(identity, document, secret.into_iter().collect(), now_ms, now_ms)
-}
-
-/// What an insertion writes, sealed beforehand.
-pub(crate) use store::Rows;
-
-/// Replaces a client's settings (`UpdateUserPoolClient` without ids); what is omitted goes back to its default.
-pub async fn update(
-    engine: &Engine,
-    pool: &Pool,
-    id: &str,
-    name: Option<String>,
-    mut settings: Document,
-) -> Result<Arc<Client>> {
-    let current = load_of(engine, pool.id(), id).await?;
-    pool::drop_nulls(&mut settings);
-    let document = document::complete(pool, settings, current.has_secret())?;
-    let identity = Identity {
-        id: current.id.clone(),
-        pool_id: current.pool_id.clone(),
-        name: name.unwrap_or_else(|| current.name.clone()),
-    };
-    let client =
-        Client::build(identity, document, current.secrets.clone(), current.created_ms, engine.now_ms())?;
-    let client = Arc::new(client);
-    engine
-        .db()
-        .write_with(Arc::clone(&client), |tx, client| {
-            Box::pin(async move {
-                if !store::update(tx, client).await? {
-                    return Err(Error::client_not_found(&client.id));
-                }
-                Change::Client(client.id.clone()).announce(tx).await
-            })
-        })
-        .await?;
-    engine.0.clients.forget(id);
-    Ok(client)
-}
-
-/// Deletes a client; its tokens are revoked.
-pub async fn delete(engine: &Engine, pool_id: &str, id: &str) -> Result<()> {
-    let input = (pool_id.to_owned(), id.to_owned(), engine.now_ms());
-    let revoked = engine
-        .db()
-        .write_with(input, |tx, (pool_id, id, now_ms)| {
-            Box::pin(async move { delete_in(tx, pool_id, id, *now_ms).await })
-        })
-        .await?;
-    engine.note_revoked(&revoked);
-    engine.0.clients.forget(id);
-    Ok(())
-}
-
-async fn delete_in(tx: &mut Tx, pool_id: &str, id: &str, now_ms: i64) -> Result<Revocation> {
-    if !store::delete(tx, pool_id, id).await? {
-        return Err(Error::client_not_found(id));
-    }
-    Change::Client(id.to_owned()).announce(tx).await?;
-    revocation::revoke_client(tx, pool_id, id, now_ms).await
-}
-
 /// Clients of a pool in the order of their ids, from behind `after`; at most `limit`.
-pub async fn list(engine: &Engine, pool_id: &str, after: Option<&str>, limit: u16) -> Result<Vec<Summary>> {
+pub async fn list(
+    engine: &Engine,
+    pool_id: &str,
+    after: Option<&str>,
+    limit: u16,
+) -> Result<Vec<Summary>> {
     store::list(engine.db(), pool_id, after.unwrap_or_default(), limit).await
 }
 

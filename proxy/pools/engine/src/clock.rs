@@ -13,7 +13,10 @@ pub trait Clock: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock for the engine")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the system's clock for the engine"
+    )]
     fn now(&self) -> SystemTime {
         SystemTime::now()
     }
@@ -21,7 +24,9 @@ impl Clock for SystemClock {
 
 /// Milliseconds since the epoch; 0 for a clock before 1970.
 pub fn epoch_ms(time: SystemTime) -> i64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
 }
 
 /// The time `ms` milliseconds after the epoch; the epoch for negative values.

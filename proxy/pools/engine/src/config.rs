@@ -161,13 +161,24 @@ impl Config {
     /// What is wrong beyond the form, each with its place below `pools`.
     pub fn problems(&self) -> Vec<(String, String)> {
         let mut problems = crate::declare::problems(&self.declare);
-        if self.public_url.cannot_be_a_base() || !matches!(self.public_url.scheme(), "http" | "https") {
-            problems.push(("public_url".into(), format!("`{}` is not an http or https URL", self.public_url)));
+        if self.public_url.cannot_be_a_base()
+            || !matches!(self.public_url.scheme(), "http" | "https")
+        {
+            problems.push((
+                "public_url".into(),
+                format!("`{}` is not an http or https URL", self.public_url),
+            ));
         } else if self.public_url.query().is_some() || self.public_url.fragment().is_some() {
-            problems.push(("public_url".into(), format!("`{}` has a query or a fragment", self.public_url)));
+            problems.push((
+                "public_url".into(),
+                format!("`{}` has a query or a fragment", self.public_url),
+            ));
         }
         if self.hashing.queue == 0 {
-            problems.push(("hashing.queue".into(), "at least one password must be allowed in".into()));
+            problems.push((
+                "hashing.queue".into(),
+                "at least one password must be allowed in".into(),
+            ));
         }
         problems
     }
@@ -183,21 +194,33 @@ impl Hashing {
     }
 
     pub(crate) fn threads(&self) -> u16 {
-        self.threads.filter(|threads| *threads > 0).unwrap_or_else(|| {
-            available_parallelism().ok().and_then(|cores| u16::try_from(cores.get()).ok()).unwrap_or(1)
-        })
+        self.threads
+            .filter(|threads| *threads > 0)
+            .unwrap_or_else(|| {
+                available_parallelism()
+                    .ok()
+                    .and_then(|cores| u16::try_from(cores.get()).ok())
+                    .unwrap_or(1)
+            })
     }
 }
 
 impl Default for Hashing {
     fn default() -> Self {
-        Self { profile: HashProfile::default(), threads: None, queue: 256 }
+        Self {
+            profile: HashProfile::default(),
+            threads: None,
+            queue: 256,
+        }
     }
 }
 
 impl Default for SigningKeys {
     fn default() -> Self {
-        Self { rotation_days: 90, publish_ahead_hours: 24 }
+        Self {
+            rotation_days: 90,
+            publish_ahead_hours: 24,
+        }
     }
 }
 

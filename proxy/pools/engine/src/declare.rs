@@ -23,15 +23,26 @@ pub(crate) fn problems(declared: &[DeclaredPool]) -> Vec<(String, String)> {
     for (index, pool) in declared.iter().enumerate() {
         let place = format!("declare[{index}]");
         if !is_pool_id(&pool.id) {
-            let problem = format!("`{}` is not a pool id: `<region>_<letters and digits>`, at most 55 characters", pool.id);
+            let problem = format!(
+                "`{}` is not a pool id: `<region>_<letters and digits>`, at most 55 characters",
+                pool.id
+            );
             problems.push((format!("{place}.id"), problem));
         }
-        if declared.iter().take(index).any(|earlier| earlier.id == pool.id) {
-            problems.push((format!("{place}.id"), format!("pool `{}` is declared twice", pool.id)));
+        if declared
+            .iter()
+            .take(index)
+            .any(|earlier| earlier.id == pool.id)
+        {
+            problems.push((
+                format!("{place}.id"),
+                format!("pool `{}` is declared twice", pool.id),
+            ));
         }
         for (at, name) in pool.auto_verified_attributes.iter().enumerate() {
             if !matches!(name.as_str(), "email" | "phone_number") {
-                let problem = format!("`{name}` cannot be verified: give `email` or `phone_number`");
+                let problem =
+                    format!("`{name}` cannot be verified: give `email` or `phone_number`");
                 problems.push((format!("{place}.auto_verified_attributes[{at}]"), problem));
             }
         }
@@ -40,22 +51,31 @@ pub(crate) fn problems(declared: &[DeclaredPool]) -> Vec<(String, String)> {
         }
         for (at, name) in pool.groups.iter().enumerate() {
             if !(1..=128).contains(&name.chars().count()) || name.contains(char::is_whitespace) {
-                let problem = format!("`{name}` is not a group name: 1 to 128 characters without spaces");
+                let problem =
+                    format!("`{name}` is not a group name: 1 to 128 characters without spaces");
                 problems.push((format!("{place}.groups[{at}]"), problem));
             }
         }
     }
-    let ids: Vec<_> = declared.iter().flat_map(|pool| &pool.clients).map(|client| client.id.as_str()).collect();
-    for (index, id) in ids.iter().enumerate().filter(|(index, id)| ids.iter().take(*index).any(|one| one == *id)) {
-        let _ = index;
-        problems.push(("declare".into(), format!("client `{id}` is declared twice")));
+    let ids: Vec<_> = declared
+        .iter()
+        .flat_map(|pool| &pool.clients)
+        .map(|client| client.id.as_str())
+        .collect();
+    for (index, id) in ids.iter().enumerate() {
+        if ids.iter().take(index).any(|earlier| earlier == id) {
+            problems.push(("declare".into(), format!("client `{id}` is declared twice")));
+        }
     }
     problems
 }
 
 fn client_problems(client: &DeclaredClient, place: &str, problems: &mut Vec<(String, String)>) {
     if !is_client_id(&client.id) {
-        let problem = format!("`{}` is not a client id: letters, digits, `_` and `+`, at most 128 characters", client.id);
+        let problem = format!(
+            "`{}` is not a client id: letters, digits, `_` and `+`, at most 128 characters",
+            client.id
+        );
         problems.push((format!("{place}.id"), problem));
     }
     if let Err(error) = Flows::read(&flow_names(client)) {
@@ -69,45 +89,59 @@ async fn declare_pool(engine: &Engine, declared: &DeclaredPool, place: &str) -> 
         return Err(Error::Declared { place, problem });
     }
     let in_place = |source: Error| match source {
-        Error::Refused { message, .. } => {
-            Error::Declared { place: place.to_owned(), problem: message.into_owned() }
-        }
+        Error::Refused { message, .. } => Error::Declared {
+            place: place.to_owned(),
+            problem: message.into_owned(),
+        },
         other => other,
     };
-    let (pool, keys) = match pool::find(engine, &declared.id).await? {
-        Some(pool) => (pool, Vec::new()),
-        None => {
-            let pool = new_pool(engine, declared).map_err(in_place)?;
-            (pool.into(), signing_key::prepare(engine, &declared.id, engine.now_ms()).await?)
-        }
+    let (pool, keys) = if let Some(pool) = pool::find(engine, &declared.id).await? {
+        (pool, Vec::new())
+    } else {
+        let pool = new_pool(engine, declared).map_err(in_place)?;
+        let keys = signing_key::prepare(engine, &declared.id, engine.now_ms()).await?;
+        (pool.into(), keys)
     };
-    let clients = declared.clients.iter().map(|client| new_client(engine, &pool, client));
+    let clients = declared
+        .clients
+        .iter()
+        .map(|client| new_client(engine, &pool, client));
     let rows = clients.collect::<Result<Vec<_>>>().map_err(in_place)?;
-    let groups: Vec<_> = declared.groups.iter().map(|name| new_group(engine, &pool, name)).collect();
+    let groups: Vec<_> = declared
+        .groups
+        .iter()
+        .map(|name| new_group(engine, &pool, name))
+        .collect();
     engine
         .db()
-        .write_with((pool, keys, rows, groups), |tx, (pool, keys, rows, groups)| {
-            Box::pin(async move {
-                // Another process may have made the pool meanwhile, with keys of its own.
-                if !keys.is_empty() && pool::insert_if_absent(tx, pool).await? {
-                    signing_key::insert(tx, pool.id(), keys).await?;
-                }
-                for client in rows {
-                    client.insert_if_absent(tx).await?;
-                }
-                for group in groups {
-                    group::insert_if_absent(tx, group).await?;
-                }
-                Ok(())
-            })
-        })
+        .write_with(
+            (pool, keys, rows, groups),
+            |tx, (pool, keys, rows, groups)| {
+                Box::pin(async move {
+                    // Another process may have made the pool meanwhile, with keys of its own.
+                    if !keys.is_empty() && pool::insert_if_absent(tx, pool).await? {
+                        signing_key::insert(tx, pool.id(), keys).await?;
+                    }
+                    for client in rows {
+                        client.insert_if_absent(tx).await?;
+                    }
+                    for group in groups {
+                        group::insert_if_absent(tx, group).await?;
+                    }
+                    Ok(())
+                })
+            },
+        )
         .await
 }
 
 fn new_pool(engine: &Engine, declared: &DeclaredPool) -> Result<Pool> {
     let mut settings = Document::new();
     if !declared.auto_verified_attributes.is_empty() {
-        settings.insert("AutoVerifiedAttributes".into(), json!(declared.auto_verified_attributes));
+        settings.insert(
+            "AutoVerifiedAttributes".into(),
+            json!(declared.auto_verified_attributes),
+        );
     }
     let name = declared.name.as_deref().unwrap_or(&declared.id);
     pool::prepare(declared.id.clone(), name, settings, engine.now_ms())
@@ -117,7 +151,10 @@ fn new_client(engine: &Engine, pool: &Pool, declared: &DeclaredClient) -> Result
     let mut settings = Document::new();
     settings.insert("ExplicitAuthFlows".into(), json!(flow_names(declared)));
     let name = declared.name.as_deref().unwrap_or(&declared.id);
-    client::Rows::of(engine, &client::prepare(engine, pool, declared.id.clone(), name, settings)?)
+    client::Rows::of(
+        engine,
+        &client::prepare(engine, pool, declared.id.clone(), name, settings)?,
+    )
 }
 
 fn new_group(engine: &Engine, pool: &Pool, name: &str) -> Group {
@@ -139,7 +176,13 @@ fn flow_names(client: &DeclaredClient) -> Vec<String> {
     let mut names: Vec<String> = client
         .flows
         .iter()
-        .map(|flow| if flow.starts_with("ALLOW_") { flow.clone() } else { format!("ALLOW_{flow}") })
+        .map(|flow| {
+            if flow.starts_with("ALLOW_") {
+                flow.clone()
+            } else {
+                format!("ALLOW_{flow}")
+            }
+        })
         .collect();
     let refresh = "ALLOW_REFRESH_TOKEN_AUTH";
     if !names.is_empty() && !names.iter().any(|name| name == refresh) {
@@ -149,7 +192,9 @@ fn flow_names(client: &DeclaredClient) -> Vec<String> {
 }
 
 fn is_pool_id(id: &str) -> bool {
-    let Some((region, name)) = id.rsplit_once('_') else { return false };
+    let Some((region, name)) = id.rsplit_once('_') else {
+        return false;
+    };
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     id.len() <= 55
         && !region.is_empty()
@@ -159,7 +204,10 @@ fn is_pool_id(id: &str) -> bool {
 }
 
 fn is_client_id(id: &str) -> bool {
-    (1..=128).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '+')
+    (1..=128).contains(&id.len())
+        && id
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '+')
 }
 
 #[cfg(test)]

@@ -62,7 +62,6 @@ pub enum Error {
 
 /// The exceptions of the user pools' API, without their suffix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 #[expect(missing_docs, reason = "AWS's names, explained in its API reference")]
 pub enum Refusal {
     AliasExists,
@@ -104,7 +103,10 @@ pub enum Refusal {
 impl Error {
     /// A refusal with a public message.
     pub fn refused(kind: Refusal, message: impl Into<Cow<'static, str>>) -> Self {
-        Self::Refused { kind, message: message.into() }
+        Self::Refused {
+            kind,
+            message: message.into(),
+        }
     }
 
     /// The refusal's kind; `None` for failures of our own.
@@ -120,7 +122,10 @@ impl Error {
         what: &'static str,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self::Corrupt { what, source: Some(source.into()) }
+        Self::Corrupt {
+            what,
+            source: Some(source.into()),
+        }
     }
 
     /// Part of AWS's behaviour that is not there yet, by its name.
@@ -163,7 +168,10 @@ impl Error {
 
     /// The user must set a new password first.
     pub fn password_reset_required() -> Self {
-        Self::refused(Refusal::PasswordResetRequired, "Password reset required for the user")
+        Self::refused(
+            Refusal::PasswordResetRequired,
+            "Password reset required for the user",
+        )
     }
 
     /// The user name is taken.
@@ -173,22 +181,34 @@ impl Error {
 
     /// An alias (`email`, `phone_number`, `preferred_username`) is taken.
     pub fn alias_exists(attribute: &str) -> Self {
-        Self::refused(Refusal::AliasExists, format!("An account with the {attribute} already exists."))
+        Self::refused(
+            Refusal::AliasExists,
+            format!("An account with the {attribute} already exists."),
+        )
     }
 
     /// The code is not the one that was sent.
     pub fn code_mismatch() -> Self {
-        Self::refused(Refusal::CodeMismatch, "Invalid verification code provided, please try again.")
+        Self::refused(
+            Refusal::CodeMismatch,
+            "Invalid verification code provided, please try again.",
+        )
     }
 
     /// The code is too old, or none was sent.
     pub fn expired_code() -> Self {
-        Self::refused(Refusal::ExpiredCode, "Invalid code provided, please request a code again.")
+        Self::refused(
+            Refusal::ExpiredCode,
+            "Invalid code provided, please request a code again.",
+        )
     }
 
     /// Too many attempts in a time.
     pub fn attempt_limit() -> Self {
-        Self::refused(Refusal::LimitExceeded, "Attempt limit exceeded, please try after some time.")
+        Self::refused(
+            Refusal::LimitExceeded,
+            "Attempt limit exceeded, please try after some time.",
+        )
     }
 
     /// More at once than this engine takes.
@@ -198,17 +218,26 @@ impl Error {
 
     /// A password against the pool's policy.
     pub fn password_policy(problem: &str) -> Self {
-        Self::refused(Refusal::InvalidPassword, format!("Password did not conform with policy: {problem}"))
+        Self::refused(
+            Refusal::InvalidPassword,
+            format!("Password did not conform with policy: {problem}"),
+        )
     }
 
     /// The pool is not there.
     pub fn pool_not_found(id: &str) -> Self {
-        Self::refused(Refusal::ResourceNotFound, format!("User pool {id} does not exist."))
+        Self::refused(
+            Refusal::ResourceNotFound,
+            format!("User pool {id} does not exist."),
+        )
     }
 
     /// The app client is not there.
     pub fn client_not_found(id: &str) -> Self {
-        Self::refused(Refusal::ResourceNotFound, format!("User pool client {id} does not exist."))
+        Self::refused(
+            Refusal::ResourceNotFound,
+            format!("User pool client {id} does not exist."),
+        )
     }
 
     /// The group is not there.

@@ -31,14 +31,19 @@ pub struct Hasher {
 
 impl fmt::Debug for Hasher {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Hasher").field("params", &self.params).field("queue", &self.queue()).finish_non_exhaustive()
+        out.debug_struct("Hasher")
+            .field("params", &self.params)
+            .field("queue", &self.queue())
+            .finish_non_exhaustive()
     }
 }
 
 impl Hasher {
     /// Starts the threads; they end when the hasher is dropped.
     pub fn start(config: &Hashing, rng: Arc<dyn Rng>) -> Result<Self> {
-        let params = config.params().map_err(|_| Error::Crypto("setting up argon2id"))?;
+        let params = config
+            .params()
+            .map_err(|_| Error::Crypto("setting up argon2id"))?;
         let (jobs, inbox) = mpsc::channel();
         let inbox = Arc::new(Mutex::new(inbox));
         for number in 0..config.threads() {
@@ -46,21 +51,36 @@ impl Hasher {
             thread::Builder::new()
                 .name(format!("hash-{number}"))
                 .spawn(move || work(&inbox))
-                .map_err(|source| Error::Io { what: "starting a hashing thread", source })?;
+                .map_err(|source| Error::Io {
+                    what: "starting a hashing thread",
+                    source,
+                })?;
         }
-        Ok(Self { jobs, queue: Arc::new(AtomicUsize::new(0)), limit: config.queue, params, rng })
+        Ok(Self {
+            jobs,
+            queue: Arc::new(AtomicUsize::new(0)),
+            limit: config.queue,
+            params,
+            rng,
+        })
     }
 
     /// The password's hash as a PHC string, with a fresh salt.
     pub async fn hash(&self, password: &str) -> Result<String> {
         let salt: [u8; 16] = rng::bytes(&*self.rng);
         let salt = Salt::new(&salt).map_err(|_| Error::Crypto("making a salt"))?;
-        let output = self.run(password, Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone()), salt);
-        let hash = Output::new(output.await?.as_slice()).map_err(|_| Error::Crypto("password hashing"))?;
+        let output = self.run(
+            password,
+            Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone()),
+            salt,
+        );
+        let hash =
+            Output::new(output.await?.as_slice()).map_err(|_| Error::Crypto("password hashing"))?;
         Ok(PasswordHash {
             algorithm: Algorithm::Argon2id.ident(),
             version: Some(Version::V0x13.into()),
-            params: ParamsString::try_from(&self.params).map_err(|_| Error::Crypto("password hashing"))?,
+            params: ParamsString::try_from(&self.params)
+                .map_err(|_| Error::Crypto("password hashing"))?,
             salt: Some(salt),
             hash: Some(hash),
         }
@@ -69,15 +89,25 @@ impl Hasher {
 
     /// Whether the password is the one behind the PHC string.
     pub async fn verify(&self, password: &str, phc: &str) -> Result<bool> {
-        let stored = PasswordHash::new(phc).map_err(|source| Error::corrupt("password hash", source))?;
-        let algorithm =
-            Algorithm::try_from(stored.algorithm.as_str()).map_err(|source| Error::corrupt("password hash", source))?;
-        let version = stored.version.and_then(|version| Version::try_from(version).ok()).unwrap_or(Version::V0x13);
-        let params = Params::try_from(&stored).map_err(|source| Error::corrupt("password hash", source))?;
+        let stored =
+            PasswordHash::new(phc).map_err(|source| Error::corrupt("password hash", source))?;
+        let algorithm = Algorithm::try_from(stored.algorithm.as_str())
+            .map_err(|source| Error::corrupt("password hash", source))?;
+        let version = stored
+            .version
+            .and_then(|version| Version::try_from(version).ok())
+            .unwrap_or(Version::V0x13);
+        let params =
+            Params::try_from(&stored).map_err(|source| Error::corrupt("password hash", source))?;
         let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else {
-            return Err(Error::Corrupt { what: "password hash", source: None });
+            return Err(Error::Corrupt {
+                what: "password hash",
+                source: None,
+            });
         };
-        let output = self.run(password, Argon2::new(algorithm, version, params), salt).await?;
+        let output = self
+            .run(password, Argon2::new(algorithm, version, params), salt)
+            .await?;
         Ok(verify_slices_are_equal(&output, expected.as_bytes()).is_ok())
     }
 
@@ -103,13 +133,30 @@ impl Hasher {
         self.queue.load(Ordering::Relaxed)
     }
 
-    async fn run(&self, password: &str, argon: Argon2<'static>, salt: Salt) -> Result<Zeroizing<Vec<u8>>> {
+    async fn run(
+        &self,
+        password: &str,
+        argon: Argon2<'static>,
+        salt: Salt,
+    ) -> Result<Zeroizing<Vec<u8>>> {
         let ticket = Ticket::take(&self.queue, self.limit)?;
         let (reply, answer) = oneshot::channel();
         let password = Zeroizing::new(password.as_bytes().to_vec());
-        let job = Job { password, salt, argon, reply, _ticket: ticket };
-        self.jobs.send(job).map_err(|_| Error::Crypto("password hashing"))?;
-        answer.await.ok().flatten().ok_or(Error::Crypto("password hashing"))
+        let job = Job {
+            password,
+            salt,
+            argon,
+            reply,
+            _ticket: ticket,
+        };
+        self.jobs
+            .send(job)
+            .map_err(|_| Error::Crypto("password hashing"))?;
+        answer
+            .await
+            .ok()
+            .flatten()
+            .ok_or(Error::Crypto("password hashing"))
     }
 }
 
@@ -127,7 +174,9 @@ struct Ticket(Arc<AtomicUsize>);
 impl Ticket {
     fn take(queue: &Arc<AtomicUsize>, limit: usize) -> Result<Self> {
         queue
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| (waiting < limit).then_some(waiting + 1))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
+                (waiting < limit).then_some(waiting + 1)
+            })
             .map(|_| Self(Arc::clone(queue)))
             .map_err(|_| Error::too_many_requests())
     }
@@ -162,12 +211,102 @@ fn digest(job: &Job, memory: &mut Vec<Block>) -> Option<Zeroizing<Vec<u8>>> {
     if memory.len() < blocks {
         memory.resize(blocks, Block::default());
     }
-    let length = job.argon.params().output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+    let length = job
+        .argon
+        .params()
+        .output_len()
+        .unwrap_or(Params::DEFAULT_OUTPUT_LEN);
     let mut output = Zeroizing::new(vec![0; length]);
     let blocks = memory.get_mut(..blocks)?;
-    job.argon.hash_password_into_with_memory(&job.password, &job.salt, &mut output, blocks).ok()?;
+    job.argon
+        .hash_password_into_with_memory(&job.password, &job.salt, &mut output, blocks)
+        .ok()?;
     Some(output)
 }
 
 /// Below the gate's threads, above nothing.
 const NICE: i32 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Refusal;
+    use crate::config::HashProfile;
+    use crate::testing::SeededRng;
+
+    fn hasher(config: Hashing) -> Hasher {
+        Hasher::start(&config, Arc::new(SeededRng::new(1))).unwrap()
+    }
+
+    fn one_thread() -> Hashing {
+        Hashing {
+            threads: Some(1),
+            ..Hashing::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_same_password_verifies() {
+        let hasher = hasher(one_thread());
+        let phc = hasher.hash("correct horse").await.unwrap();
+        assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{phc}");
+        assert!(hasher.verify("correct horse", &phc).await.unwrap());
+        for wrong in [
+            "correct hors",
+            "correct horse ",
+            "Correct horse",
+            "correct horse\0",
+            "",
+        ] {
+            assert!(!hasher.verify(wrong, &phc).await.unwrap(), "{wrong}");
+        }
+        assert_ne!(
+            hasher.hash("correct horse").await.unwrap(),
+            phc,
+            "the salt is the same"
+        );
+        assert!(!hasher.verify_absent("correct horse").await.unwrap());
+        assert_eq!(hasher.queue(), 0);
+    }
+
+    #[tokio::test]
+    async fn hashes_of_another_profile_verify_and_are_outdated() {
+        let nist = hasher(Hashing {
+            profile: HashProfile::Nist,
+            ..one_thread()
+        });
+        let phc = nist.hash("correct horse").await.unwrap();
+        assert!(phc.starts_with("$argon2id$v=19$m=47104,t=1,p=1$"), "{phc}");
+        let usual = hasher(one_thread());
+        assert!(usual.verify("correct horse", &phc).await.unwrap());
+        assert!(usual.is_outdated(&phc) && !nist.is_outdated(&phc));
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_and_empties_again() {
+        let hasher = hasher(Hashing {
+            queue: 1,
+            ..one_thread()
+        });
+        let (first, second) = tokio::join!(hasher.hash("a"), hasher.hash("b"));
+        first.unwrap();
+        assert_eq!(
+            second.unwrap_err().refusal(),
+            Some(Refusal::TooManyRequests)
+        );
+        hasher.hash("c").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_damaged_hash_is_an_error_not_a_yes() {
+        let hasher = hasher(one_thread());
+        for damaged in [
+            "",
+            "x",
+            "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ",
+            "$scrypt$ln=1$c29tZXNhbHQ$c29tZWhhc2g",
+        ] {
+            assert!(hasher.verify("", damaged).await.is_err(), "{damaged}");
+        }
+    }
+}

@@ -45,7 +45,9 @@ pub struct Tokens {
 /// Shows nothing that could be used.
 impl fmt::Debug for Tokens {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Tokens").field("expires_in", &self.expires_in).finish_non_exhaustive()
+        out.debug_struct("Tokens")
+            .field("expires_in", &self.expires_in)
+            .finish_non_exhaustive()
     }
 }
 
@@ -60,7 +62,14 @@ pub async fn tokens(
 ) -> Result<Tokens> {
     let ring = engine.rings().load(engine, pool.id()).await?;
     let now_ms = engine.now_ms();
-    let grant = claims::Grant { engine, client, user, groups, input, now_ms };
+    let grant = claims::Grant {
+        engine,
+        client,
+        user,
+        groups,
+        input,
+        now_ms,
+    };
     Ok(Tokens {
         id_token: ring.current(Kind::Id, now_ms)?.sign(&grant.id())?,
         access_token: ring.current(Kind::Access, now_ms)?.sign(&grant.access())?,

@@ -14,6 +14,8 @@ pub mod credential;
 mod declare;
 mod error;
 pub mod group;
+#[cfg(test)]
+mod harness;
 pub mod hasher;
 pub mod issue;
 pub mod message;
@@ -37,7 +39,8 @@ use store::Db;
 
 pub use clock::{Clock, SystemClock};
 pub use config::{
-    Config, DeclaredClient, DeclaredPool, HashProfile, Hashing, IssuerForm, Operator, Secret, SigningKeys, StoreUrl,
+    Config, DeclaredClient, DeclaredPool, HashProfile, Hashing, IssuerForm, Operator, Secret,
+    SigningKeys, StoreUrl,
 };
 pub use error::{Error, Refusal, Result};
 pub use hasher::Hasher;
@@ -85,7 +88,12 @@ impl Engine {
     /// Opens the store, checks that the seal keys fit it, makes what the settings declare and starts following changes.
     ///
     /// Must be called on the runtime that is to serve the engine.
-    pub async fn open(config: &Config, secrets: &Secrets, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Result<Self> {
+    pub async fn open(
+        config: &Config,
+        secrets: &Secrets,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+    ) -> Result<Self> {
         let sealer = Sealer::new(&secrets.seal)?;
         let hasher = Hasher::start(&config.hashing, Arc::clone(&rng))?;
         let outbox = message::Outbox::open(config.outbox.as_deref())?;
@@ -170,7 +178,9 @@ impl Engine {
             IssuerForm::PublicUrl => format!("{}/{pool_id}", self.public_url()),
             IssuerForm::Aws => {
                 // The region of the pool's own id: a pool declared for another keeps it.
-                let region = pool_id.split_once('_').map_or(self.config().region.as_str(), |(region, _)| region);
+                let region = pool_id
+                    .split_once('_')
+                    .map_or(self.config().region.as_str(), |(region, _)| region);
                 format!("https://cognito-idp.{region}.amazonaws.com/{pool_id}")
             }
         }
@@ -183,7 +193,9 @@ impl Engine {
 
     /// A pool's ARN.
     pub fn pool_arn(&self, pool_id: &str) -> String {
-        let Config { region, account, .. } = self.config();
+        let Config {
+            region, account, ..
+        } = self.config();
         format!("arn:aws:cognito-idp:{region}:{account}:userpool/{pool_id}")
     }
 
@@ -261,7 +273,9 @@ impl Engine {
     async fn check_seal(&self) -> Result<()> {
         let engine = Arc::clone(&self.0);
         self.db()
-            .write_with(engine, |tx, engine| Box::pin(async move { engine.sealer.check(tx, &*engine.rng).await }))
+            .write_with(engine, |tx, engine| {
+                Box::pin(async move { engine.sealer.check(tx, &*engine.rng).await })
+            })
             .await
     }
 }

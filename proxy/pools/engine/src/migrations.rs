@@ -4,7 +4,19 @@ use store::Migration;
 
 /// All migrations.
 pub(crate) const ALL: &[Migration] = &[
-    Migration { version: 1, name: "pool", sql: include_str!("../migrations/0001_pool.sql") },
-    Migration { version: 2, name: "user", sql: include_str!("../migrations/0002_user.sql") },
-    Migration { version: 3, name: "auth", sql: include_str!("../migrations/0003_auth.sql") },
+    Migration {
+        version: 1,
+        name: "pool",
+        sql: include_str!("../migrations/0001_pool.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "user",
+        sql: include_str!("../migrations/0002_user.sql"),
+    },
+    Migration {
+        version: 3,
+        name: "auth",
+        sql: include_str!("../migrations/0003_auth.sql"),
+    },
 ];

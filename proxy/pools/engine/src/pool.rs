@@ -1,5 +1,6 @@
 //! User pools: their settings as AWS shows them, and the views of those settings that have effect.
 
+mod change;
 mod document;
 mod password;
 pub mod schema;
@@ -7,19 +8,18 @@ mod store;
 
 use std::sync::Arc;
 
-use ::store::Tx;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub(crate) use document::drop_nulls;
+pub use change::{create, delete, update};
+pub(crate) use change::{insert_if_absent, prepare};
 pub use document::Document;
+pub(crate) use document::drop_nulls;
 pub use password::PasswordPolicy;
 pub use schema::Schema;
 
-use crate::change::Change;
-use crate::revocation::{self, Revocation};
 use crate::user::name::Case;
-use crate::{Engine, Error, Result, cache, rng, signing_key};
+use crate::{Engine, Error, Result, cache};
 
 /// Pools by id.
 pub(crate) type Cache = cache::Cache<Pool>;
@@ -171,7 +171,13 @@ impl Pool {
         document::at(&self.document, path).and_then(Value::as_str)
     }
 
-    fn build(id: String, name: String, document: Document, created_ms: i64, modified_ms: i64) -> Result<Self> {
+    fn build(
+        id: String,
+        name: String,
+        document: Document,
+        created_ms: i64,
+        modified_ms: i64,
+    ) -> Result<Self> {
         let texts = |path: &[&str]| document::texts(&document, path);
         let policy = document::at(&document, &["Policies", "PasswordPolicy"]);
         let flag = |path: &[&str]| document::at(&document, path).and_then(Value::as_bool);
@@ -198,7 +204,8 @@ impl Pool {
                 Some("OPTIONAL") => Mfa::Optional,
                 _ => Mfa::Off,
             },
-            admin_create_only: flag(&["AdminCreateUserConfig", "AllowAdminCreateUserOnly"]) == Some(true),
+            admin_create_only: flag(&["AdminCreateUserConfig", "AllowAdminCreateUserOnly"])
+                == Some(true),
             deletion_protected: text("DeletionProtection") == Some("ACTIVE"),
             id,
             name,
@@ -211,7 +218,9 @@ impl Pool {
 
 /// The pool, from memory where possible.
 pub async fn load(engine: &Engine, id: &str) -> Result<Arc<Pool>> {
-    find(engine, id).await?.ok_or_else(|| Error::pool_not_found(id))
+    find(engine, id)
+        .await?
+        .ok_or_else(|| Error::pool_not_found(id))
 }
 
 /// The pool, or `None`.
@@ -220,83 +229,12 @@ pub async fn find(engine: &Engine, id: &str) -> Result<Option<Arc<Pool>>> {
         Ok(pool) => return Ok(Some(pool)),
         Err(epoch) => epoch,
     };
-    let Some(pool) = store::find(engine.db(), id).await? else { return Ok(None) };
+    let Some(pool) = store::find(engine.db(), id).await? else {
+        return Ok(None);
+    };
     let pool = Arc::new(pool);
     engine.0.pools.keep(epoch, id, &pool);
     Ok(Some(pool))
-}
-
-/// Makes a pool of these settings (`CreateUserPool` without `PoolName`), with its signing keys.
-pub async fn create(engine: &Engine, name: &str, settings: Document) -> Result<Arc<Pool>> {
-    let id = format!("{}_{}", engine.config().region, rng::text(engine.rng(), rng::ALPHANUMERIC, 9));
-    let pool = Arc::new(prepare(id, name, settings, engine.now_ms())?);
-    let keys = signing_key::prepare(engine, pool.id(), engine.now_ms()).await?;
-    engine
-        .db()
-        .write_with((Arc::clone(&pool), keys), |tx, (pool, keys)| {
-            Box::pin(async move {
-                store::insert(tx, pool).await?;
-                signing_key::insert(tx, pool.id(), keys).await
-            })
-        })
-        .await?;
-    Ok(pool)
-}
-
-/// A new pool, checked and complete, that is not stored yet.
-pub(crate) fn prepare(id: String, name: &str, settings: Document, now_ms: i64) -> Result<Pool> {
-    Pool::build(id, name.to_owned(), document::create(settings)?, now_ms, now_ms)
-}
-
-/// Stores a prepared pool; `false` if one of that id is there.
-pub(crate) async fn insert_if_absent(tx: &mut Tx, pool: &Pool) -> Result<bool> {
-    store::insert_if_absent(tx, pool).await
-}
-
-/// Replaces a pool's settings (`UpdateUserPool` without id and name); what is omitted goes back to its default.
-pub async fn update(engine: &Engine, id: &str, name: Option<String>, settings: Document) -> Result<()> {
-    let input = (id.to_owned(), name, settings, engine.now_ms());
-    engine
-        .db()
-        .write_with(input, |tx, (id, name, settings, now_ms)| {
-            Box::pin(async move {
-                let current = store::read(tx, id).await?.ok_or_else(|| Error::pool_not_found(id))?;
-                let name = name.clone().unwrap_or(current.name);
-                let document = document::update(&current.document, settings.clone())?;
-                let pool = Pool::build(current.id, name, document, current.created_ms, *now_ms)?;
-                store::update(tx, &pool).await?;
-                Change::Pool(pool.id).announce(tx).await
-            })
-        })
-        .await?;
-    engine.0.pools.forget(id);
-    Ok(())
-}
-
-/// Deletes a pool and all that belongs to it; its tokens are revoked.
-pub async fn delete(engine: &Engine, id: &str) -> Result<()> {
-    let revoked = engine
-        .db()
-        .write_with((id.to_owned(), engine.now_ms()), |tx, (id, now_ms)| {
-            Box::pin(async move { delete_in(tx, id, *now_ms).await })
-        })
-        .await?;
-    engine.note_revoked(&revoked);
-    engine.forget_pool(id);
-    Ok(())
-}
-
-async fn delete_in(tx: &mut Tx, id: &str, now_ms: i64) -> Result<Revocation> {
-    let pool = store::read(tx, id).await?.ok_or_else(|| Error::pool_not_found(id))?;
-    if pool.is_deletion_protected() {
-        return Err(Error::invalid_parameter(
-            "The user pool cannot be deleted because deletion protection is activated. \
-             Deletion protection must be inactivated first.",
-        ));
-    }
-    store::delete(tx, id).await?;
-    Change::Pool(id.to_owned()).announce(tx).await?;
-    revocation::revoke_pool(tx, id, now_ms).await
 }
 
 /// Pools in the order of their ids, from behind `after`; at most `limit`.

@@ -8,9 +8,9 @@ use crate::seal::place;
 use crate::{Engine, Error, Result};
 
 /// A sealed column and the primary key its additional data is made of.
-struct Column {
+struct Sealed {
     table: &'static str,
-    column: &'static str,
+    name: &'static str,
     key: &'static [&'static str],
     form: Form,
 }
@@ -25,20 +25,27 @@ enum Form {
 }
 
 /// INVARIANT: every sealed column of every migration stands here; a test reads the migrations for it.
-const SEALED: &[Column] = &[
-    Column { table: "client_secrets", column: "sealed", key: &["client_id", "id"], form: Form::One },
-    Column { table: "signing_keys", column: "sealed", key: &["pool_id", "kid"], form: Form::One },
-    Column { table: "derivation_keys", column: "sealed", key: &["name"], form: Form::One },
-    Column { table: "users", column: "password_hash", key: &["pool_id", "sub"], form: Form::One },
-    Column { table: "users", column: "srp_verifier", key: &["pool_id", "sub"], form: Form::One },
-    Column {
-        table: "users",
-        column: "password_history",
-        key: &["pool_id", "sub"],
+const SEALED: &[Sealed] = &[
+    one("client_secrets", "sealed", &["client_id", "id"]),
+    one("signing_keys", "sealed", &["pool_id", "kid"]),
+    one("derivation_keys", "sealed", &["name"]),
+    one("users", "password_hash", &["pool_id", "sub"]),
+    one("users", "srp_verifier", &["pool_id", "sub"]),
+    Sealed {
         form: Form::ListOf("password_hash"),
+        ..one("users", "password_history", &["pool_id", "sub"])
     },
-    Column { table: "codes", column: "code", key: &["pool_id", "sub", "purpose"], form: Form::One },
+    one("codes", "code", &["pool_id", "sub", "purpose"]),
 ];
+
+const fn one(table: &'static str, name: &'static str, key: &'static [&'static str]) -> Sealed {
+    Sealed {
+        table,
+        name,
+        key,
+        form: Form::One,
+    }
+}
 
 /// Seals again whatever older keys sealed, if the store knows any.
 pub(crate) async fn run(engine: &Engine) -> Result<()> {
@@ -47,11 +54,14 @@ pub(crate) async fn run(engine: &Engine) -> Result<()> {
         return Ok(());
     }
     let mut count = 0;
-    for column in SEALED {
-        count += column.run(engine).await?;
+    for sealed in SEALED {
+        count += sealed.run(engine).await?;
     }
     if count > 0 {
-        tracing::info!(count, "Secrets at rest were sealed again with the active key");
+        tracing::info!(
+            count,
+            "Secrets at rest were sealed again with the active key"
+        );
         // Others may have written with an older key meanwhile: only a pass that finds nothing retires it.
         return Ok(());
     }
@@ -60,7 +70,8 @@ pub(crate) async fn run(engine: &Engine) -> Result<()> {
             .db()
             .write_with(id.clone(), |tx, id| {
                 Box::pin(async move {
-                    tx.execute("DELETE FROM seal_checks WHERE key_id = $1", args![id]).await?;
+                    tx.execute("DELETE FROM seal_checks WHERE key_id = $1", args![id])
+                        .await?;
                     Ok::<_, Error>(())
                 })
             })
@@ -72,8 +83,17 @@ pub(crate) async fn run(engine: &Engine) -> Result<()> {
 
 async fn older_keys(engine: &Engine) -> Result<Vec<String>> {
     let active = engine.sealer().active();
-    let rows = engine.db().rows("SELECT key_id FROM seal_checks WHERE key_id <> $1", args![active]).await?;
-    Ok(rows.iter().map(|row| row.text("key_id")).collect::<Result<_, _>>()?)
+    let rows = engine
+        .db()
+        .rows(
+            "SELECT key_id FROM seal_checks WHERE key_id <> $1",
+            args![active],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| row.text("key_id"))
+        .collect::<Result<_, _>>()?)
 }
 
 /// A row to be written: its key, what the column held, and what it is to hold.
@@ -83,29 +103,37 @@ struct Change {
     new: String,
 }
 
-impl Column {
+impl Sealed {
     /// Walks the table in the order of its key; returns how many rows were changed.
     async fn run(&'static self, engine: &Engine) -> Result<usize> {
         let mut count = 0;
         let mut after = vec![String::new(); self.key.len()];
         loop {
             let rows = engine.db().rows(self.select(), args_of(&after)).await?;
-            let Some(last) = rows.last() else { return Ok(count) };
+            let Some(last) = rows.last() else {
+                return Ok(count);
+            };
             after = self.key_of(last)?;
-            let changes: Vec<_> =
-                rows.iter().filter_map(|row| self.change(engine, row).transpose()).collect::<Result<_>>()?;
+            let changes: Vec<_> = rows
+                .iter()
+                .filter_map(|row| self.change(engine, row).transpose())
+                .collect::<Result<_>>()?;
             count += changes.len();
             if !changes.is_empty() {
                 engine
                     .db()
-                    .write_with(changes, move |tx, changes| Box::pin(async move { self.write(tx, changes).await }))
+                    .write_with(changes, move |tx, changes| {
+                        Box::pin(async move { self.write(tx, changes).await })
+                    })
                     .await?;
             }
         }
     }
 
     fn change(&self, engine: &Engine, row: &Row) -> Result<Option<Change>> {
-        let Some(old) = row.opt_text(self.column)? else { return Ok(None) };
+        let Some(old) = row.opt_text(self.name)? else {
+            return Ok(None);
+        };
         let key = self.key_of(row)?;
         let parts: Vec<&str> = key.iter().map(String::as_str).collect();
         let again = |column: &str, sealed: &str| -> Result<String> {
@@ -117,12 +145,16 @@ impl Column {
             Ok(engine.sealer().seal(engine.rng(), &place, &plain)?)
         };
         let new = match self.form {
-            Form::One => again(self.column, &old)?,
+            Form::One => again(self.name, &old)?,
             Form::ListOf(column) => {
-                let list: Vec<String> =
-                    serde_json::from_str(&old).map_err(|source| Error::corrupt("password history", source))?;
-                let list = list.iter().map(|sealed| again(column, sealed)).collect::<Result<Vec<_>>>()?;
-                serde_json::to_string(&list).map_err(|source| Error::corrupt("password history", source))?
+                let list: Vec<String> = serde_json::from_str(&old)
+                    .map_err(|source| Error::corrupt("password history", source))?;
+                let list = list
+                    .iter()
+                    .map(|sealed| again(column, sealed))
+                    .collect::<Result<Vec<_>>>()?;
+                serde_json::to_string(&list)
+                    .map_err(|source| Error::corrupt("password history", source))?
             }
         };
         Ok((new != old).then_some(Change { key, old, new }))
@@ -139,30 +171,46 @@ impl Column {
     }
 
     fn key_of(&self, row: &Row) -> Result<Vec<String>> {
-        Ok(self.key.iter().map(|column| row.text(column)).collect::<Result<_, _>>()?)
+        Ok(self
+            .key
+            .iter()
+            .map(|column| row.text(column))
+            .collect::<Result<_, _>>()?)
     }
 
     fn select(&self) -> String {
         let keys = self.key.join(", ");
-        let places: Vec<_> = (1..=self.key.len()).map(|number| format!("${number}")).collect();
+        let places: Vec<_> = (1..=self.key.len())
+            .map(|number| format!("${number}"))
+            .collect();
         format!(
             "SELECT {keys}, {} FROM {} WHERE ({keys}) > ({}) ORDER BY {keys} LIMIT {STEP}",
-            self.column,
+            self.name,
             self.table,
             places.join(", ")
         )
     }
 
     fn update(&self) -> String {
-        let (table, column) = (self.table, self.column);
-        let keys: Vec<_> =
-            self.key.iter().enumerate().map(|(at, name)| format!(" AND {name} = ${}", at + 3)).collect();
-        format!("UPDATE {table} SET {column} = $1 WHERE {column} = $2{}", keys.concat())
+        let (table, column) = (self.table, self.name);
+        let keys: Vec<_> = self
+            .key
+            .iter()
+            .enumerate()
+            .map(|(at, name)| format!(" AND {name} = ${}", at + 3))
+            .collect();
+        format!(
+            "UPDATE {table} SET {column} = $1 WHERE {column} = $2{}",
+            keys.concat()
+        )
     }
 }
 
 fn args_of(texts: &[String]) -> Vec<::store::Value> {
-    texts.iter().map(|text| ::store::Value::Text(Some(text.clone()))).collect()
+    texts
+        .iter()
+        .map(|text| ::store::Value::Text(Some(text.clone())))
+        .collect()
 }
 
 /// Rows a step: few enough that no sign-in waits behind one.

@@ -6,6 +6,8 @@ mod set;
 use store::{Tx, args};
 use token::Standing;
 
+#[cfg(test)]
+pub(crate) use set::Subject;
 pub(crate) use set::{Revoked, STALE};
 
 use crate::auth::refresh;
@@ -69,7 +71,12 @@ impl Kind {
 }
 
 /// Revokes every token of one sign-in (`RevokeToken`), those that a refresh made included.
-pub async fn revoke_origin(tx: &mut Tx, pool_id: &str, origin_jti: &str, now_ms: i64) -> Result<Revocation> {
+pub async fn revoke_origin(
+    tx: &mut Tx,
+    pool_id: &str,
+    origin_jti: &str,
+    now_ms: i64,
+) -> Result<Revocation> {
     refresh::end_origin(tx, pool_id, origin_jti, now_ms).await?;
     revoke(tx, Kind::Origin, pool_id, origin_jti, now_ms).await
 }
@@ -81,7 +88,12 @@ pub async fn revoke_user(tx: &mut Tx, pool_id: &str, sub: &str, now_ms: i64) -> 
 }
 
 /// Revokes every token an app client has got up to now.
-pub async fn revoke_client(tx: &mut Tx, pool_id: &str, client_id: &str, now_ms: i64) -> Result<Revocation> {
+pub async fn revoke_client(
+    tx: &mut Tx,
+    pool_id: &str,
+    client_id: &str,
+    now_ms: i64,
+) -> Result<Revocation> {
     refresh::end_client(tx, client_id, now_ms).await?;
     revoke(tx, Kind::Client, pool_id, client_id, now_ms).await
 }
@@ -91,7 +103,13 @@ pub async fn revoke_pool(tx: &mut Tx, pool_id: &str, now_ms: i64) -> Result<Revo
     revoke(tx, Kind::Pool, pool_id, "", now_ms).await
 }
 
-async fn revoke(tx: &mut Tx, kind: Kind, pool_id: &str, subject: &str, now_ms: i64) -> Result<Revocation> {
+async fn revoke(
+    tx: &mut Tx,
+    kind: Kind,
+    pool_id: &str,
+    subject: &str,
+    now_ms: i64,
+) -> Result<Revocation> {
     let revocation = Revocation {
         kind,
         pool_id: pool_id.to_owned(),
@@ -99,7 +117,17 @@ async fn revoke(tx: &mut Tx, kind: Kind, pool_id: &str, subject: &str, now_ms: i
         not_before_ms: now_ms,
         expires_ms: now_ms + LONGEST_TOKEN_MS,
     };
-    tx.execute(UPSERT, args![kind.as_str(), pool_id, subject, now_ms, revocation.expires_ms]).await?;
+    tx.execute(
+        UPSERT,
+        args![
+            kind.as_str(),
+            pool_id,
+            subject,
+            now_ms,
+            revocation.expires_ms
+        ],
+    )
+    .await?;
     Change::Revoked(revocation.clone()).announce(tx).await?;
     Ok(revocation)
 }
@@ -112,7 +140,11 @@ pub(crate) async fn prune(engine: &Engine) -> Result<()> {
         .db()
         .write_with(now_ms, |tx, now_ms| {
             Box::pin(async move {
-                tx.execute("DELETE FROM revocations WHERE expires_ms < $1", args![*now_ms]).await?;
+                tx.execute(
+                    "DELETE FROM revocations WHERE expires_ms < $1",
+                    args![*now_ms],
+                )
+                .await?;
                 Ok(())
             })
         })

@@ -44,7 +44,9 @@ pub fn bytes<const N: usize>(rng: &dyn Rng) -> [u8; N] {
 
 /// A random UUID, version 4 (RFC 9562 section 5.4), in its lower-case form.
 pub fn uuid(rng: &dyn Rng) -> String {
-    uuid::Builder::from_random_bytes(bytes(rng)).into_uuid().to_string()
+    uuid::Builder::from_random_bytes(bytes(rng))
+        .into_uuid()
+        .to_string()
 }
 
 /// A text of `len` characters, each drawn evenly from `alphabet` (1 to 256 ASCII characters).
@@ -55,11 +57,17 @@ pub fn text(rng: &dyn Rng, alphabet: &[u8], len: usize) -> String {
     let mut drawn = [0_u8; 64];
     while out.len() < len {
         rng.fill(&mut drawn);
-        for byte in drawn.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < even) {
+        for byte in drawn
+            .iter()
+            .map(|byte| usize::from(*byte))
+            .filter(|byte| *byte < even)
+        {
             if out.len() == len {
                 break;
             }
-            let Some(character) = alphabet.get(byte % alphabet.len()) else { return out };
+            let Some(character) = alphabet.get(byte % alphabet.len()) else {
+                return out;
+            };
             out.push(char::from(*character));
         }
     }
@@ -84,7 +92,10 @@ mod tests {
         assert_eq!(drawn.len(), 100_000);
         for digit in DIGITS {
             let seen = drawn.bytes().filter(|byte| byte == digit).count();
-            assert!((9_500..10_500).contains(&seen), "{digit} was drawn {seen} times");
+            assert!(
+                (9_500..10_500).contains(&seen),
+                "{digit} was drawn {seen} times"
+            );
         }
     }
 

@@ -22,10 +22,14 @@ pub enum Error {
     #[error("a seal key must be 32 bytes as 64 hexadecimal digits")]
     MalformedKey,
     /// The store was sealed under a key that was not given.
-    #[error("the store is sealed with key `{0}`, which is not among the given seal keys: give that key's file back")]
+    #[error(
+        "the store is sealed with key `{0}`, which is not among the given seal keys: give that key's file back"
+    )]
     WrongKey(String),
     /// The store's check value does not open under the key of its id.
-    #[error("the check value of seal key `{0}` does not open: the store was changed by another program")]
+    #[error(
+        "the check value of seal key `{0}` does not open: the store was changed by another program"
+    )]
     BadCheck(String),
     /// A sealed value names a key that was not given.
     #[error("a sealed value needs key `{0}`, which was not given")]
@@ -43,7 +47,9 @@ pub enum Error {
 /// Every sealed column uses it, so that [`reseal`](crate::reseal) can open and seal again without knowing the nouns.
 pub(crate) fn place(table: &str, column: &str, key: &[&str]) -> String {
     // Length prefixes keep two different keys from reading the same.
-    key.iter().fold(format!("{table}.{column}"), |text, part| format!("{text}/{}:{part}", part.len()))
+    key.iter().fold(format!("{table}.{column}"), |text, part| {
+        format!("{text}/{}:{part}", part.len())
+    })
 }
 
 /// Seals and opens values; the first key seals, all open.
@@ -58,7 +64,9 @@ struct Key {
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_list().entries(self.keys.iter().map(|key| &key.id)).finish()
+        out.debug_list()
+            .entries(self.keys.iter().map(|key| &key.id))
+            .finish()
     }
 }
 
@@ -66,7 +74,11 @@ impl Sealer {
     /// Reads the keys, the active one first.
     pub fn new(keys: &[SecretString]) -> Result<Self, Error> {
         let keys = keys.iter().map(Key::read).collect::<Result<Vec<_>, _>>()?;
-        if keys.is_empty() { Err(Error::NoKey) } else { Ok(Self { keys }) }
+        if keys.is_empty() {
+            Err(Error::NoKey)
+        } else {
+            Ok(Self { keys })
+        }
     }
 
     /// Seals `plain` for the row that `aad` names.
@@ -77,7 +89,11 @@ impl Sealer {
         let mut text = plain.to_vec();
         active
             .key
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad.as_bytes()), &mut text)
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(aad.as_bytes()),
+                &mut text,
+            )
             .map_err(|_| Error::Unreadable)?;
         sealed.append(&mut text);
         Ok(format!("{FORM}.{}.{}", active.id, BASE64.encode(sealed)))
@@ -86,12 +102,19 @@ impl Sealer {
     /// Opens a value sealed for the row that `aad` names.
     pub fn open(&self, aad: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
         let (id, body) = parts(sealed)?;
-        let key = self.keys.iter().find(|key| key.id == id).ok_or_else(|| Error::UnknownKey(id.to_owned()))?;
+        let key = self
+            .keys
+            .iter()
+            .find(|key| key.id == id)
+            .ok_or_else(|| Error::UnknownKey(id.to_owned()))?;
         let mut bytes = Zeroizing::new(BASE64.decode(body).map_err(|_| Error::Unreadable)?);
         let (nonce, text) = bytes.split_at_mut_checked(12).ok_or(Error::Unreadable)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Error::Unreadable)?;
-        let length =
-            key.key.open_in_place(nonce, Aad::from(aad.as_bytes()), text).map_err(|_| Error::Unreadable)?.len();
+        let length = key
+            .key
+            .open_in_place(nonce, Aad::from(aad.as_bytes()), text)
+            .map_err(|_| Error::Unreadable)?
+            .len();
         bytes.drain(..12);
         bytes.truncate(length);
         Ok(bytes)
@@ -108,21 +131,38 @@ impl Sealer {
     }
 
     /// Refuses keys that do not fit the store, and leaves the active key's check value in it.
-    pub(crate) async fn check(&self, tx: &mut store::Tx, rng: &dyn Rng) -> Result<(), crate::Error> {
+    pub(crate) async fn check(
+        &self,
+        tx: &mut store::Tx,
+        rng: &dyn Rng,
+    ) -> Result<(), crate::Error> {
         let mut known = Vec::new();
-        for row in tx.rows("SELECT key_id, sealed FROM seal_checks", args![]).await? {
+        for row in tx
+            .rows("SELECT key_id, sealed FROM seal_checks", args![])
+            .await?
+        {
             let id = row.text("key_id")?;
             if !self.keys.iter().any(|key| key.id == id) {
                 return Err(Error::WrongKey(id).into());
             }
-            if self.open(&place("seal_checks", "sealed", &[&id]), &row.text("sealed")?).is_err() {
+            if self
+                .open(
+                    &place("seal_checks", "sealed", &[&id]),
+                    &row.text("sealed")?,
+                )
+                .is_err()
+            {
                 return Err(Error::BadCheck(id).into());
             }
             known.push(id);
         }
         let active = self.keys.first().ok_or(Error::NoKey)?;
         if !known.contains(&active.id) {
-            let sealed = self.seal(rng, &place("seal_checks", "sealed", &[&active.id]), b"portcullis")?;
+            let sealed = self.seal(
+                rng,
+                &place("seal_checks", "sealed", &[&active.id]),
+                b"portcullis",
+            )?;
             tx.execute(
                 "INSERT INTO seal_checks (key_id, sealed) VALUES ($1, $2)",
                 args![active.id.as_str(), sealed.as_str()],
@@ -136,18 +176,31 @@ impl Sealer {
 impl Key {
     fn read(text: &SecretString) -> Result<Self, Error> {
         let mut bytes = Zeroizing::new([0_u8; 32]);
-        hex::decode_to_slice(text.expose_secret().trim(), bytes.as_mut_slice()).map_err(|_| Error::MalformedKey)?;
+        hex::decode_to_slice(text.expose_secret().trim(), bytes.as_mut_slice())
+            .map_err(|_| Error::MalformedKey)?;
         let mut named = Zeroizing::new(b"portcullis seal key id".to_vec());
         named.extend_from_slice(bytes.as_slice());
-        let id = hex::encode(digest(&SHA256, &named).as_ref().get(..8).unwrap_or_default());
-        let key = UnboundKey::new(&AES_256_GCM, bytes.as_slice()).map_err(|_| Error::MalformedKey)?;
-        Ok(Self { id, key: LessSafeKey::new(key) })
+        let id = hex::encode(
+            digest(&SHA256, &named)
+                .as_ref()
+                .get(..8)
+                .unwrap_or_default(),
+        );
+        let key =
+            UnboundKey::new(&AES_256_GCM, bytes.as_slice()).map_err(|_| Error::MalformedKey)?;
+        Ok(Self {
+            id,
+            key: LessSafeKey::new(key),
+        })
     }
 }
 
 /// Key id and body of a sealed text.
 fn parts(sealed: &str) -> Result<(&str, &str), Error> {
-    let rest = sealed.strip_prefix(FORM).and_then(|rest| rest.strip_prefix('.')).ok_or(Error::Unreadable)?;
+    let rest = sealed
+        .strip_prefix(FORM)
+        .and_then(|rest| rest.strip_prefix('.'))
+        .ok_or(Error::Unreadable)?;
     rest.split_once('.').ok_or(Error::Unreadable)
 }
 
@@ -159,15 +212,26 @@ mod tests {
     use crate::testing::SeededRng;
 
     fn with_keys(keys: &[char]) -> Sealer {
-        let keys: Vec<_> = keys.iter().map(|digit| digit.to_string().repeat(64).into()).collect();
+        let keys: Vec<_> = keys
+            .iter()
+            .map(|digit| digit.to_string().repeat(64).into())
+            .collect();
         Sealer::new(&keys).unwrap()
     }
 
     #[test]
     fn a_value_opens_only_for_its_row() {
-        let sealed = with_keys(&['1']).seal(&SeededRng::new(1), "a", b"secret").unwrap();
-        assert_eq!(with_keys(&['1']).open("a", &sealed).unwrap().as_slice(), b"secret");
-        assert!(matches!(with_keys(&['1']).open("b", &sealed), Err(Error::Unreadable)));
+        let sealed = with_keys(&['1'])
+            .seal(&SeededRng::new(1), "a", b"secret")
+            .unwrap();
+        assert_eq!(
+            with_keys(&['1']).open("a", &sealed).unwrap().as_slice(),
+            b"secret"
+        );
+        assert!(matches!(
+            with_keys(&['1']).open("b", &sealed),
+            Err(Error::Unreadable)
+        ));
     }
 
     #[test]
@@ -175,29 +239,46 @@ mod tests {
         let keys = with_keys(&['1']);
         let sealed = keys.seal(&SeededRng::new(1), "a", b"secret").unwrap();
         for cut in 0..sealed.len() {
-            assert!(keys.open("a", &sealed[..cut]).is_err(), "{cut} characters opened");
+            assert!(
+                keys.open("a", &sealed[..cut]).is_err(),
+                "{cut} characters opened"
+            );
         }
         let mut flipped = sealed.into_bytes();
         let last = flipped.len() - 2;
         flipped[last] = if flipped[last] == b'A' { b'B' } else { b'A' };
-        assert!(keys.open("a", &String::from_utf8(flipped).unwrap()).is_err());
+        assert!(
+            keys.open("a", &String::from_utf8(flipped).unwrap())
+                .is_err()
+        );
     }
 
     #[test]
     fn older_keys_open_and_the_first_seals() {
-        let old = with_keys(&['1']).seal(&SeededRng::new(1), "a", b"secret").unwrap();
+        let old = with_keys(&['1'])
+            .seal(&SeededRng::new(1), "a", b"secret")
+            .unwrap();
         let both = with_keys(&['2', '1']);
         assert_eq!(both.open("a", &old).unwrap().as_slice(), b"secret");
         assert!(!both.is_current(&old));
         let new = both.seal(&SeededRng::new(2), "a", b"secret").unwrap();
         assert!(both.is_current(&new));
-        assert!(matches!(with_keys(&['1']).open("a", &new), Err(Error::UnknownKey(_))));
+        assert!(matches!(
+            with_keys(&['1']).open("a", &new),
+            Err(Error::UnknownKey(_))
+        ));
     }
 
     #[test]
     fn keys_are_64_hexadecimal_digits() {
         for bad in ["", "12", &"g".repeat(64), &"1".repeat(65)] {
-            assert!(matches!(Sealer::new(&[bad.to_owned().into()]), Err(Error::MalformedKey)), "{bad}");
+            assert!(
+                matches!(
+                    Sealer::new(&[bad.to_owned().into()]),
+                    Err(Error::MalformedKey)
+                ),
+                "{bad}"
+            );
         }
         assert!(matches!(Sealer::new(&[]), Err(Error::NoKey)));
     }

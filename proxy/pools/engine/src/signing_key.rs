@@ -57,12 +57,18 @@ pub(crate) struct Prepared {
 }
 
 /// Two new keys of a pool, made on a thread that may take its time, in use from `active_ms`.
-pub(crate) async fn prepare(engine: &Engine, pool_id: &str, active_ms: i64) -> Result<Vec<Prepared>> {
+pub(crate) async fn prepare(
+    engine: &Engine,
+    pool_id: &str,
+    active_ms: i64,
+) -> Result<Vec<Prepared>> {
     let mut keys = Vec::with_capacity(2);
     // Side by side: the first start waits for both.
     let making = Kind::BOTH.map(|kind| (kind, tokio::task::spawn_blocking(generate)));
     for (kind, pair) in making {
-        let pair = pair.await.map_err(|_| Error::Crypto("making a signing key"))??;
+        let pair = pair
+            .await
+            .map_err(|_| Error::Crypto("making a signing key"))??;
         keys.push(Prepared::of(engine, pool_id, kind, &pair, active_ms)?);
     }
     Ok(keys)
@@ -81,19 +87,7 @@ pub(crate) async fn insert(tx: &mut Tx, pool_id: &str, keys: &[Prepared]) -> Res
 /// Returns their `kid`s. The keys before them stay published while a token of theirs may be alive.
 pub async fn rotate(engine: &Engine, pool_id: &str, active_ms: i64) -> Result<Vec<String>> {
     crate::pool::load(engine, pool_id).await?;
-    let keys = prepare(engine, pool_id, active_ms).await?;
-    let kids = keys.iter().map(|key| key.kid.clone()).collect();
-    engine
-        .db()
-        .write_with((pool_id.to_owned(), keys), |tx, (pool_id, keys)| {
-            Box::pin(async move {
-                insert(tx, pool_id, keys).await?;
-                Change::Keys(pool_id.clone()).announce(tx).await
-            })
-        })
-        .await?;
-    engine.rings().reload(engine, pool_id).await?;
-    Ok(kids)
+    succeed(engine, pool_id, active_ms, None).await
 }
 
 /// Rotates by schedule, and removes keys whose tokens have all expired.
@@ -111,10 +105,39 @@ pub(crate) async fn maintain(engine: &Engine) -> Result<()> {
     for (pool_id, newest_ms) in store::due(engine.db(), now_ms + ahead_ms - life_ms).await? {
         // Keys that a long standstill left overdue still get their time of being published.
         let active_ms = (newest_ms + life_ms).max(now_ms + ahead_ms);
-        let kids = rotate(engine, &pool_id, active_ms).await?;
+        let kids = succeed(engine, &pool_id, active_ms, Some(newest_ms)).await?;
         tracing::info!(pool = %pool_id, ?kids, active_ms, "New signing keys are published");
     }
     Ok(())
+}
+
+/// Stores new keys, unless the newest are no longer those of `newest_ms`: another process was faster.
+async fn succeed(
+    engine: &Engine,
+    pool_id: &str,
+    active_ms: i64,
+    newest_ms: Option<i64>,
+) -> Result<Vec<String>> {
+    let keys = prepare(engine, pool_id, active_ms).await?;
+    let kids = keys.iter().map(|key| key.kid.clone()).collect();
+    let stored = engine
+        .db()
+        .write_with(
+            (pool_id.to_owned(), keys, newest_ms),
+            |tx, (pool_id, keys, newest_ms)| {
+                Box::pin(async move {
+                    if newest_ms.is_some() && store::newest(tx, pool_id).await? != *newest_ms {
+                        return Ok::<_, Error>(false);
+                    }
+                    insert(tx, pool_id, keys).await?;
+                    Change::Keys(pool_id.clone()).announce(tx).await?;
+                    Ok(true)
+                })
+            },
+        )
+        .await?;
+    engine.rings().reload(engine, pool_id).await?;
+    Ok(if stored { kids } else { Vec::new() })
 }
 
 /// The JWK set of a pool, as served at `/.well-known/jwks.json`.
@@ -123,14 +146,25 @@ pub async fn jwks(engine: &Engine, pool_id: &str) -> Result<std::sync::Arc<str>>
 }
 
 impl Prepared {
-    fn of(engine: &Engine, pool_id: &str, kind: Kind, pair: &RsaKeyPair, active_ms: i64) -> Result<Self> {
+    fn of(
+        engine: &Engine,
+        pool_id: &str,
+        kind: Kind,
+        pair: &RsaKeyPair,
+        active_ms: i64,
+    ) -> Result<Self> {
         // As AWS's look: 32 random bytes in padded base64.
         let id = BASE64.encode(rng::bytes::<32>(engine.rng()));
-        let der = AsDer::<Pkcs8V1Der<'_>>::as_der(pair).map_err(|_| Error::Crypto("making a signing key"))?;
+        let der = AsDer::<Pkcs8V1Der<'_>>::as_der(pair)
+            .map_err(|_| Error::Crypto("making a signing key"))?;
         let place = seal::place("signing_keys", "sealed", &[pool_id, &id]);
         Ok(Self {
             sealed: engine.sealer().seal(engine.rng(), &place, der.as_ref())?,
-            modulus: BASE64_URL.encode(pair.public_key().modulus().big_endian_without_leading_zero()),
+            modulus: BASE64_URL.encode(
+                pair.public_key()
+                    .modulus()
+                    .big_endian_without_leading_zero(),
+            ),
             kid: id,
             kind,
             created_ms: engine.now_ms(),

@@ -32,11 +32,13 @@ pub(super) struct View {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
 struct Units {
-    access_token: Option<String>,
-    id_token: Option<String>,
-    refresh_token: Option<String>,
+    #[serde(rename = "AccessToken")]
+    access: Option<String>,
+    #[serde(rename = "IdToken")]
+    id: Option<String>,
+    #[serde(rename = "RefreshToken")]
+    refresh: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -48,7 +50,8 @@ struct Rotation {
 
 impl View {
     pub(super) fn read(document: &Document) -> Result<Self> {
-        Self::deserialize(&Value::Object(document.clone())).map_err(|source| Error::corrupt("client", source))
+        Self::deserialize(&Value::Object(document.clone()))
+            .map_err(|source| Error::corrupt("client", source))
     }
 
     pub(super) fn flows(&self) -> Result<Flows> {
@@ -58,15 +61,27 @@ impl View {
     pub(super) fn lifetimes(&self) -> Lifetimes {
         let units = &self.token_validity_units;
         Lifetimes {
-            access: span(self.access_token_validity.unwrap_or(0), units.access_token.as_deref(), HOUR),
-            id: span(self.id_token_validity.unwrap_or(0), units.id_token.as_deref(), HOUR),
-            refresh: span(self.refresh_token_validity.unwrap_or(0), units.refresh_token.as_deref(), DAY),
+            access: span(
+                self.access_token_validity.unwrap_or(0),
+                units.access.as_deref(),
+                HOUR,
+            ),
+            id: span(
+                self.id_token_validity.unwrap_or(0),
+                units.id.as_deref(),
+                HOUR,
+            ),
+            refresh: span(
+                self.refresh_token_validity.unwrap_or(0),
+                units.refresh.as_deref(),
+                DAY,
+            ),
         }
         .or_defaults()
     }
 
     pub(super) fn session(&self) -> Duration {
-        Duration::from_secs(60 * self.auth_session_validity.unwrap_or(SESSION_MINUTES))
+        Duration::from_mins(self.auth_session_validity.unwrap_or(SESSION_MINUTES))
     }
 
     pub(super) fn hides_absent_users(&self) -> bool {
@@ -78,13 +93,21 @@ impl View {
     }
 
     pub(super) fn rotation(&self) -> Option<Duration> {
-        let rotation = self.refresh_token_rotation.as_ref().filter(|rotation| rotation.feature == "ENABLED")?;
-        Some(Duration::from_secs(rotation.retry_grace_period_seconds.unwrap_or(0)))
+        let rotation = self
+            .refresh_token_rotation
+            .as_ref()
+            .filter(|rotation| rotation.feature == "ENABLED")?;
+        Some(Duration::from_secs(
+            rotation.retry_grace_period_seconds.unwrap_or(0),
+        ))
     }
 
     fn check(&self, pool: &Pool, has_secret: bool) -> Result<()> {
         let flows = self.flows()?;
-        if self.rotation().is_some() && flows.contains(Flow::Refresh) && !self.explicit_auth_flows.is_empty() {
+        if self.rotation().is_some()
+            && flows.contains(Flow::Refresh)
+            && !self.explicit_auth_flows.is_empty()
+        {
             return Err(Error::invalid_parameter(
                 "ALLOW_REFRESH_TOKEN_AUTH cannot be enabled together with refresh token rotation.",
             ));
@@ -101,12 +124,21 @@ impl View {
     fn check_attributes(&self, pool: &Pool) -> Result<()> {
         let known = |name: &String| pool.schema().attribute(name).is_some();
         if !self.read_attributes.iter().flatten().all(known) {
-            return Err(Error::invalid_parameter("Invalid read attributes specified while creating a client"));
+            return Err(Error::invalid_parameter(
+                "Invalid read attributes specified while creating a client",
+            ));
         }
-        let Some(write) = &self.write_attributes else { return Ok(()) };
-        let complete = pool.schema().required().all(|required| write.iter().any(|name| name == required));
+        let Some(write) = &self.write_attributes else {
+            return Ok(());
+        };
+        let complete = pool
+            .schema()
+            .required()
+            .all(|required| write.iter().any(|name| name == required));
         if !complete || !write.iter().all(|name| known(name) && !is_read_only(name)) {
-            return Err(Error::invalid_parameter("Invalid write attributes specified while creating a client"));
+            return Err(Error::invalid_parameter(
+                "Invalid write attributes specified while creating a client",
+            ));
         }
         Ok(())
     }
@@ -116,7 +148,11 @@ impl Lifetimes {
     /// Zero stands for the default.
     fn or_defaults(self) -> Self {
         let or = |given: Duration, default| if given.is_zero() { default } else { given };
-        Self { access: or(self.access, HOUR), id: or(self.id, HOUR), refresh: or(self.refresh, DAY * 30) }
+        Self {
+            access: or(self.access, HOUR),
+            id: or(self.id, HOUR),
+            refresh: or(self.refresh, DAY * 30),
+        }
     }
 }
 
@@ -124,11 +160,20 @@ impl Lifetimes {
 pub(super) fn complete(pool: &Pool, mut document: Document, has_secret: bool) -> Result<Document> {
     for list in ["ReadAttributes", "WriteAttributes", "ExplicitAuthFlows"] {
         // An empty list is the same as none.
-        if document.get(list).and_then(Value::as_array).is_some_and(Vec::is_empty) {
+        if document
+            .get(list)
+            .and_then(Value::as_array)
+            .is_some_and(Vec::is_empty)
+        {
             document.remove(list);
         }
     }
-    if document.get("RefreshTokenValidity").and_then(Value::as_u64).unwrap_or(0) == 0 {
+    if document
+        .get("RefreshTokenValidity")
+        .and_then(Value::as_u64)
+        .unwrap_or(0)
+        == 0
+    {
         document.insert("RefreshTokenValidity".into(), 30.into());
         if let Some(Value::Object(units)) = document.get_mut("TokenValidityUnits") {
             units.remove("RefreshToken");
@@ -155,7 +200,9 @@ pub(super) fn take_secret(settings: &mut Document, rng: &dyn Rng) -> Result<Opti
     let generate = settings.remove("GenerateSecret") == Some(Value::Bool(true));
     let text = match (generate, settings.remove("ClientSecret")) {
         (true, Some(_)) => {
-            return Err(Error::invalid_parameter("GenerateSecret and ClientSecret cannot be specified together."));
+            return Err(Error::invalid_parameter(
+                "GenerateSecret and ClientSecret cannot be specified together.",
+            ));
         }
         (false, Some(Value::String(given))) => Zeroizing::new(given),
         (true, None) => Zeroizing::new(rng::text(rng, rng::LOWER_ALPHANUMERIC, SECRET_LENGTH)),
@@ -166,8 +213,10 @@ pub(super) fn take_secret(settings: &mut Document, rng: &dyn Rng) -> Result<Opti
 
 /// What no client writes: facts that only the pool establishes.
 pub(super) fn is_read_only(attribute: &str) -> bool {
-    matches!(attribute, "sub" | "email_verified" | "phone_number_verified" | "identities")
-        || attribute.starts_with("dev:")
+    matches!(
+        attribute,
+        "sub" | "email_verified" | "phone_number_verified" | "identities"
+    ) || attribute.starts_with("dev:")
 }
 
 fn check_lifetimes(lifetimes: Lifetimes) -> Result<()> {
@@ -177,7 +226,13 @@ fn check_lifetimes(lifetimes: Lifetimes) -> Result<()> {
         && (HOUR..=DAY * 3650).contains(&lifetimes.refresh)
         && lifetimes.access <= lifetimes.refresh
         && lifetimes.id <= lifetimes.refresh;
-    if fits { Ok(()) } else { Err(Error::invalid_parameter("Invalid range for token validity.")) }
+    if fits {
+        Ok(())
+    } else {
+        Err(Error::invalid_parameter(
+            "Invalid range for token validity.",
+        ))
+    }
 }
 
 fn span(count: u64, unit: Option<&str>, default: Duration) -> Duration {
@@ -192,9 +247,9 @@ fn span(count: u64, unit: Option<&str>, default: Duration) -> Duration {
     Duration::from_secs(unit.as_secs().saturating_mul(count))
 }
 
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(86_400);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 const SESSION_MINUTES: u64 = 3;
 /// More than 256 bits, and as long as AWS's.
 const SECRET_LENGTH: usize = 51;

@@ -38,7 +38,8 @@ impl Flow {
 
 impl Flows {
     /// What AWS allows where nothing is said.
-    pub(crate) const DEFAULT: Self = Self(Flow::Refresh.bit() | Flow::UserSrp.bit() | Flow::Custom.bit());
+    pub(crate) const DEFAULT: Self =
+        Self(Flow::Refresh.bit() | Flow::UserSrp.bit() | Flow::Custom.bit());
 
     /// Whether the flow is among them.
     pub fn contains(self, flow: Flow) -> bool {
@@ -50,7 +51,10 @@ impl Flows {
         if values.is_empty() {
             return Ok(Self::DEFAULT);
         }
-        let modern = values.iter().filter(|value| value.starts_with("ALLOW_")).count();
+        let modern = values
+            .iter()
+            .filter(|value| value.starts_with("ALLOW_"))
+            .count();
         if modern != 0 && modern != values.len() {
             return Err(Error::invalid_parameter(
                 "You cannot mix ExplicitAuthFlows values with and without the ALLOW_ prefix.",
@@ -63,7 +67,9 @@ impl Flows {
             (0, true) => Flow::Refresh.bit() | Flow::Custom.bit(),
             _ => 0,
         };
-        values.iter().try_fold(Self(implied), |flows, value| Ok(Self(flows.0 | bit(value)?)))
+        values.iter().try_fold(Self(implied), |flows, value| {
+            Ok(Self(flows.0 | bit(value)?))
+        })
     }
 }
 
@@ -75,7 +81,9 @@ fn bit(value: &str) -> Result<u8> {
         "ALLOW_CUSTOM_AUTH" | "CUSTOM_AUTH_FLOW_ONLY" => Ok(Flow::Custom.bit()),
         "ALLOW_USER_AUTH" => Ok(Flow::User.bit()),
         "ALLOW_REFRESH_TOKEN_AUTH" => Ok(Flow::Refresh.bit()),
-        other => Err(Error::invalid_parameter(format!("Invalid ExplicitAuthFlows value `{other}`."))),
+        other => Err(Error::invalid_parameter(format!(
+            "Invalid ExplicitAuthFlows value `{other}`."
+        ))),
     }
 }
 
@@ -84,13 +92,22 @@ mod tests {
     use super::*;
 
     fn read(values: &[&str]) -> Result<Flows> {
-        Flows::read(&values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>())
+        Flows::read(
+            &values
+                .iter()
+                .map(|value| (*value).to_owned())
+                .collect::<Vec<_>>(),
+        )
     }
 
     #[test]
     fn nothing_said_means_srp_custom_and_refresh() {
         let flows = read(&[]).unwrap();
-        assert!(flows.contains(Flow::UserSrp) && flows.contains(Flow::Custom) && flows.contains(Flow::Refresh));
+        assert!(
+            flows.contains(Flow::UserSrp)
+                && flows.contains(Flow::Custom)
+                && flows.contains(Flow::Refresh)
+        );
         assert!(!flows.contains(Flow::UserPassword) && !flows.contains(Flow::AdminUserPassword));
     }
 
@@ -106,7 +123,11 @@ mod tests {
         let flows = read(&["ADMIN_NO_SRP_AUTH"]).unwrap();
         assert!(flows.contains(Flow::AdminUserPassword) && flows.contains(Flow::UserSrp));
         assert!(flows.contains(Flow::Refresh));
-        assert!(!read(&["CUSTOM_AUTH_FLOW_ONLY"]).unwrap().contains(Flow::UserSrp));
+        assert!(
+            !read(&["CUSTOM_AUTH_FLOW_ONLY"])
+                .unwrap()
+                .contains(Flow::UserSrp)
+        );
     }
 
     #[test]

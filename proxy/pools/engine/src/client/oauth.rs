@@ -14,10 +14,18 @@ pub(super) fn check(pool: &Pool, document: &Document, has_secret: bool) -> Resul
     }
     let default = document.get("DefaultRedirectURI").and_then(Value::as_str);
     if default.is_some_and(|default| !callbacks.contains(&default)) {
-        return Err(Error::invalid_parameter("DefaultRedirectURI must be in the list of CallbackURLs."));
+        return Err(Error::invalid_parameter(
+            "DefaultRedirectURI must be in the list of CallbackURLs.",
+        ));
     }
-    if let Some(other) = texts(document, "SupportedIdentityProviders").iter().find(|name| **name != "COGNITO") {
-        let message = format!("The provider {other} does not exist for User Pool {}.", pool.id());
+    if let Some(other) = texts(document, "SupportedIdentityProviders")
+        .iter()
+        .find(|name| **name != "COGNITO")
+    {
+        let message = format!(
+            "The provider {other} does not exist for User Pool {}.",
+            pool.id()
+        );
         return Err(Error::invalid_parameter(message));
     }
     check_flows(document, &callbacks, has_secret)?;
@@ -32,7 +40,9 @@ fn check_flows(document: &Document, callbacks: &[&str], has_secret: bool) -> Res
             "AllowedOAuthFlows and AllowedOAuthScopes are required if user pool client is allowed to use OAuth flows.",
         ));
     }
-    let by_redirect = flows.iter().any(|flow| matches!(*flow, "code" | "implicit"));
+    let by_redirect = flows
+        .iter()
+        .any(|flow| matches!(*flow, "code" | "implicit"));
     if flows.contains(&"client_credentials") {
         if by_redirect {
             return Err(invalid_flow(
@@ -40,19 +50,29 @@ fn check_flows(document: &Document, callbacks: &[&str], has_secret: bool) -> Res
             ));
         }
         if !has_secret {
-            return Err(invalid_flow("client_credentials flow can not be selected if client does not have a client secret."));
+            return Err(invalid_flow(
+                "client_credentials flow can not be selected if client does not have a client secret.",
+            ));
         }
     }
     if enabled && by_redirect && callbacks.is_empty() {
-        return Err(invalid_flow("code flow and implicit flow require at least one CallbackURL."));
+        return Err(invalid_flow(
+            "code flow and implicit flow require at least one CallbackURL.",
+        ));
     }
     Ok(())
 }
 
 /// Resource servers, whose scopes a client may also have, are not built yet: their scopes do not exist.
 fn check_scopes(document: &Document) -> Result<()> {
-    match texts(document, "AllowedOAuthScopes").iter().find(|scope| !STANDARD_SCOPES.contains(scope)) {
-        Some(scope) => Err(Error::refused(Refusal::ScopeDoesNotExist, format!("Invalid scope requested: {scope}"))),
+    match texts(document, "AllowedOAuthScopes")
+        .iter()
+        .find(|scope| !STANDARD_SCOPES.contains(scope))
+    {
+        Some(scope) => Err(Error::refused(
+            Refusal::ScopeDoesNotExist,
+            format!("Invalid scope requested: {scope}"),
+        )),
         None => Ok(()),
     }
 }
@@ -75,19 +95,37 @@ fn check_redirect(uri: &str) -> Result<()> {
         "javascript" | "data" | "file" | "vbscript" | "about" | "blob" => false,
         _ => true,
     };
-    let plain = parsed.username().is_empty() && parsed.password().is_none() && !uri.contains(char::is_whitespace);
-    if fits && plain && parsed.fragment().is_none() { Ok(()) } else { Err(invalid()) }
+    let plain = parsed.username().is_empty()
+        && parsed.password().is_none()
+        && !uri.contains(char::is_whitespace);
+    if fits && plain && parsed.fragment().is_none() {
+        Ok(())
+    } else {
+        Err(invalid())
+    }
 }
 
 fn texts<'d>(document: &'d Document, key: &str) -> Vec<&'d str> {
-    document.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
+    document
+        .get(key)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
 }
 
 fn invalid_flow(message: &'static str) -> Error {
     Error::refused(Refusal::InvalidOAuthFlow, message)
 }
 
-const STANDARD_SCOPES: &[&str] = &["phone", "email", "openid", "profile", "aws.cognito.signin.user.admin"];
+const STANDARD_SCOPES: &[&str] = &[
+    "phone",
+    "email",
+    "openid",
+    "profile",
+    "aws.cognito.signin.user.admin",
+];
 
 #[cfg(test)]
 mod tests {

@@ -27,7 +27,11 @@ impl fmt::Debug for Secret {
 
 impl Secret {
     pub(super) fn new(id: String, text: Zeroizing<String>, created_ms: Option<i64>) -> Self {
-        Self { id, text: Arc::new(text), created_ms }
+        Self {
+            id,
+            text: Arc::new(text),
+            created_ms,
+        }
     }
 
     /// What tells it from the client's other one.
@@ -49,8 +53,15 @@ impl Secret {
 /// `SECRET_HASH` is the base64 of HMAC-SHA-256 under the secret over user name and client id (AWS, "Computing secret
 /// hash values").
 pub(super) fn check_hash(client: &Client, username: &str, given: Option<&str>) -> Result<()> {
-    let Some(given) = presence(client, given, "SECRET_HASH")? else { return Ok(()) };
-    let wrong = || Error::not_authorized(format!("Unable to verify secret hash for client {}", client.id()));
+    let Some(given) = presence(client, given, "SECRET_HASH")? else {
+        return Ok(());
+    };
+    let wrong = || {
+        Error::not_authorized(format!(
+            "Unable to verify secret hash for client {}",
+            client.id()
+        ))
+    };
     let given = BASE64.decode(given).map_err(|_| wrong())?;
     let message = [username.as_bytes(), client.id().as_bytes()].concat();
     let fits = client.secrets().iter().fold(false, |fits, secret| {
@@ -61,14 +72,19 @@ pub(super) fn check_hash(client: &Client, username: &str, given: Option<&str>) -
 }
 
 pub(super) fn check_plain(client: &Client, given: Option<&str>) -> Result<()> {
-    let Some(given) = presence(client, given, "ClientSecret")? else { return Ok(()) };
+    let Some(given) = presence(client, given, "ClientSecret")? else {
+        return Ok(());
+    };
     let fits = client.secrets().iter().fold(false, |fits, secret| {
         verify_slices_are_equal(secret.expose().as_bytes(), given.as_bytes()).is_ok() | fits
     });
     if fits {
         Ok(())
     } else {
-        Err(Error::not_authorized(format!("Unable to verify secret for client {}", client.id())))
+        Err(Error::not_authorized(format!(
+            "Unable to verify secret for client {}",
+            client.id()
+        )))
     }
 }
 

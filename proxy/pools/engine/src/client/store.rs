@@ -20,7 +20,12 @@ impl Rows {
     pub(crate) fn of(engine: &Engine, client: &Client) -> Result<Self> {
         let seal = |secret: &Secret| {
             let place = seal::place("client_secrets", "sealed", &[&client.id, secret.id()]);
-            Ok((secret.id().to_owned(), engine.sealer().seal(engine.rng(), &place, secret.expose().as_bytes())?))
+            Ok((
+                secret.id().to_owned(),
+                engine
+                    .sealer()
+                    .seal(engine.rng(), &place, secret.expose().as_bytes())?,
+            ))
         };
         Ok(Self {
             id: client.id.clone(),
@@ -34,12 +39,19 @@ impl Rows {
 
     /// `false` if a client of that id is there.
     pub(crate) async fn insert_if_absent(&self, tx: &mut Tx) -> Result<bool> {
-        let args = args![self.id, self.pool_id, self.name, self.settings, self.created_ms];
+        let args = args![
+            self.id,
+            self.pool_id,
+            self.name,
+            self.settings,
+            self.created_ms
+        ];
         if tx.execute(INSERT, args).await? == 0 {
             return Ok(false);
         }
         for (id, sealed) in &self.secrets {
-            tx.execute(INSERT_SECRET, args![self.id, id, sealed, self.created_ms]).await?;
+            tx.execute(INSERT_SECRET, args![self.id, id, sealed, self.created_ms])
+                .await?;
         }
         Ok(true)
     }
@@ -48,50 +60,94 @@ impl Rows {
 /// The client with its secrets opened; one statement.
 pub(super) async fn find(engine: &Engine, id: &str) -> Result<Option<Client>> {
     let rows = engine.db().rows(FIND, args![id]).await?;
-    let Some(first) = rows.first() else { return Ok(None) };
-    let secrets = rows.iter().filter_map(|row| open(engine, id, row).transpose()).collect::<Result<_>>()?;
-    let document: Document =
-        serde_json::from_str(&first.text("settings")?).map_err(|source| Error::corrupt("client", source))?;
-    let identity = Identity { id: first.text("id")?, pool_id: first.text("pool_id")?, name: first.text("name")? };
-    Client::build(identity, document, secrets, first.int("created_ms")?, first.int("modified_ms")?).map(Some)
+    let Some(first) = rows.first() else {
+        return Ok(None);
+    };
+    let secrets = rows
+        .iter()
+        .filter_map(|row| open(engine, id, row).transpose())
+        .collect::<Result<_>>()?;
+    let document: Document = serde_json::from_str(&first.text("settings")?)
+        .map_err(|source| Error::corrupt("client", source))?;
+    let identity = Identity {
+        id: first.text("id")?,
+        pool_id: first.text("pool_id")?,
+        name: first.text("name")?,
+    };
+    Client::build(
+        identity,
+        document,
+        secrets,
+        first.int("created_ms")?,
+        first.int("modified_ms")?,
+    )
+    .map(Some)
 }
 
 /// `false` if the client is gone.
 pub(super) async fn update(tx: &mut Tx, client: &Client) -> Result<bool> {
     let settings = settings(client)?;
-    Ok(tx.execute(UPDATE, args![client.id, client.name, settings, client.modified_ms]).await? == 1)
+    Ok(tx
+        .execute(
+            UPDATE,
+            args![client.id, client.name, settings, client.modified_ms],
+        )
+        .await?
+        == 1)
 }
 
 /// `false` if the client is gone.
 pub(super) async fn delete(tx: &mut Tx, pool_id: &str, id: &str) -> Result<bool> {
-    Ok(tx.execute("DELETE FROM clients WHERE pool_id = $1 AND id = $2", args![pool_id, id]).await? == 1)
+    Ok(tx
+        .execute(
+            "DELETE FROM clients WHERE pool_id = $1 AND id = $2",
+            args![pool_id, id],
+        )
+        .await?
+        == 1)
 }
 
 pub(super) async fn list(db: &Db, pool_id: &str, after: &str, limit: u16) -> Result<Vec<Summary>> {
     let rows = db.rows(LIST, args![pool_id, after, limit]).await?;
     rows.iter()
-        .map(|row| Ok(Summary { id: row.text("id")?, pool_id: row.text("pool_id")?, name: row.text("name")? }))
+        .map(|row| {
+            Ok(Summary {
+                id: row.text("id")?,
+                pool_id: row.text("pool_id")?,
+                name: row.text("name")?,
+            })
+        })
         .collect()
 }
 
 fn open(engine: &Engine, client_id: &str, row: &Row) -> Result<Option<Secret>> {
-    let Some(id) = row.opt_text("secret_id")? else { return Ok(None) };
+    let Some(id) = row.opt_text("secret_id")? else {
+        return Ok(None);
+    };
     let place = seal::place("client_secrets", "sealed", &[client_id, &id]);
     let bytes = engine.sealer().open(&place, &row.text("sealed")?)?;
-    let text = std::str::from_utf8(&bytes).map_err(|source| Error::corrupt("client secret", source))?;
-    Ok(Some(Secret::new(id, Zeroizing::new(text.to_owned()), row.opt_int("secret_ms")?)))
+    let text =
+        std::str::from_utf8(&bytes).map_err(|source| Error::corrupt("client secret", source))?;
+    Ok(Some(Secret::new(
+        id,
+        Zeroizing::new(text.to_owned()),
+        row.opt_int("secret_ms")?,
+    )))
 }
 
 fn settings(client: &Client) -> Result<String> {
     serde_json::to_string(&client.document).map_err(|source| Error::corrupt("client", source))
 }
 
-const FIND: &str = "SELECT clients.*, client_secrets.id AS secret_id, client_secrets.sealed AS sealed,
+const FIND: &str =
+    "SELECT clients.*, client_secrets.id AS secret_id, client_secrets.sealed AS sealed,
         client_secrets.created_ms AS secret_ms
     FROM clients LEFT JOIN client_secrets ON client_secrets.client_id = clients.id
     WHERE clients.id = $1 ORDER BY client_secrets.created_ms";
 const INSERT: &str = "INSERT INTO clients (id, pool_id, name, settings, created_ms, modified_ms)
     VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (id) DO NOTHING";
-const INSERT_SECRET: &str = "INSERT INTO client_secrets (client_id, id, sealed, created_ms) VALUES ($1, $2, $3, $4)";
+const INSERT_SECRET: &str =
+    "INSERT INTO client_secrets (client_id, id, sealed, created_ms) VALUES ($1, $2, $3, $4)";
 const UPDATE: &str = "UPDATE clients SET name = $2, settings = $3, modified_ms = $4 WHERE id = $1";
-const LIST: &str = "SELECT id, pool_id, name FROM clients WHERE pool_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+const LIST: &str =
+    "SELECT id, pool_id, name FROM clients WHERE pool_id = $1 AND id > $2 ORDER BY id LIMIT $3";

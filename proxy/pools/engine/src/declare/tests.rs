@@ -1,1 +1,124 @@
+use serde_json::json;
 
+use super::*;
+use crate::client::Flow;
+use crate::harness::Harness;
+
+fn declared() -> serde_json::Value {
+    json!({"declare": [{
+        "id": "us-east-1_Staff0001",
+        "auto_verified_attributes": ["email"],
+        "clients": [{"id": "web", "flows": ["USER_SRP_AUTH", "ALLOW_USER_PASSWORD_AUTH"]}, {"id": "plain"}],
+        "groups": ["readers"],
+    }]})
+}
+
+async fn count(engine: &Engine, table: &str) -> i64 {
+    let row = engine
+        .db()
+        .row(format!("SELECT COUNT(*) AS rows FROM {table}"), Vec::new())
+        .await
+        .unwrap();
+    row.unwrap().int("rows").unwrap()
+}
+
+#[tokio::test]
+async fn what_is_declared_is_made_once() {
+    let harness = Harness::with(declared()).await;
+    let (pool, web) = client::load(&harness.engine, "web").await.unwrap();
+    assert_eq!(
+        (pool.id(), pool.name()),
+        ("us-east-1_Staff0001", "us-east-1_Staff0001")
+    );
+    assert!(pool.auto_verifies("email"));
+    assert!(
+        web.allows(Flow::UserSrp) && web.allows(Flow::UserPassword) && web.allows(Flow::Refresh)
+    );
+    assert!(!web.allows(Flow::AdminUserPassword) && !web.has_secret());
+    let (_, plain) = client::load(&harness.engine, "plain").await.unwrap();
+    assert!(plain.allows(Flow::UserSrp) && !plain.allows(Flow::UserPassword));
+
+    let again = harness.second().await;
+    for (table, rows) in [
+        ("pools", 1),
+        ("clients", 2),
+        ("groups", 1),
+        ("signing_keys", 2),
+    ] {
+        assert_eq!(count(&again, table).await, rows, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_there_is_left_alone_and_what_is_new_is_added() {
+    let harness = Harness::with(declared()).await;
+    let settings = crate::harness::document(json!({"UserPoolTags": {"a": "b"}}));
+    pool::update(
+        &harness.engine,
+        "us-east-1_Staff0001",
+        Some("mine".into()),
+        settings,
+    )
+    .await
+    .unwrap();
+    let mut more = declared();
+    more["declare"][0]["groups"] = json!(["readers", "writers"]);
+    more["declare"][0]["name"] = json!("theirs");
+    let again = harness.open_as(more).await.unwrap();
+    let pool = pool::load(&again, "us-east-1_Staff0001").await.unwrap();
+    assert_eq!(pool.name(), "mine");
+    assert_eq!(count(&again, "groups").await, 2);
+}
+
+#[tokio::test]
+async fn two_processes_may_declare_at_once() {
+    let harness = Harness::new().await;
+    let (one, two) = tokio::join!(harness.open_as(declared()), harness.open_as(declared()));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_eq!(count(&one, "signing_keys").await, 2);
+    let sets = [
+        signing_key::jwks(&one, "us-east-1_Staff0001").await,
+        signing_key::jwks(&two, "us-east-1_Staff0001").await,
+    ];
+    assert_eq!(sets[0].as_ref().unwrap(), sets[1].as_ref().unwrap());
+}
+
+#[tokio::test]
+async fn a_wrong_declaration_stops_the_start_with_its_place() {
+    let harness = Harness::new().await;
+    let bad = json!({"declare": [{"id": "us-east-1_A"}, {"id": "us-east-1_B", "clients": [{"id": "w e b"}]}]});
+    let error = harness.open_as(bad).await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("pools.declare[1].clients[0].id: `w e b` is not"),
+        "{error}"
+    );
+}
+
+#[test]
+fn every_problem_is_told_with_its_place() {
+    let declared: Vec<DeclaredPool> = serde_json::from_value(json!([
+        {"id": "Staff", "auto_verified_attributes": ["email", "name"], "groups": ["a b"],
+         "clients": [{"id": "w-e-b", "flows": ["ANYTHING"]}, {"id": "same"}]},
+        {"id": "us-east-1_A", "clients": [{"id": "same"}]},
+        {"id": "us-east-1_A"},
+    ]))
+    .unwrap();
+    let places: Vec<_> = problems(&declared)
+        .into_iter()
+        .map(|(place, _)| place)
+        .collect();
+    assert_eq!(
+        places,
+        [
+            "declare[0].id",
+            "declare[0].auto_verified_attributes[1]",
+            "declare[0].clients[0].id",
+            "declare[0].clients[0].flows",
+            "declare[0].groups[0]",
+            "declare[2].id",
+            "declare",
+        ]
+    );
+}

@@ -30,7 +30,9 @@ pub struct AccessToken {
 /// Refuses what is not a live access token of one of our pools for the user's own operations.
 pub async fn verify_access(engine: &Engine, token: &str) -> Result<AccessToken> {
     let pool_id = claimed_pool(token).ok_or_else(Error::invalid_access_token)?;
-    let pool = pool::find(engine, &pool_id).await?.ok_or_else(Error::invalid_access_token)?;
+    let pool = pool::find(engine, &pool_id)
+        .await?
+        .ok_or_else(Error::invalid_access_token)?;
     let claims = verify(engine, &pool, token).await?;
     match engine.revoked().standing(&claims) {
         Standing::Live => {}
@@ -38,10 +40,14 @@ pub async fn verify_access(engine: &Engine, token: &str) -> Result<AccessToken> 
         Standing::Unknown => return Err(Error::Stale),
     }
     if !claims.scopes().any(|scope| scope == USER_ADMIN_SCOPE) {
-        return Err(Error::not_authorized("Access Token does not have required scopes"));
+        return Err(Error::not_authorized(
+            "Access Token does not have required scopes",
+        ));
     }
     let client = client::find(engine, claims.client_id().unwrap_or_default()).await?;
-    let client = client.filter(|client| client.pool_id() == pool.id()).ok_or_else(revoked)?;
+    let client = client
+        .filter(|client| client.pool_id() == pool.id())
+        .ok_or_else(revoked)?;
     Ok(AccessToken {
         user: find_user(engine, &pool, claims.sub()).await?,
         origin_jti: claims.origin_jti().map(str::to_owned),
@@ -59,7 +65,13 @@ async fn verify(engine: &Engine, pool: &Pool, token: &str) -> Result<Claims> {
         audience: Audience::Embedded,
         naming: Naming::cognito(pool.id()),
     });
-    let claims = token::verify(token, &ring.public(), &rules, Duration::ZERO, engine.clock().now());
+    let claims = token::verify(
+        token,
+        &ring.public(),
+        &rules,
+        Duration::ZERO,
+        engine.clock().now(),
+    );
     match claims {
         Ok(claims) if claims.token_use() == Some(TokenUse::Access) => Ok(claims),
         Err(Refusal::Expired) => Err(Error::not_authorized("Access Token has expired")),
@@ -71,10 +83,16 @@ async fn find_user(engine: &Engine, pool: &Pool, sub: &str) -> Result<User> {
     let input = (pool.id().to_owned(), sub.to_owned());
     let user = engine
         .db()
-        .read_with(input, |tx, (pool_id, sub)| Box::pin(async move { user::by_sub(tx, pool_id, sub).await }))
+        .read_with(input, |tx, (pool_id, sub)| {
+            Box::pin(async move { user::by_sub(tx, pool_id, sub).await })
+        })
         .await?
         .ok_or_else(Error::user_not_found)?;
-    if user.enabled { Ok(user) } else { Err(Error::user_disabled()) }
+    if user.enabled {
+        Ok(user)
+    } else {
+        Err(Error::user_disabled())
+    }
 }
 
 /// The pool a token says it is of: only tells whose keys to verify it with.
@@ -83,7 +101,10 @@ fn claimed_pool(token: &str) -> Option<String> {
     struct Claimed {
         iss: String,
     }
-    let payload = token.split('.').nth(1).filter(|payload| payload.len() <= token::MAX_TOKEN_BYTES)?;
+    let payload = token
+        .split('.')
+        .nth(1)
+        .filter(|payload| payload.len() <= token::MAX_TOKEN_BYTES)?;
     let claimed: Claimed = serde_json::from_slice(&BASE64_URL.decode(payload).ok()?).ok()?;
     claimed.iss.rsplit('/').next().map(str::to_owned)
 }

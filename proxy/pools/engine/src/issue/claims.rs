@@ -25,7 +25,10 @@ impl Grant<'_> {
     pub(super) fn id(&self) -> Map<String, Value> {
         let mut claims = self.common("id", self.client.lifetimes().id);
         claims.insert("aud".into(), self.client.id().into());
-        claims.insert("cognito:username".into(), self.user.username.as_str().into());
+        claims.insert(
+            "cognito:username".into(),
+            self.user.username.as_str().into(),
+        );
         self.add_roles(&mut claims);
         if let Some(nonce) = self.input.nonce {
             claims.insert("nonce".into(), nonce.into());
@@ -52,16 +55,26 @@ impl Grant<'_> {
         let mut claims = Map::new();
         claims.insert("sub".into(), self.user.sub.as_str().into());
         if !self.groups.is_empty() {
-            let names: Vec<_> = self.groups.iter().map(|group| group.name.as_str()).collect();
+            let names: Vec<_> = self
+                .groups
+                .iter()
+                .map(|group| group.name.as_str())
+                .collect();
             claims.insert("cognito:groups".into(), names.into());
         }
-        claims.insert("iss".into(), self.engine.issuer(self.client.pool_id()).into());
+        claims.insert(
+            "iss".into(),
+            self.engine.issuer(self.client.pool_id()).into(),
+        );
         if self.client.has_origin() {
             claims.insert("origin_jti".into(), self.input.origin_jti.into());
         }
         claims.insert("event_id".into(), self.input.event_id.into());
         claims.insert("token_use".into(), token_use.into());
-        claims.insert("auth_time".into(), self.input.auth_time_ms.div_euclid(1000).into());
+        claims.insert(
+            "auth_time".into(),
+            self.input.auth_time_ms.div_euclid(1000).into(),
+        );
         claims.insert("exp".into(), (issued + seconds(life)).into());
         claims.insert("iat".into(), issued.into());
         claims.insert("jti".into(), self.jti().into());
@@ -71,7 +84,11 @@ impl Grant<'_> {
     /// The roles of all groups; the preferred one is that of the group of lowest precedence, and none on a tie.
     fn add_roles(&self, claims: &mut Map<String, Value>) {
         let mut roles: Vec<&str> = Vec::new();
-        for role in self.groups.iter().filter_map(|group| group.role_arn.as_deref()) {
+        for role in self
+            .groups
+            .iter()
+            .filter_map(|group| group.role_arn.as_deref())
+        {
             if !roles.contains(&role) {
                 roles.push(role);
             }
@@ -89,7 +106,9 @@ impl Grant<'_> {
     fn jti(&self) -> String {
         let millis = u64::try_from(self.now_ms).unwrap_or(0);
         let random = rng::bytes::<10>(self.engine.rng());
-        uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().to_string()
+        uuid::Builder::from_unix_timestamp_millis(millis, &random)
+            .into_uuid()
+            .to_string()
     }
 }
 
@@ -98,7 +117,9 @@ fn preferred_role(groups: &[Group]) -> Option<&str> {
     let place = |group: &Group| group.precedence.unwrap_or(i64::MAX);
     let with_role = || groups.iter().filter(|group| group.role_arn.is_some());
     let lowest = with_role().map(place).min()?;
-    let mut first = with_role().filter(|group| place(group) == lowest).filter_map(|group| group.role_arn.as_deref());
+    let mut first = with_role()
+        .filter(|group| place(group) == lowest)
+        .filter_map(|group| group.role_arn.as_deref());
     let role = first.next()?;
     first.all(|other| other == role).then_some(role)
 }
@@ -108,7 +129,9 @@ fn attribute(name: &str, value: &str) -> Value {
     match name {
         "email_verified" | "phone_number_verified" => Value::Bool(value == "true"),
         "address" => json!({ "formatted": value }),
-        "updated_at" => value.parse::<i64>().map_or_else(|_| value.into(), Value::from),
+        "updated_at" => value
+            .parse::<i64>()
+            .map_or_else(|_| value.into(), Value::from),
         _ => value.into(),
     }
 }

@@ -15,7 +15,9 @@ pub(super) fn create(mut given: Document) -> Result<Document> {
     let schema = schema::declare(given.remove("Schema").as_ref())?;
     given.insert("SchemaAttributes".into(), schema);
     if is_filled(&given, "AliasAttributes") && is_filled(&given, "UsernameAttributes") {
-        return Err(Error::invalid_parameter("Only one of the aliasAttributes or usernameAttributes can be set."));
+        return Err(Error::invalid_parameter(
+            "Only one of the aliasAttributes or usernameAttributes can be set.",
+        ));
     }
     complete(given)
 }
@@ -50,8 +52,18 @@ fn complete(mut document: Document) -> Result<Document> {
     ] {
         document.entry(key).or_insert(default);
     }
-    default_member(&mut document, "VerificationMessageTemplate", "DefaultEmailOption", json!("CONFIRM_WITH_CODE"));
-    default_member(&mut document, "EmailConfiguration", "EmailSendingAccount", json!("COGNITO_DEFAULT"));
+    default_member(
+        &mut document,
+        "VerificationMessageTemplate",
+        "DefaultEmailOption",
+        json!("CONFIRM_WITH_CODE"),
+    );
+    default_member(
+        &mut document,
+        "EmailConfiguration",
+        "EmailSendingAccount",
+        json!("COGNITO_DEFAULT"),
+    );
     let key = "AttributesRequireVerificationBeforeUpdate";
     default_member(&mut document, "UserAttributeUpdateSettings", key, json!([]));
     check_update_verification(&document)?;
@@ -60,8 +72,16 @@ fn complete(mut document: Document) -> Result<Document> {
 
 /// Both places where a temporary password's life can be said hold the same number afterwards.
 fn complete_password_policy(document: &mut Document) -> Result<()> {
-    let days = |path: &[&str]| at(document, path).and_then(Value::as_u64).filter(|days| *days > 0);
-    let stated = days(&["Policies", "PasswordPolicy", "TemporaryPasswordValidityDays"]);
+    let days = |path: &[&str]| {
+        at(document, path)
+            .and_then(Value::as_u64)
+            .filter(|days| *days > 0)
+    };
+    let stated = days(&[
+        "Policies",
+        "PasswordPolicy",
+        "TemporaryPasswordValidityDays",
+    ]);
     let legacy = days(&["AdminCreateUserConfig", "UnusedAccountValidityDays"]);
     if stated.is_some() && legacy.is_some() && stated != legacy {
         return Err(Error::invalid_parameter(
@@ -74,50 +94,86 @@ fn complete_password_policy(document: &mut Document) -> Result<()> {
         let default = !policies.contains_key("PasswordPolicy");
         within(policies, "PasswordPolicy", |policy| {
             policy.entry("MinimumLength").or_insert(8.into());
-            for rule in ["RequireUppercase", "RequireLowercase", "RequireNumbers", "RequireSymbols"] {
+            for rule in [
+                "RequireUppercase",
+                "RequireLowercase",
+                "RequireNumbers",
+                "RequireSymbols",
+            ] {
                 policy.entry(rule).or_insert(default.into());
             }
             policy.insert("TemporaryPasswordValidityDays".into(), days.into());
         });
-        default_member(policies, "SignInPolicy", "AllowedFirstAuthFactors", json!(["PASSWORD"]));
+        default_member(
+            policies,
+            "SignInPolicy",
+            "AllowedFirstAuthFactors",
+            json!(["PASSWORD"]),
+        );
     });
     within(document, "AdminCreateUserConfig", |creation| {
-        creation.entry("AllowAdminCreateUserOnly").or_insert(false.into());
+        creation
+            .entry("AllowAdminCreateUserOnly")
+            .or_insert(false.into());
         creation.insert("UnusedAccountValidityDays".into(), days.into());
     });
     Ok(())
 }
 
 fn check_mfa(document: &Document) -> Result<()> {
-    let mfa = document.get("MfaConfiguration").and_then(Value::as_str).unwrap_or("OFF");
+    let mfa = document
+        .get("MfaConfiguration")
+        .and_then(Value::as_str)
+        .unwrap_or("OFF");
     if mfa != "OFF" && !document.contains_key("SmsConfiguration") {
-        return Err(Error::invalid_parameter("SMS configuration is required when Mfa is on."));
+        return Err(Error::invalid_parameter(
+            "SMS configuration is required when Mfa is on.",
+        ));
     }
     Ok(())
 }
 
 fn check_email(document: &Document) -> Result<()> {
-    let developer =
-        at(document, &["EmailConfiguration", "EmailSendingAccount"]).and_then(Value::as_str) == Some("DEVELOPER");
+    let developer = at(document, &["EmailConfiguration", "EmailSendingAccount"])
+        .and_then(Value::as_str)
+        == Some("DEVELOPER");
     if developer && at(document, &["EmailConfiguration", "SourceArn"]).is_none() {
-        return Err(Error::invalid_parameter("SourceArn is required when EmailSendingAccount is DEVELOPER."));
+        return Err(Error::invalid_parameter(
+            "SourceArn is required when EmailSendingAccount is DEVELOPER.",
+        ));
     }
     Ok(())
 }
 
 fn check_recovery(document: &Document) -> Result<()> {
-    let mechanisms = at(document, &["AccountRecoverySetting", "RecoveryMechanisms"]).and_then(Value::as_array);
-    let mut priorities: Vec<_> = mechanisms.into_iter().flatten().map(|one| one.get("Priority")).collect();
-    let mut names: Vec<_> = mechanisms.into_iter().flatten().map(|one| one.get("Name")).collect();
+    let mechanisms =
+        at(document, &["AccountRecoverySetting", "RecoveryMechanisms"]).and_then(Value::as_array);
+    let mut priorities: Vec<_> = mechanisms
+        .into_iter()
+        .flatten()
+        .map(|one| one.get("Priority"))
+        .collect();
+    let mut names: Vec<_> = mechanisms
+        .into_iter()
+        .flatten()
+        .map(|one| one.get("Name"))
+        .collect();
     let count = names.len();
     for list in [&mut priorities, &mut names] {
         list.sort_by_key(|value| value.map(Value::to_string));
         list.dedup();
         if list.len() != count {
-            return Err(Error::invalid_parameter("Account Recovery Setting has duplicate priorities or mechanisms."));
+            return Err(Error::invalid_parameter(
+                "Account Recovery Setting has duplicate priorities or mechanisms.",
+            ));
         }
     }
-    if count > 1 && names.iter().flatten().any(|name| name.as_str() == Some("admin_only")) {
+    if count > 1
+        && names
+            .iter()
+            .flatten()
+            .any(|name| name.as_str() == Some("admin_only"))
+    {
         return Err(Error::invalid_parameter(
             "Account Recovery Setting cannot use admin_only with other recovery mechanisms.",
         ));
@@ -127,9 +183,18 @@ fn check_recovery(document: &Document) -> Result<()> {
 
 /// AWS: an attribute that is verified before it changes must be one the pool verifies.
 fn check_update_verification(document: &Document) -> Result<()> {
-    let path = ["UserAttributeUpdateSettings", "AttributesRequireVerificationBeforeUpdate"];
-    for name in at(document, &path).and_then(Value::as_array).into_iter().flatten() {
-        let verified = document.get("AutoVerifiedAttributes").and_then(Value::as_array);
+    let path = [
+        "UserAttributeUpdateSettings",
+        "AttributesRequireVerificationBeforeUpdate",
+    ];
+    for name in at(document, &path)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let verified = document
+            .get("AutoVerifiedAttributes")
+            .and_then(Value::as_array);
         if !verified.is_some_and(|list| list.contains(name)) {
             return Err(Error::invalid_parameter(format!(
                 "Attributes that require verification before update must be auto verified attributes: {}",
@@ -143,13 +208,18 @@ fn check_update_verification(document: &Document) -> Result<()> {
 /// The value at a path of members.
 pub(super) fn at<'d>(document: &'d Document, path: &[&str]) -> Option<&'d Value> {
     let (first, rest) = path.split_first()?;
-    rest.iter().try_fold(document.get(*first)?, |value, key| value.get(*key))
+    rest.iter()
+        .try_fold(document.get(*first)?, |value, key| value.get(*key))
 }
 
 /// The texts of a list member; none if it is absent.
 pub(super) fn texts(document: &Document, path: &[&str]) -> Vec<String> {
     let list = at(document, path).and_then(Value::as_array);
-    list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    list.into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Members that are null are members that are absent.
@@ -163,7 +233,10 @@ pub(crate) fn drop_nulls(document: &mut Document) {
 }
 
 fn is_filled(document: &Document, key: &str) -> bool {
-    document.get(key).and_then(Value::as_array).is_some_and(|list| !list.is_empty())
+    document
+        .get(key)
+        .and_then(Value::as_array)
+        .is_some_and(|list| !list.is_empty())
 }
 
 fn default_member(document: &mut Document, outer: &str, inner: &str, value: Value) {
@@ -184,4 +257,9 @@ fn within<T>(document: &mut Document, key: &str, change: impl FnOnce(&mut Docume
 }
 
 /// What `UpdateUserPool` cannot change.
-const FIXED: &[&str] = &["SchemaAttributes", "AliasAttributes", "UsernameAttributes", "UsernameConfiguration"];
+const FIXED: &[&str] = &[
+    "SchemaAttributes",
+    "AliasAttributes",
+    "UsernameAttributes",
+    "UsernameConfiguration",
+];

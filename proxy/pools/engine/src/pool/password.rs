@@ -59,7 +59,11 @@ impl PasswordPolicy {
 
     /// How long a temporary password works, in days; 0 in the settings means 7.
     pub fn temporary_days(&self) -> u16 {
-        if self.temporary_password_validity_days == 0 { TEMPORARY_DAYS } else { self.temporary_password_validity_days }
+        if self.temporary_password_validity_days == 0 {
+            TEMPORARY_DAYS
+        } else {
+            self.temporary_password_validity_days
+        }
     }
 }
 
@@ -107,7 +111,10 @@ mod tests {
             (" Abcdefg1 ", "Password must have symbol characters"),
         ] {
             let message = policy.check(password).unwrap_err().to_string();
-            assert_eq!(message, format!("Password did not conform with policy: {problem}"));
+            assert_eq!(
+                message,
+                format!("Password did not conform with policy: {problem}")
+            );
         }
         policy.check("Abcdef1!").unwrap();
         policy.check("Abcd ef1").unwrap();
@@ -124,7 +131,8 @@ mod tests {
 
     #[test]
     fn zero_days_mean_the_default() {
-        let policy: PasswordPolicy = serde_json::from_str(r#"{"TemporaryPasswordValidityDays":0}"#).unwrap();
+        let policy: PasswordPolicy =
+            serde_json::from_str(r#"{"TemporaryPasswordValidityDays":0}"#).unwrap();
         assert_eq!(policy.temporary_days(), 7);
     }
 }

@@ -17,8 +17,8 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub(crate) struct Revoked {
     entries: RwLock<Entries>,
-    /// When the last successful poll began, in milliseconds after `started`; 0 before the first.
-    fed_ms: AtomicU64,
+    /// When the last successful poll began, in microseconds after `started`; 0 before the first.
+    fed_us: AtomicU64,
     started: Instant,
 }
 
@@ -49,22 +49,41 @@ pub(crate) struct Subject<'t> {
 
 impl Revoked {
     pub(crate) fn new() -> Self {
-        Self { entries: RwLock::default(), fed_ms: AtomicU64::new(0), started: Instant::now() }
+        Self {
+            entries: RwLock::default(),
+            fed_us: AtomicU64::new(0),
+            started: Instant::now(),
+        }
     }
 
     /// Takes in an entry; one that is known only grows.
     pub(crate) fn note(&self, revocation: &Revocation) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        let of_pool = entries.of_kind(revocation.kind).entry(revocation.pool_id.clone()).or_default();
-        let entry = of_pool.entry(revocation.subject.clone()).or_insert(Entry { not_before_ms: 0, expires_ms: 0 });
+        let of_pool = entries
+            .of_kind(revocation.kind)
+            .entry(revocation.pool_id.clone())
+            .or_default();
+        let entry = of_pool.entry(revocation.subject.clone()).or_insert(Entry {
+            not_before_ms: 0,
+            expires_ms: 0,
+        });
         entry.not_before_ms = entry.not_before_ms.max(revocation.not_before_ms);
         entry.expires_ms = entry.expires_ms.max(revocation.expires_ms);
     }
 
     /// Takes in everything the store has.
     pub(crate) async fn load(&self, db: &Db, now_ms: i64) -> Result<()> {
-        for row in db.rows("SELECT * FROM revocations WHERE expires_ms >= $1", args![now_ms]).await? {
-            let kind = Kind::named(&row.text("kind")?).ok_or(Error::Corrupt { what: "revocation", source: None })?;
+        for row in db
+            .rows(
+                "SELECT * FROM revocations WHERE expires_ms >= $1",
+                args![now_ms],
+            )
+            .await?
+        {
+            let kind = Kind::named(&row.text("kind")?).ok_or(Error::Corrupt {
+                what: "revocation",
+                source: None,
+            })?;
             self.note(&Revocation {
                 kind,
                 pool_id: row.text("pool_id")?,
@@ -89,14 +108,17 @@ impl Revoked {
 
     /// Notes that everything committed before `since` is known.
     pub(crate) fn fed(&self, since: Instant) {
-        let since = since.saturating_duration_since(self.started).as_millis();
-        self.fed_ms.fetch_max(u64::try_from(since).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
+        let since = since.saturating_duration_since(self.started).as_micros();
+        self.fed_us.fetch_max(
+            u64::try_from(since).unwrap_or(u64::MAX).max(1),
+            Ordering::Relaxed,
+        );
     }
 
     /// Whether the last successful poll is longer ago than `limit`.
     pub(crate) fn is_stale(&self, limit: Duration) -> bool {
-        let fed = self.fed_ms.load(Ordering::Relaxed);
-        fed == 0 || self.started.elapsed() > Duration::from_millis(fed).saturating_add(limit)
+        let fed = self.fed_us.load(Ordering::Relaxed);
+        fed == 0 || self.started.elapsed() > Duration::from_micros(fed).saturating_add(limit)
     }
 
     /// Whether one of the entries is about this token.
@@ -110,7 +132,10 @@ impl Revoked {
         };
         let origin_hit = token.origin_jti.is_some_and(|jti| {
             // Every token of the sign-in, whenever it was made: a refresh that raced with the revocation is one, too.
-            entries.origins.get(token.pool_id).is_some_and(|of_pool| of_pool.contains_key(jti))
+            entries
+                .origins
+                .get(token.pool_id)
+                .is_some_and(|of_pool| of_pool.contains_key(jti))
         });
         origin_hit
             || hit(&entries.users, token.sub)
@@ -130,7 +155,9 @@ impl Revocations for Revoked {
         }
         // The issuer's form ends in the pool's id, whichever host stands before it.
         let pool_id = claims.iss().rsplit('/').next().unwrap_or_default();
-        let Some(client_id) = claims.client_id() else { return Standing::Revoked };
+        let Some(client_id) = claims.client_id() else {
+            return Standing::Revoked;
+        };
         let token = Subject {
             pool_id,
             client_id,
@@ -138,7 +165,11 @@ impl Revocations for Revoked {
             origin_jti: claims.origin_jti(),
             issued_ms: issued_ms(claims),
         };
-        if self.is_revoked(token) { Standing::Revoked } else { Standing::Live }
+        if self.is_revoked(token) {
+            Standing::Revoked
+        } else {
+            Standing::Live
+        }
     }
 }
 
@@ -159,13 +190,19 @@ impl Entries {
 /// `jti` is a UUID of version 7 (RFC 9562 section 5.7), which holds the millisecond.
 fn issued_ms(claims: &Claims) -> i64 {
     claims.jti().and_then(jti_ms).unwrap_or_else(|| {
-        claims.iat().and_then(|seconds| i64::try_from(seconds).ok()).map_or(0, |seconds| seconds.saturating_mul(1000))
+        claims
+            .iat()
+            .and_then(|seconds| i64::try_from(seconds).ok())
+            .map_or(0, |seconds| seconds.saturating_mul(1000))
     })
 }
 
 fn jti_ms(jti: &str) -> Option<i64> {
     let (seconds, nanos) = uuid::Uuid::parse_str(jti).ok()?.get_timestamp()?.to_unix();
-    i64::try_from(seconds).ok()?.checked_mul(1000)?.checked_add(i64::from(nanos / 1_000_000))
+    i64::try_from(seconds)
+        .ok()?
+        .checked_mul(1000)?
+        .checked_add(i64::from(nanos / 1_000_000))
 }
 
 /// Beyond this a revocation may have been missed.

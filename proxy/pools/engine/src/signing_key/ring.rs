@@ -29,7 +29,10 @@ impl Ring {
     pub(super) fn of(generation: u64, mut keys: Vec<Member>) -> Result<Self> {
         keys.sort_by_key(|key| std::cmp::Reverse(key.active_ms));
         let jwks: Vec<Value> = keys.iter().map(Member::jwk).collect();
-        let public = jwks.iter().map(Key::from_jwk).collect::<std::result::Result<Vec<_>, _>>();
+        let public = jwks
+            .iter()
+            .map(Key::from_jwk)
+            .collect::<std::result::Result<Vec<_>, _>>();
         let public = public.map_err(|source| Error::corrupt("signing key", source))?;
         Ok(Self {
             keys,
@@ -43,7 +46,9 @@ impl Ring {
         let mut of_kind = self.keys.iter().filter(|key| key.kind == kind);
         let current = of_kind.clone().find(|key| key.active_ms <= now_ms);
         // A clock that went back behind the first activation must not stop all sign-ins.
-        let key = current.or_else(|| of_kind.next_back()).ok_or(Error::Crypto("finding a signing key"))?;
+        let key = current
+            .or_else(|| of_kind.next_back())
+            .ok_or(Error::Crypto("finding a signing key"))?;
         Ok(&key.key)
     }
 

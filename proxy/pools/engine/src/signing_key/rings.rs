@@ -29,7 +29,10 @@ struct Slot {
 
 impl Rings {
     pub(crate) fn new() -> Self {
-        Self { slots: Mutex::default(), generation: AtomicU64::new(1) }
+        Self {
+            slots: Mutex::default(),
+            generation: AtomicU64::new(1),
+        }
     }
 
     /// The pool's ring, from memory where possible.
@@ -47,7 +50,9 @@ impl Rings {
 
     /// Reads the pool's keys again if anybody here uses them.
     pub(crate) async fn reload(&self, engine: &Engine, pool_id: &str) -> Result<()> {
-        let Some(slot) = self.known(pool_id) else { return Ok(()) };
+        let Some(slot) = self.known(pool_id) else {
+            return Ok(());
+        };
         let mut loading = slot.loading.lock().await;
         match self.read(engine, pool_id, &slot, &mut loading).await {
             // The pool is gone, and its keys with it.
@@ -78,7 +83,8 @@ impl Rings {
         let generation = self.generation.fetch_add(1, Ordering::Relaxed);
         if members.is_empty() {
             slot.ring.store(None);
-            slot.public.store(Arc::new(KeySet::new(generation, Vec::new())));
+            slot.public
+                .store(Arc::new(KeySet::new(generation, Vec::new())));
             return Err(Error::pool_not_found(pool_id));
         }
         let ring = Arc::new(Ring::of(generation, members)?);
@@ -88,7 +94,11 @@ impl Rings {
     }
 
     fn known(&self, pool_id: &str) -> Option<Arc<Slot>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner).get(pool_id).map(Arc::clone)
+        self.slots
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(pool_id)
+            .map(Arc::clone)
     }
 
     fn slot(&self, pool_id: &str) -> Arc<Slot> {
@@ -119,14 +129,19 @@ pub(crate) struct PoolKeys {
 impl PoolKeys {
     async fn look(&self) -> Arc<KeySet> {
         if let Some(inner) = self.engine.upgrade() {
-            let (engine, pool_id, slot) = (Engine(inner), self.pool_id.clone(), Arc::clone(&self.slot));
+            let (engine, pool_id, slot) =
+                (Engine(inner), self.pool_id.clone(), Arc::clone(&self.slot));
             // On the engine's runtime: the caller's is not the one that drives the store's connections.
             let task = self.runtime.spawn(async move {
                 let mut loading = slot.loading.lock().await;
                 if loading.is_some_and(|last| last.elapsed() < LOOK_AGAIN) {
                     return;
                 }
-                if let Err(error) = engine.rings().read(&engine, &pool_id, &slot, &mut loading).await {
+                if let Err(error) = engine
+                    .rings()
+                    .read(&engine, &pool_id, &slot, &mut loading)
+                    .await
+                {
                     tracing::warn!(%error, pool = %pool_id, "The pool's keys cannot be read");
                 }
             });

@@ -17,15 +17,20 @@ pub(crate) struct SigningKey {
 impl SigningKey {
     /// Reads PKCS#8.
     pub(crate) fn read(kid: &str, pkcs8: &[u8]) -> Result<Self> {
-        let pair = RsaKeyPair::from_pkcs8(pkcs8).map_err(|source| Error::corrupt("signing key", source))?;
+        let pair = RsaKeyPair::from_pkcs8(pkcs8)
+            .map_err(|source| Error::corrupt("signing key", source))?;
         let header = serde_json::to_vec(&Header { kid, alg: "RS256" })
             .map_err(|source| Error::corrupt("signing key", source))?;
-        Ok(Self { header: BASE64_URL.encode(header), pair })
+        Ok(Self {
+            header: BASE64_URL.encode(header),
+            pair,
+        })
     }
 
     /// The claims as a JWS in compact form (RFC 7515 section 7.1), RS256.
     pub(crate) fn sign(&self, claims: &impl Serialize) -> Result<String> {
-        let claims = serde_json::to_vec(claims).map_err(|source| Error::corrupt("claims", source))?;
+        let claims =
+            serde_json::to_vec(claims).map_err(|source| Error::corrupt("claims", source))?;
         let mut token = String::with_capacity(self.header.len() + claims.len() * 4 / 3 + 360);
         token.push_str(&self.header);
         token.push('.');
@@ -33,7 +38,12 @@ impl SigningKey {
         let mut signature = vec![0; self.pair.public_modulus_len()];
         self.pair
             // RSASSA-PKCS1-v1_5 draws nothing from the generator.
-            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), token.as_bytes(), &mut signature)
+            .sign(
+                &RSA_PKCS1_SHA256,
+                &SystemRandom::new(),
+                token.as_bytes(),
+                &mut signature,
+            )
             .map_err(|_| Error::Crypto("signing a token"))?;
         token.push('.');
         BASE64_URL.encode_string(&signature, &mut token);

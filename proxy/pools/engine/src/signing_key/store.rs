@@ -9,16 +9,31 @@ use super::{Change, Kind, Prepared, SigningKey};
 use crate::{Engine, Error, Result, seal};
 
 pub(super) async fn insert(tx: &mut Tx, pool_id: &str, key: &Prepared) -> Result<()> {
-    let args =
-        args![pool_id, key.kid, key.kind.as_str(), key.sealed, key.modulus, key.created_ms, key.active_ms];
+    let args = args![
+        pool_id,
+        key.kid,
+        key.kind.as_str(),
+        key.sealed,
+        key.modulus,
+        key.created_ms,
+        key.active_ms
+    ];
     tx.execute(INSERT, args).await?;
     Ok(())
 }
 
 /// Every published key of a pool, opened.
 pub(super) async fn open(engine: &Engine, pool_id: &str) -> Result<Vec<Member>> {
-    let rows = engine.db().rows("SELECT * FROM signing_keys WHERE pool_id = $1", args![pool_id]).await?;
-    rows.iter().map(|row| member(engine, pool_id, row)).collect()
+    let rows = engine
+        .db()
+        .rows(
+            "SELECT * FROM signing_keys WHERE pool_id = $1",
+            args![pool_id],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| member(engine, pool_id, row))
+        .collect()
 }
 
 /// Removes keys whose successor took over before `before_ms`; returns the pools that had any.
@@ -31,7 +46,11 @@ pub(super) async fn remove_retired(db: &Db, before_ms: i64) -> Result<Vec<String
             let mut pools = Vec::new();
             for row in tx.rows(RETIRED, args![*before_ms]).await? {
                 let (pool_id, kid) = (row.text("pool_id")?, row.text("kid")?);
-                tx.execute("DELETE FROM signing_keys WHERE pool_id = $1 AND kid = $2", args![pool_id, kid]).await?;
+                tx.execute(
+                    "DELETE FROM signing_keys WHERE pool_id = $1 AND kid = $2",
+                    args![pool_id, kid],
+                )
+                .await?;
                 if !pools.contains(&pool_id) {
                     Change::Keys(pool_id.clone()).announce(tx).await?;
                     pools.push(pool_id);
@@ -46,7 +65,19 @@ pub(super) async fn remove_retired(db: &Db, before_ms: i64) -> Result<Vec<String
 /// Pools whose newest keys are older than `before_ms`, with the time of those.
 pub(super) async fn due(db: &Db, before_ms: i64) -> Result<Vec<(String, i64)>> {
     let rows = db.rows(DUE, args![before_ms]).await?;
-    rows.iter().map(|row| Ok((row.text("pool_id")?, row.int("newest_ms")?))).collect()
+    rows.iter()
+        .map(|row| Ok((row.text("pool_id")?, row.int("newest_ms")?)))
+        .collect()
+}
+
+/// When the newest keys of a pool start to sign.
+pub(super) async fn newest(tx: &mut Tx, pool_id: &str) -> Result<Option<i64>> {
+    let sql = "SELECT MAX(active_ms) AS newest_ms FROM signing_keys WHERE pool_id = $1";
+    let row = tx.row(sql, args![pool_id]).await?;
+    Ok(row
+        .map(|row| row.opt_int("newest_ms"))
+        .transpose()?
+        .flatten())
 }
 
 fn member(engine: &Engine, pool_id: &str, row: &Row) -> Result<Member> {
@@ -56,13 +87,17 @@ fn member(engine: &Engine, pool_id: &str, row: &Row) -> Result<Member> {
     Ok(Member {
         key: Arc::new(SigningKey::read(&kid, &pkcs8)?),
         kid,
-        kind: Kind::named(&row.text("kind")?).ok_or(Error::Corrupt { what: "signing key", source: None })?,
+        kind: Kind::named(&row.text("kind")?).ok_or(Error::Corrupt {
+            what: "signing key",
+            source: None,
+        })?,
         active_ms: row.int("active_ms")?,
         modulus: row.text("modulus")?,
     })
 }
 
-const INSERT: &str = "INSERT INTO signing_keys (pool_id, kid, kind, sealed, modulus, created_ms, active_ms)
+const INSERT: &str =
+    "INSERT INTO signing_keys (pool_id, kid, kind, sealed, modulus, created_ms, active_ms)
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const RETIRED: &str = "SELECT pool_id, kid FROM signing_keys WHERE EXISTS (
     SELECT 1 FROM signing_keys AS later WHERE later.pool_id = signing_keys.pool_id AND later.kind = signing_keys.kind

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// The standard attributes (`OpenID` Connect Core 1.0 section 5.1, and Cognito's own) in AWS's order.
-pub(crate) fn standard() -> Vec<Map<String, Value>> {
+pub(super) fn standard() -> Vec<Map<String, Value>> {
     let text = |name| string(name, json!({"MinLength": "0", "MaxLength": "2048"}));
     let mut all = vec![
         text("profile"),
@@ -11,7 +11,11 @@ pub(crate) fn standard() -> Vec<Map<String, Value>> {
         string("birthdate", json!({"MinLength": "10", "MaxLength": "10"})),
         text("gender"),
         text("preferred_username"),
-        attribute("updated_at", "Number", Some(("NumberAttributeConstraints", json!({"MinValue": "0"})))),
+        attribute(
+            "updated_at",
+            "Number",
+            Some(("NumberAttributeConstraints", json!({"MinValue": "0"}))),
+        ),
         text("website"),
         text("picture"),
         string("identities", json!({})),
@@ -28,7 +32,10 @@ pub(crate) fn standard() -> Vec<Map<String, Value>> {
         text("name"),
         text("nickname"),
     ];
-    if let Some(sub) = all.iter_mut().find(|attribute| attribute.get("Name") == Some(&json!("sub"))) {
+    if let Some(sub) = all
+        .iter_mut()
+        .find(|attribute| attribute.get("Name") == Some(&json!("sub")))
+    {
         sub.insert("Mutable".into(), false.into());
         sub.insert("Required".into(), true.into());
     }

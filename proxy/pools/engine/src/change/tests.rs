@@ -1,0 +1,192 @@
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::*;
+use crate::harness::{Harness, document};
+use crate::{client, pool, revocation, signing_key};
+
+/// What another process does at its next poll.
+async fn poll(engine: &Engine) {
+    Feed::default().poll(engine).await.unwrap();
+}
+
+#[tokio::test]
+async fn another_process_learns_of_settings() {
+    let here = Harness::new().await;
+    let there = here.second().await;
+    let pool = pool::create(&here.engine, "staff", document(json!({})))
+        .await
+        .unwrap();
+    let web = client::create(&here.engine, &pool, "web", document(json!({})))
+        .await
+        .unwrap();
+    assert_eq!(
+        client::load(&there, web.id()).await.unwrap().1.name(),
+        "web"
+    );
+
+    pool::update(
+        &here.engine,
+        pool.id(),
+        Some("people".into()),
+        document(json!({})),
+    )
+    .await
+    .unwrap();
+    client::update(
+        &here.engine,
+        &pool,
+        web.id(),
+        Some("site".into()),
+        document(json!({})),
+    )
+    .await
+    .unwrap();
+    poll(&there).await;
+    let (pool_there, web_there) = client::load(&there, web.id()).await.unwrap();
+    assert_eq!((pool_there.name(), web_there.name()), ("people", "site"));
+
+    pool::delete(&here.engine, pool.id()).await.unwrap();
+    poll(&there).await;
+    assert!(client::find(&there, web.id()).await.unwrap().is_none());
+    assert!(pool::find(&there, pool.id()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn another_process_learns_of_keys() {
+    let here = Harness::new().await;
+    let there = here.second().await;
+    let pool = pool::create(&here.engine, "staff", document(json!({})))
+        .await
+        .unwrap();
+    let keys = there.pool_keys(pool.id());
+    signing_key::jwks(&there, pool.id()).await.unwrap();
+    let before = keys.current();
+    assert_eq!(before.keys().len(), 2);
+
+    signing_key::rotate(&here.engine, pool.id(), here.engine.now_ms())
+        .await
+        .unwrap();
+    poll(&there).await;
+    let after = keys.current();
+    assert_eq!(after.keys().len(), 4);
+    assert_ne!(before.generation(), after.generation());
+}
+
+#[tokio::test]
+async fn a_change_is_taken_in_once() {
+    let here = Harness::new().await;
+    let pool = pool::create(&here.engine, "staff", document(json!({})))
+        .await
+        .unwrap();
+    let mut feed = Feed::default();
+    pool::update(&here.engine, pool.id(), None, document(json!({})))
+        .await
+        .unwrap();
+    feed.poll(&here.engine).await.unwrap();
+    let kept = pool::load(&here.engine, pool.id()).await.unwrap();
+    // The row lies within the overlap and is read again, but the pool is not forgotten again.
+    feed.poll(&here.engine).await.unwrap();
+    assert!(std::sync::Arc::ptr_eq(
+        &kept,
+        &pool::load(&here.engine, pool.id()).await.unwrap()
+    ));
+}
+
+#[tokio::test]
+async fn a_row_that_commits_late_is_not_missed() {
+    let here = Harness::new().await;
+    let mut feed = Feed::default();
+    feed.poll(&here.engine).await.unwrap();
+    let late = here.engine.db().now_ms().await.unwrap() - OVERLAP_MS / 2;
+    here.engine
+        .db()
+        .write_with(late, |tx, late| {
+            Box::pin(async move {
+                let expires_ms = i64::MAX;
+                tx.execute(
+                    INSERT,
+                    args!["late", *late, "revoked_origin", "p", "o", *late, expires_ms],
+                )
+                .await
+            })
+        })
+        .await
+        .unwrap();
+    feed.poll(&here.engine).await.unwrap();
+    let token = crate::revocation::Subject {
+        pool_id: "p",
+        client_id: "",
+        sub: "",
+        origin_jti: Some("o"),
+        issued_ms: 0,
+    };
+    assert!(here.engine.revoked().is_revoked(token));
+}
+
+#[tokio::test]
+async fn a_process_starts_with_what_is_revoked() {
+    let here = Harness::new().await;
+    let now_ms = here.engine.now_ms();
+    here.engine
+        .db()
+        .write_with(now_ms, |tx, now_ms| {
+            Box::pin(async move { revocation::revoke_user(tx, "p", "u", *now_ms).await })
+        })
+        .await
+        .map(drop)
+        .unwrap();
+    let there = here.second().await;
+    let token = |issued_ms| crate::revocation::Subject {
+        pool_id: "p",
+        client_id: "c",
+        sub: "u",
+        origin_jti: None,
+        issued_ms,
+    };
+    assert!(there.revoked().is_revoked(token(now_ms)));
+    assert!(!there.revoked().is_revoked(token(now_ms + 1)));
+    assert!(!there.revoked().is_stale(Duration::from_secs(5)));
+}
+
+#[tokio::test]
+async fn old_rows_go() {
+    let here = Harness::new().await;
+    let db = here.engine.db();
+    let old = db.now_ms().await.unwrap() - KEPT_MS - 1;
+    db.write_with(old, |tx, old| {
+        Box::pin(async move {
+            tx.execute(INSERT, args!["old", *old, "pool", "p", "", 0_i64, 0_i64])
+                .await
+        })
+    })
+    .await
+    .unwrap();
+    prune(&here.engine).await.unwrap();
+    assert!(
+        db.rows("SELECT id FROM changes", args![])
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn the_tasks_end_with_the_engine() {
+    let here = Harness::new().await;
+    let weak = std::sync::Arc::downgrade(&here.engine.0);
+    drop(here);
+    // A poll under way holds the engine until it is done, never longer.
+    for _ in 0..1000 {
+        if weak.upgrade().is_none() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while weak.upgrade().is_some() {
+        assert!(Instant::now() < deadline, "the engine is still there");
+        tokio::task::yield_now().await;
+    }
+}

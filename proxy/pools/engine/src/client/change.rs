@@ -1,0 +1,121 @@
+//! How clients come, change and go.
+
+use std::sync::Arc;
+
+use ::store::Tx;
+
+use super::{Client, Identity, Rows, document, load_of, store};
+use crate::change::Change;
+use crate::pool::{self, Document, Pool};
+use crate::revocation::{self, Revocation};
+use crate::{Engine, Error, Result, rng};
+
+/// Makes a client of these settings (`CreateUserPoolClient` without pool id and name).
+pub async fn create(
+    engine: &Engine,
+    pool: &Pool,
+    name: &str,
+    settings: Document,
+) -> Result<Arc<Client>> {
+    let id = rng::text(engine.rng(), rng::LOWER_ALPHANUMERIC, 26);
+    let client = Arc::new(prepare(engine, pool, id, name, settings)?);
+    let rows = Rows::of(engine, &client)?;
+    let stored = engine
+        .db()
+        .write_with(rows, |tx, rows| {
+            Box::pin(async move { rows.insert_if_absent(tx).await })
+        })
+        .await?;
+    if stored {
+        Ok(client)
+    } else {
+        Err(Error::Crypto("drawing an unused client id"))
+    }
+}
+
+/// A new client, checked and complete, that is not stored yet.
+pub(crate) fn prepare(
+    engine: &Engine,
+    pool: &Pool,
+    id: String,
+    name: &str,
+    mut settings: Document,
+) -> Result<Client> {
+    pool::drop_nulls(&mut settings);
+    let secret = document::take_secret(&mut settings, engine.rng())?;
+    let document = document::complete(pool, settings, secret.is_some())?;
+    let now_ms = engine.now_ms();
+    let identity = Identity {
+        id,
+        pool_id: pool.id().to_owned(),
+        name: name.to_owned(),
+    };
+    Client::build(
+        identity,
+        document,
+        secret.into_iter().collect(),
+        now_ms,
+        now_ms,
+    )
+}
+
+/// Replaces a client's settings (`UpdateUserPoolClient` without ids); what is omitted goes back to its default.
+pub async fn update(
+    engine: &Engine,
+    pool: &Pool,
+    id: &str,
+    name: Option<String>,
+    mut settings: Document,
+) -> Result<Arc<Client>> {
+    let current = load_of(engine, pool.id(), id).await?;
+    pool::drop_nulls(&mut settings);
+    let document = document::complete(pool, settings, current.has_secret())?;
+    let identity = Identity {
+        id: current.id.clone(),
+        pool_id: current.pool_id.clone(),
+        name: name.unwrap_or_else(|| current.name.clone()),
+    };
+    let client = Client::build(
+        identity,
+        document,
+        current.secrets.clone(),
+        current.created_ms,
+        engine.now_ms(),
+    )?;
+    let client = Arc::new(client);
+    engine
+        .db()
+        .write_with(Arc::clone(&client), |tx, client| {
+            Box::pin(async move {
+                if !store::update(tx, client).await? {
+                    return Err(Error::client_not_found(&client.id));
+                }
+                Change::Client(client.id.clone()).announce(tx).await
+            })
+        })
+        .await?;
+    engine.0.clients.forget(id);
+    Ok(client)
+}
+
+/// Deletes a client; its tokens are revoked.
+pub async fn delete(engine: &Engine, pool_id: &str, id: &str) -> Result<()> {
+    let input = (pool_id.to_owned(), id.to_owned(), engine.now_ms());
+    let revoked = engine
+        .db()
+        .write_with(input, |tx, (pool_id, id, now_ms)| {
+            Box::pin(async move { delete_in(tx, pool_id, id, *now_ms).await })
+        })
+        .await?;
+    engine.note_revoked(&revoked);
+    engine.0.clients.forget(id);
+    Ok(())
+}
+
+async fn delete_in(tx: &mut Tx, pool_id: &str, id: &str, now_ms: i64) -> Result<Revocation> {
+    if !store::delete(tx, pool_id, id).await? {
+        return Err(Error::client_not_found(id));
+    }
+    Change::Client(id.to_owned()).announce(tx).await?;
+    revocation::revoke_client(tx, pool_id, id, now_ms).await
+}
