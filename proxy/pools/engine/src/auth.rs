@@ -65,7 +65,8 @@ pub struct SignIn<'a> {
 impl SignIn<'_> {
     /// Refuses a caller who does not prove the client's secret, where it has one.
     fn check_secret_hash(&self, username: &str, parameters: &Parameters) -> Result<()> {
-        self.client.check_secret_hash(username, parameters.get("SECRET_HASH").map(String::as_str))
+        self.client
+            .check_secret_hash(username, parameters.get("SECRET_HASH").map(String::as_str))
     }
 
     /// Counts the answer on its way out.
@@ -98,7 +99,9 @@ pub struct Tokens {
 
 impl fmt::Debug for Tokens {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Tokens").field("expires_in", &self.expires_in).finish_non_exhaustive()
+        out.debug_struct("Tokens")
+            .field("expires_in", &self.expires_in)
+            .finish_non_exhaustive()
     }
 }
 
@@ -114,7 +117,9 @@ pub struct Challenge {
 
 impl fmt::Debug for Challenge {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Challenge").field("kind", &self.kind).finish_non_exhaustive()
+        out.debug_struct("Challenge")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
     }
 }
 
@@ -142,7 +147,9 @@ pub async fn initiate(sign_in: SignIn<'_>, flow: &str, parameters: &Parameters) 
     match flow::enabled(sign_in, flow)? {
         flow::Step::Password => sign_in.count(password::sign_in(sign_in, parameters).await),
         flow::Step::Srp => sign_in.count(srp_password::challenge(sign_in, parameters).await),
-        flow::Step::Refresh => refresh::by_parameters(sign_in, parameters).await.map(Answer::Tokens),
+        flow::Step::Refresh => refresh::by_parameters(sign_in, parameters)
+            .await
+            .map(Answer::Tokens),
     }
 }
 
@@ -166,7 +173,11 @@ pub async fn respond(
 
 /// A parameter without which the step makes no sense.
 fn required<'a>(parameters: &'a Parameters, name: &'static str) -> Result<&'a str> {
-    parameters.get(name).map(String::as_str).filter(|value| !value.is_empty()).ok_or_else(|| missing(name))
+    parameters
+        .get(name)
+        .map(String::as_str)
+        .filter(|value| !value.is_empty())
+        .ok_or_else(|| missing(name))
 }
 
 /// A duration as the store counts.

@@ -35,7 +35,9 @@ pub struct Prepared {
 
 impl fmt::Debug for Prepared {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Prepared").field("salt", &self.salt).finish_non_exhaustive()
+        out.debug_struct("Prepared")
+            .field("salt", &self.salt)
+            .finish_non_exhaustive()
     }
 }
 
@@ -52,19 +54,32 @@ pub async fn prepare(engine: &Engine, owner: Owner<'_>, password: &str) -> Resul
 }
 
 /// Whether `password` is the one behind a sealed hash. Without a hash the answer is no, after the same work.
-pub async fn verify(engine: &Engine, owner: Owner<'_>, hash: Option<&str>, password: &str) -> Result<bool> {
+pub async fn verify(
+    engine: &Engine,
+    owner: Owner<'_>,
+    hash: Option<&str>,
+    password: &str,
+) -> Result<bool> {
     let Some(sealed) = hash else {
         return engine.hasher().verify_absent(password).await;
     };
-    let bytes = engine.sealer().open(&place(TABLE, HASH, &[owner.pool_id, owner.sub]), sealed)?;
-    let phc = std::str::from_utf8(&bytes).map_err(|source| Error::corrupt("password hash", source))?;
+    let bytes = engine
+        .sealer()
+        .open(&place(TABLE, HASH, &[owner.pool_id, owner.sub]), sealed)?;
+    let phc =
+        std::str::from_utf8(&bytes).map_err(|source| Error::corrupt("password hash", source))?;
     engine.hasher().verify(password, phc).await
 }
 
 /// Opens a sealed SRP verifier.
 pub(crate) fn open_verifier(engine: &Engine, owner: Owner<'_>, sealed: &str) -> Result<Verifier> {
-    let bytes = engine.sealer().open(&place(TABLE, VERIFIER, &[owner.pool_id, owner.sub]), sealed)?;
-    Verifier::from_bytes(&bytes).ok_or(Error::Corrupt { what: "SRP verifier", source: None })
+    let bytes = engine
+        .sealer()
+        .open(&place(TABLE, VERIFIER, &[owner.pool_id, owner.sub]), sealed)?;
+    Verifier::from_bytes(&bytes).ok_or(Error::Corrupt {
+        what: "SRP verifier",
+        source: None,
+    })
 }
 
 /// The part of a pool's id that SRP hashes: what stands after the `_`.
@@ -76,11 +91,17 @@ async fn verifier(owner: Owner<'_>, password: &str, salt: Salt) -> Result<Verifi
     let (pool_id, username) = (owner.pool_id.to_owned(), owner.username.to_owned());
     let password = Zeroizing::new(password.to_owned());
     let work = move || Verifier::of(pool_name(&pool_id), &username, &password, &salt);
-    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Crypto("making an SRP verifier"))
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| Error::Crypto("making an SRP verifier"))
 }
 
 fn seal(engine: &Engine, owner: Owner<'_>, column: &str, plain: &[u8]) -> Result<String> {
-    Ok(engine.sealer().seal(engine.rng(), &place(TABLE, column, &[owner.pool_id, owner.sub]), plain)?)
+    Ok(engine.sealer().seal(
+        engine.rng(),
+        &place(TABLE, column, &[owner.pool_id, owner.sub]),
+        plain,
+    )?)
 }
 
 const TABLE: &str = "users";

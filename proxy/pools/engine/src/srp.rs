@@ -43,7 +43,9 @@ impl Salt {
     /// Reads [`hex`](Self::hex).
     pub fn from_hex(text: &str) -> Option<Self> {
         let mut bytes = [0; SALT_BYTES];
-        hex::decode_to_slice(text, &mut bytes).ok().map(|()| Self(bytes))
+        hex::decode_to_slice(text, &mut bytes)
+            .ok()
+            .map(|()| Self(bytes))
     }
 }
 
@@ -139,7 +141,14 @@ impl Exchange {
         let scramble = exponent(hash.finish().as_ref());
         let usable = public != U3072::ZERO && scramble != U256::ZERO;
         let text = hex::encode(server).trim_start_matches('0').to_owned();
-        usable.then_some((Self { secret, scramble, client: client.0 }, text))
+        usable.then_some((
+            Self {
+                secret,
+                scramble,
+                client: client.0,
+            },
+            text,
+        ))
     }
 
     /// The shared key: S = (A·v^u)^b, then HKDF with the first 16 bytes of its only block.
@@ -151,7 +160,10 @@ impl Exchange {
         let salt = hmac::Key::new(hmac::HMAC_SHA256, &pad(&scalar_bytes(&self.scramble)));
         let prk = hmac::sign(&salt, &pad(bytes.as_slice()));
         let block = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, prk.as_ref()), INFO);
-        SessionKey(hmac::Key::new(hmac::HMAC_SHA256, block.as_ref().get(..KEY_BYTES).unwrap_or_default()))
+        SessionKey(hmac::Key::new(
+            hmac::HMAC_SHA256,
+            block.as_ref().get(..KEY_BYTES).unwrap_or_default(),
+        ))
     }
 
     /// What must be kept, sealed, until the client answers.
@@ -168,7 +180,11 @@ impl Exchange {
         let (secret, rest) = bytes.split_at_checked(SECRET_BYTES)?;
         let (scramble, client) = rest.split_at_checked(SECRET_BYTES)?;
         let client = ClientPublic::from_bytes(client)?.0;
-        Some(Self { secret: exponent(secret), scramble: exponent(scramble), client })
+        Some(Self {
+            secret: exponent(secret),
+            scramble: exponent(scramble),
+            client,
+        })
     }
 }
 
@@ -197,7 +213,13 @@ pub struct Claim<'a> {
 
 impl Claim<'_> {
     fn message(&self) -> Vec<u8> {
-        [self.pool_name.as_bytes(), self.user_id.as_bytes(), self.block, self.timestamp.as_bytes()].concat()
+        [
+            self.pool_name.as_bytes(),
+            self.user_id.as_bytes(),
+            self.block,
+            self.timestamp.as_bytes(),
+        ]
+        .concat()
     }
 }
 
@@ -209,7 +231,10 @@ pub fn timestamp_ms(text: &str) -> Option<i64> {
 
 /// Big-endian bytes as clients hash them.
 fn pad(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
-    let start = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len());
+    let start = bytes
+        .iter()
+        .position(|byte| *byte != 0)
+        .unwrap_or(bytes.len());
     let digits = bytes.get(start..).unwrap_or_default();
     let mut padded = Zeroizing::new(Vec::with_capacity(digits.len() + 1));
     if digits.first().is_none_or(|first| *first >= 0x80) {
@@ -243,7 +268,11 @@ fn scalar_bytes(number: &U256) -> [u8; SECRET_BYTES] {
 
 /// 32 bytes as a number; 0 for another length, which no caller has.
 fn exponent(bytes: &[u8]) -> U256 {
-    if bytes.len() == SECRET_BYTES { U256::from_be_slice(bytes) } else { U256::ZERO }
+    if bytes.len() == SECRET_BYTES {
+        U256::from_be_slice(bytes)
+    } else {
+        U256::ZERO
+    }
 }
 
 const_monty_params!(

@@ -20,7 +20,9 @@ impl Absent {
     pub(super) async fn of(sign_in: SignIn<'_>, given: &str) -> Result<Self> {
         let name = canonical(given, sign_in.pool.case()).into_owned();
         let bytes = derive(sign_in, "sub", &name).await?;
-        let sub = uuid::Builder::from_random_bytes(bytes).into_uuid().to_string();
+        let sub = uuid::Builder::from_random_bytes(bytes)
+            .into_uuid()
+            .to_string();
         Ok(Self { name, sub })
     }
 
@@ -28,13 +30,20 @@ impl Absent {
     /// username. Whoever signs in with an alias is shown another name than the one sent: a UUID is as good as any.
     pub(super) fn user_id(&self, sign_in: SignIn<'_>, given: &str) -> String {
         let pool = sign_in.pool;
-        let has_id = !pool.username_attributes().is_empty() || Alias::of(pool, given).is_some_and(Alias::is_address);
-        if has_id { self.sub.clone() } else { self.name.clone() }
+        let has_id = !pool.username_attributes().is_empty()
+            || Alias::of(pool, given).is_some_and(Alias::is_address);
+        if has_id {
+            self.sub.clone()
+        } else {
+            self.name.clone()
+        }
     }
 
     /// A salt.
     pub(super) async fn salt(&self, sign_in: SignIn<'_>) -> Result<Salt> {
-        Ok(Salt::new(derive::<SALT_BYTES>(sign_in, "salt", &self.name).await?))
+        Ok(Salt::new(
+            derive::<SALT_BYTES>(sign_in, "salt", &self.name).await?,
+        ))
     }
 
     /// A verifier to which nobody knows a password; no exponentiation, as a stored one costs none either.
@@ -47,5 +56,7 @@ impl Absent {
 async fn derive<const N: usize>(sign_in: SignIn<'_>, what: &str, name: &str) -> Result<[u8; N]> {
     let purpose = ["absent user's ", what].concat();
     let derivation = &sign_in.engine.auth().derivation;
-    derivation.bytes(sign_in.engine, &purpose, &[sign_in.pool.id(), name]).await
+    derivation
+        .bytes(sign_in.engine, &purpose, &[sign_in.pool.id(), name])
+        .await
 }

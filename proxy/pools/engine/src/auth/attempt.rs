@@ -2,9 +2,9 @@
 
 use store::Tx;
 
+use super::SignIn;
 use super::absent::Absent;
 use super::lockout::{self, Failures};
-use super::SignIn;
 use crate::credential::Owner;
 use crate::user::{self, Password, Status, User};
 use crate::{Error, Result};
@@ -21,35 +21,56 @@ pub(super) struct Subject {
 impl Subject {
     /// The subject that a caller names. Nobody of that name is an error only where the client says so openly.
     pub(super) async fn named(sign_in: SignIn<'_>, given: &str) -> Result<Self> {
+        if given.len() > MAX_NAME_BYTES {
+            return Err(too_long());
+        }
         let absent = Absent::of(sign_in, given).await?;
         let input = (sign_in.pool.clone(), given.to_owned(), absent.sub.clone());
-        let read = sign_in.engine.db().read_with(input, |tx, (pool, given, absent)| {
-            Box::pin(async move {
-                let user = user::find(tx, pool, given).await?;
-                with_failures(tx, pool.id(), user, absent).await
-            })
-        });
+        let read = sign_in
+            .engine
+            .db()
+            .read_with(input, |tx, (pool, given, absent)| {
+                Box::pin(async move {
+                    let user = user::find(tx, pool, given).await?;
+                    with_failures(tx, pool.id(), user, absent).await
+                })
+            });
         let (user, failures) = read.await?;
-        Self { user, absent, failures }.shown(sign_in)
+        Self {
+            user,
+            absent,
+            failures,
+        }
+        .shown(sign_in)
     }
 
     /// The subject of a challenge, found again by its `sub`; `given` is the name the sign-in began with.
     pub(super) async fn again(sign_in: SignIn<'_>, sub: &str, given: &str) -> Result<Self> {
         let absent = Absent::of(sign_in, given).await?;
         let input = (sign_in.pool.clone(), sub.to_owned(), absent.sub.clone());
-        let read = sign_in.engine.db().read_with(input, |tx, (pool, sub, absent)| {
-            Box::pin(async move {
-                let user = user::by_sub(tx, pool.id(), sub).await?;
-                with_failures(tx, pool.id(), user, absent).await
-            })
-        });
+        let read = sign_in
+            .engine
+            .db()
+            .read_with(input, |tx, (pool, sub, absent)| {
+                Box::pin(async move {
+                    let user = user::by_sub(tx, pool.id(), sub).await?;
+                    with_failures(tx, pool.id(), user, absent).await
+                })
+            });
         let (user, failures) = read.await?;
-        Self { user, absent, failures }.shown(sign_in)
+        Self {
+            user,
+            absent,
+            failures,
+        }
+        .shown(sign_in)
     }
 
     /// Under what failures are counted, and what seals are bound to.
     pub(super) fn sub(&self) -> &str {
-        self.user.as_ref().map_or(&self.absent.sub, |user| &user.sub)
+        self.user
+            .as_ref()
+            .map_or(&self.absent.sub, |user| &user.sub)
     }
 
     /// The password, if there is one.
@@ -60,7 +81,11 @@ impl Subject {
     /// Whose password it is.
     pub(super) fn owner<'a>(&'a self, sign_in: SignIn<'a>) -> Owner<'a> {
         let username = self.user.as_ref().map_or(self.sub(), |user| &user.username);
-        Owner { pool_id: sign_in.pool.id(), sub: self.sub(), username }
+        Owner {
+            pool_id: sign_in.pool.id(),
+            sub: self.sub(),
+            username,
+        }
     }
 
     /// Refuses the attempt while a wait is on.
@@ -70,7 +95,10 @@ impl Subject {
 
     /// What whoever gave the wrong password is told.
     pub(super) fn refusal(&self, sign_in: SignIn<'_>) -> Error {
-        let reset = self.user.as_ref().is_some_and(|user| user.status == Status::ResetRequired);
+        let reset = self
+            .user
+            .as_ref()
+            .is_some_and(|user| user.status == Status::ResetRequired);
         // A user who was imported or reset has no password that could be right, and must learn what to do.
         if reset && !sign_in.client.hides_absent_users() {
             Error::password_reset_required()
@@ -97,3 +125,14 @@ async fn with_failures(
     let failures = lockout::find(tx, pool_id, subject).await?;
     Ok((user, failures))
 }
+
+/// A name comes back in the challenge, so it must not be of any length.
+fn too_long() -> Error {
+    Error::invalid_parameter(
+        "1 validation error detected: Value at 'username' failed to satisfy constraint: \
+         Member must have length less than or equal to 128",
+    )
+}
+
+/// The longest name or address that somebody could have: 128 characters of at most 4 bytes, or an address of 254.
+const MAX_NAME_BYTES: usize = 512;

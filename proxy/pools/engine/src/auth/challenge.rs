@@ -56,7 +56,13 @@ impl From<Problem> for Error {
 
 impl Waiting {
     /// The state of a new challenge, which waits as long as the client's settings say.
-    pub(super) fn new(sign_in: SignIn<'_>, sub: String, user_id: String, given: &str, detail: String) -> Self {
+    pub(super) fn new(
+        sign_in: SignIn<'_>,
+        sub: String,
+        user_id: String,
+        given: &str,
+        detail: String,
+    ) -> Self {
         let life_ms = millis(sign_in.client.session_validity());
         Self {
             id: hex::encode(rng::bytes::<16>(sign_in.engine.rng())),
@@ -71,20 +77,35 @@ impl Waiting {
     /// The text that the client carries.
     pub(super) fn seal(&self, sign_in: SignIn<'_>, kind: ChallengeKind) -> Result<String> {
         let plain = serde_json::to_vec(self).map_err(|_| Error::Crypto("sealing a challenge"))?;
-        Ok(sign_in.engine.sealer().seal(sign_in.engine.rng(), &aad(sign_in, kind), &plain)?)
+        Ok(sign_in
+            .engine
+            .sealer()
+            .seal(sign_in.engine.rng(), &aad(sign_in, kind), &plain)?)
     }
 
     /// Reads what a client brings back.
     pub(super) fn open(sign_in: SignIn<'_>, kind: ChallengeKind, sealed: &str) -> Result<Self> {
-        let plain = sign_in.engine.sealer().open(&aad(sign_in, kind), sealed).map_err(|_| Problem::Invalid)?;
+        let plain = sign_in
+            .engine
+            .sealer()
+            .open(&aad(sign_in, kind), sealed)
+            .map_err(|_| Problem::Invalid)?;
         let waiting: Self = serde_json::from_slice(&plain).map_err(|_| Problem::Invalid)?;
-        if sign_in.engine.now_ms() < waiting.expires_ms { Ok(waiting) } else { Err(Problem::Expired.into()) }
+        if sign_in.engine.now_ms() < waiting.expires_ms {
+            Ok(waiting)
+        } else {
+            Err(Problem::Expired.into())
+        }
     }
 
     /// Refuses an answer that names another user than the challenge does.
     pub(super) fn check_user(&self, given: &str) -> Result<()> {
         // Clients send USER_ID_FOR_SRP, or go on with the name they began with.
-        if given == self.user_id || given == self.given { Ok(()) } else { Err(Problem::Invalid.into()) }
+        if given == self.user_id || given == self.given {
+            Ok(())
+        } else {
+            Err(Problem::Invalid.into())
+        }
     }
 }
 
@@ -95,5 +116,9 @@ pub(super) async fn take(tx: &mut Tx, id: &str, expires_ms: i64) -> Result<bool>
 }
 
 fn aad(sign_in: SignIn<'_>, kind: ChallengeKind) -> String {
-    place("challenge", kind.as_str(), &[sign_in.pool.id(), sign_in.client.id()])
+    place(
+        "challenge",
+        kind.as_str(),
+        &[sign_in.pool.id(), sign_in.client.id()],
+    )
 }

@@ -19,7 +19,12 @@ pub(super) async fn conclude(
     waiting: Option<&Waiting>,
 ) -> Result<Answer> {
     let now_ms = sign_in.engine.now_ms();
-    let next = subject.user.as_ref().filter(|_| right).map(|user| next(sign_in, user, now_ms)).transpose();
+    let next = subject
+        .user
+        .as_ref()
+        .filter(|_| right)
+        .map(|user| next(sign_in, user, now_ms))
+        .transpose();
     let family = match (&next, &subject.user) {
         (Ok(Some(Next::Tokens)), Some(user)) => Some(Family::begin(sign_in, user, now_ms)),
         _ => None,
@@ -33,7 +38,11 @@ pub(super) async fn conclude(
         seen: subject.user.as_ref().filter(|_| right).map(Seen::of),
         row: family.as_ref().map(|family| family.row.clone()),
     };
-    let verdict = sign_in.engine.db().write_with(plan, |tx, plan| Box::pin(settle(tx, plan))).await?;
+    let verdict = sign_in
+        .engine
+        .db()
+        .write_with(plan, |tx, plan| Box::pin(settle(tx, plan)))
+        .await?;
     let groups = match verdict {
         Verdict::Used => return Err(Problem::Used.into()),
         Verdict::Locked => return Err(lockout::attempts_exceeded()),
@@ -42,10 +51,13 @@ pub(super) async fn conclude(
         Verdict::Right(groups) => groups,
     };
     match (next?, subject.user, family) {
-        (Some(Next::Tokens), Some(user), Some(family)) => {
-            family.issue(sign_in, &user, &groups).await.map(Answer::Tokens)
+        (Some(Next::Tokens), Some(user), Some(family)) => family
+            .issue(sign_in, &user, &groups)
+            .await
+            .map(Answer::Tokens),
+        (Some(Next::NewPassword), Some(user), _) => {
+            new_password::challenge(sign_in, &user).map(Answer::Challenge)
         }
-        (Some(Next::NewPassword), Some(user), _) => new_password::challenge(sign_in, &user).map(Answer::Challenge),
         _ => Err(Error::incorrect_credentials()),
     }
 }
@@ -64,7 +76,10 @@ pub(super) fn next(sign_in: SignIn<'_>, user: &User, now_ms: i64) -> Result<Next
         Status::Unconfirmed => Err(Error::user_not_confirmed()),
         Status::ResetRequired => Err(Error::password_reset_required()),
         Status::ForceChangePassword => {
-            let expires_ms = user.password.as_ref().and_then(|password| password.expires_ms);
+            let expires_ms = user
+                .password
+                .as_ref()
+                .and_then(|password| password.expires_ms);
             if expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
                 return Err(Error::not_authorized(
                     "Temporary password has expired and must be reset by an administrator.",
@@ -104,7 +119,11 @@ struct Seen {
 impl Seen {
     fn of(user: &User) -> Self {
         let hash = user.password.as_ref().map(|password| password.hash.clone());
-        Self { enabled: user.enabled, status: user.status.as_str().to_owned(), hash }
+        Self {
+            enabled: user.enabled,
+            status: user.status.as_str().to_owned(),
+            hash,
+        }
     }
 }
 
@@ -131,14 +150,20 @@ async fn settle(tx: &mut Tx, plan: &Plan) -> Result<Verdict> {
     if plan.seen != seen(tx, plan).await? {
         return Ok(Verdict::Changed);
     }
-    let Some(row) = &plan.row else { return Ok(Verdict::Right(Vec::new())) };
+    let Some(row) = &plan.row else {
+        return Ok(Verdict::Right(Vec::new()));
+    };
     refresh::insert(tx, row).await?;
-    Ok(Verdict::Right(group::of_user(tx, &plan.pool_id, &plan.subject).await?))
+    Ok(Verdict::Right(
+        group::of_user(tx, &plan.pool_id, &plan.subject).await?,
+    ))
 }
 
 async fn seen(tx: &mut Tx, plan: &Plan) -> Result<Option<Seen>> {
     let sql = "SELECT enabled, status, password_hash FROM users WHERE pool_id = $1 AND sub = $2";
-    let Some(row) = tx.row(sql, args![plan.pool_id, plan.subject]).await? else { return Ok(None) };
+    let Some(row) = tx.row(sql, args![plan.pool_id, plan.subject]).await? else {
+        return Ok(None);
+    };
     Ok(Some(Seen {
         enabled: row.flag("enabled")?,
         status: row.text("status")?,

@@ -45,7 +45,9 @@ fn expand<const N: usize>(key: &hmac::Key, purpose: &str, inputs: &[&str]) -> [u
 
 async fn load(engine: &Engine) -> Result<hmac::Key> {
     let aad = place("derivation_keys", "sealed", &[NAME]);
-    let fresh = engine.sealer().seal(engine.rng(), &aad, &rng::bytes::<BLOCK>(engine.rng()))?;
+    let fresh = engine
+        .sealer()
+        .seal(engine.rng(), &aad, &rng::bytes::<BLOCK>(engine.rng()))?;
     let sealed = engine
         .db()
         .write(move |tx| {
@@ -53,15 +55,29 @@ async fn load(engine: &Engine) -> Result<hmac::Key> {
             Box::pin(async move { first(tx, &fresh).await })
         })
         .await?;
-    Ok(hmac::Key::new(hmac::HMAC_SHA256, &engine.sealer().open(&aad, &sealed)?))
+    Ok(hmac::Key::new(
+        hmac::HMAC_SHA256,
+        &engine.sealer().open(&aad, &sealed)?,
+    ))
 }
 
 /// The stored key, which is `fresh` if there was none.
 async fn first(tx: &mut Tx, fresh: &str) -> Result<String> {
-    let insert = "INSERT INTO derivation_keys (name, sealed) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+    let insert =
+        "INSERT INTO derivation_keys (name, sealed) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
     tx.execute(insert, args![NAME, fresh]).await?;
-    let row = tx.row("SELECT sealed FROM derivation_keys WHERE name = $1", args![NAME]).await?;
-    Ok(row.ok_or(crate::Error::Corrupt { what: "derivation key", source: None })?.text("sealed")?)
+    let row = tx
+        .row(
+            "SELECT sealed FROM derivation_keys WHERE name = $1",
+            args![NAME],
+        )
+        .await?;
+    Ok(row
+        .ok_or(crate::Error::Corrupt {
+            what: "derivation key",
+            source: None,
+        })?
+        .text("sealed")?)
 }
 
 const NAME: &str = "auth";
@@ -76,10 +92,21 @@ mod tests {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &[1; 32]);
         let base: [u8; 80] = expand(&key, "salt", &["pool", "ada"]);
         assert_eq!(base, expand(&key, "salt", &["pool", "ada"]));
-        for (purpose, inputs) in [("salu", ["pool", "ada"]), ("salt", ["poola", "da"]), ("salt", ["pool", "adb"])] {
+        for (purpose, inputs) in [
+            ("salu", ["pool", "ada"]),
+            ("salt", ["poola", "da"]),
+            ("salt", ["pool", "adb"]),
+        ] {
             assert_ne!(base, expand(&key, purpose, &inputs));
         }
-        assert_ne!(base, expand(&hmac::Key::new(hmac::HMAC_SHA256, &[2; 32]), "salt", &["pool", "ada"]));
+        assert_ne!(
+            base,
+            expand(
+                &hmac::Key::new(hmac::HMAC_SHA256, &[2; 32]),
+                "salt",
+                &["pool", "ada"]
+            )
+        );
         assert_ne!(base.first_chunk::<32>(), base.last_chunk::<32>());
     }
 }

@@ -26,14 +26,24 @@ pub(super) fn enabled(sign_in: SignIn<'_>, name: &str) -> Result<Step> {
         ("REFRESH_TOKEN_AUTH" | "REFRESH_TOKEN", _) => (Some(Step::Refresh), Flow::Refresh),
         ("CUSTOM_AUTH", _) => (None, Flow::Custom),
         ("USER_AUTH", _) => (None, Flow::User),
-        _ => return Err(Error::invalid_parameter("Initiate Auth method not supported.")),
+        _ => {
+            return Err(Error::invalid_parameter(
+                "Initiate Auth method not supported.",
+            ));
+        }
     };
     // Where refresh tokens rotate, GetTokensFromRefreshToken alone exchanges them.
     let rotates = flow == Flow::Refresh && sign_in.client.rotation().is_some();
     if rotates || !sign_in.client.allows(flow) {
         return Err(not_enabled(name));
     }
-    step.ok_or_else(|| Error::not_built(if flow == Flow::Custom { "CUSTOM_AUTH" } else { "USER_AUTH" }))
+    step.ok_or_else(|| {
+        Error::not_built(if flow == Flow::Custom {
+            "CUSTOM_AUTH"
+        } else {
+            "USER_AUTH"
+        })
+    })
 }
 
 /// Each flow has its own words at AWS.

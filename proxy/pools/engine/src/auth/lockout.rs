@@ -35,15 +35,27 @@ impl Failures {
 
     /// The state after one more wrong password.
     fn and_one(&self, now_ms: i64) -> Self {
-        let count = if now_ms < self.expires_ms { self.count.saturating_add(1) } else { 1 };
+        let count = if now_ms < self.expires_ms {
+            self.count.saturating_add(1)
+        } else {
+            1
+        };
         let locked_until_ms = now_ms.saturating_add(lock_ms(count));
-        Self { count, locked_until_ms, expires_ms: locked_until_ms.saturating_add(FORGET_MS) }
+        Self {
+            count,
+            locked_until_ms,
+            expires_ms: locked_until_ms.saturating_add(FORGET_MS),
+        }
     }
 }
 
 /// Refuses an attempt during the wait, before its password costs a hash.
 pub(crate) fn refuse_locked(failures: &Failures, now_ms: i64) -> Result<()> {
-    if failures.is_locked(now_ms) { Err(attempts_exceeded()) } else { Ok(()) }
+    if failures.is_locked(now_ms) {
+        Err(attempts_exceeded())
+    } else {
+        Ok(())
+    }
 }
 
 /// The answer to whoever tries too often.
@@ -54,11 +66,23 @@ pub(crate) fn attempts_exceeded() -> Error {
 /// The failures of a subject.
 pub(crate) async fn find(tx: &mut Tx, pool_id: &str, subject: &str) -> Result<Failures> {
     let sql = "SELECT failures, locked_until_ms, expires_ms FROM sign_in_failures WHERE pool_id = $1 AND subject = $2";
-    Ok(tx.row(sql, args![pool_id, subject]).await?.as_ref().map(read).transpose()?.unwrap_or_default())
+    Ok(tx
+        .row(sql, args![pool_id, subject])
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()?
+        .unwrap_or_default())
 }
 
 /// Settles an attempt: counts a wrong password, forgets earlier ones at a right one.
-pub(crate) async fn settle(tx: &mut Tx, pool_id: &str, subject: &str, right: bool, now_ms: i64) -> Result<Settled> {
+pub(crate) async fn settle(
+    tx: &mut Tx,
+    pool_id: &str,
+    subject: &str,
+    right: bool,
+    now_ms: i64,
+) -> Result<Settled> {
     let before = find(tx, pool_id, subject).await?;
     if before.is_locked(now_ms) {
         return Ok(Settled::Locked);
@@ -75,7 +99,11 @@ pub(crate) async fn settle(tx: &mut Tx, pool_id: &str, subject: &str, right: boo
 
 /// Forgets the failures of a subject.
 pub(crate) async fn forget(tx: &mut Tx, pool_id: &str, subject: &str) -> Result<()> {
-    tx.execute("DELETE FROM sign_in_failures WHERE pool_id = $1 AND subject = $2", args![pool_id, subject]).await?;
+    tx.execute(
+        "DELETE FROM sign_in_failures WHERE pool_id = $1 AND subject = $2",
+        args![pool_id, subject],
+    )
+    .await?;
     Ok(())
 }
 
@@ -84,8 +112,16 @@ async fn put(tx: &mut Tx, pool_id: &str, subject: &str, failures: Failures) -> R
                VALUES ($1, $2, $3, $4, $5) ON CONFLICT (pool_id, subject) DO UPDATE SET \
                failures = excluded.failures, locked_until_ms = excluded.locked_until_ms, \
                expires_ms = excluded.expires_ms";
-    let Failures { count, locked_until_ms, expires_ms } = failures;
-    tx.execute(sql, args![pool_id, subject, count, locked_until_ms, expires_ms]).await?;
+    let Failures {
+        count,
+        locked_until_ms,
+        expires_ms,
+    } = failures;
+    tx.execute(
+        sql,
+        args![pool_id, subject, count, locked_until_ms, expires_ms],
+    )
+    .await?;
     Ok(())
 }
 
@@ -118,7 +154,12 @@ mod tests {
     #[test]
     fn waits_double_up_to_a_quarter_of_an_hour() {
         let seconds: Vec<_> = (1..=17).map(|count| lock_ms(count) / 1000).collect();
-        assert_eq!(seconds, [0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900]);
+        assert_eq!(
+            seconds,
+            [
+                0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900
+            ]
+        );
         assert_eq!(lock_ms(i64::MAX), MAX_LOCK_MS);
     }
 

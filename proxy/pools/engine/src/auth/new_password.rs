@@ -18,18 +18,37 @@ use crate::{Engine, Error, Result};
 
 /// Asks for a new password.
 pub(super) fn challenge(sign_in: SignIn<'_>, user: &User) -> Result<Challenge> {
-    let waiting = Waiting::new(sign_in, user.sub.clone(), user.username.clone(), &user.username, stamp(user));
-    let required: Vec<_> = missing(sign_in, user).map(|name| [PREFIX, name].concat()).collect();
-    let readable = user.attributes.iter().filter(|(name, _)| sign_in.client.may_read(name));
+    let waiting = Waiting::new(
+        sign_in,
+        user.sub.clone(),
+        user.username.clone(),
+        &user.username,
+        stamp(user),
+    );
+    let required: Vec<_> = missing(sign_in, user)
+        .map(|name| [PREFIX, name].concat())
+        .collect();
+    let readable = user
+        .attributes
+        .iter()
+        .filter(|(name, _)| sign_in.client.may_read(name));
     let readable = readable.map(|(name, value)| (name.clone(), value.as_str().into()));
     let parameters = [
         ("USER_ID_FOR_SRP", user.username.clone()),
-        ("requiredAttributes", serde_json::Value::from(required).to_string()),
-        ("userAttributes", serde_json::Value::Object(readable.collect()).to_string()),
+        (
+            "requiredAttributes",
+            serde_json::Value::from(required).to_string(),
+        ),
+        (
+            "userAttributes",
+            serde_json::Value::Object(readable.collect()).to_string(),
+        ),
     ];
     Ok(Challenge {
         kind: ChallengeKind::NewPasswordRequired,
-        parameters: parameters.map(|(name, value)| (name.to_owned(), value)).into(),
+        parameters: parameters
+            .map(|(name, value)| (name.to_owned(), value))
+            .into(),
         session: Some(waiting.seal(sign_in, ChallengeKind::NewPasswordRequired)?),
     })
 }
@@ -37,13 +56,24 @@ pub(super) fn challenge(sign_in: SignIn<'_>, user: &User) -> Result<Challenge> {
 /// Takes the new password, and signs in.
 ///
 /// A password or attribute that is refused leaves the session good: the user tries another.
-pub(super) async fn set(sign_in: SignIn<'_>, session: &str, responses: &Parameters) -> Result<Answer> {
+pub(super) async fn set(
+    sign_in: SignIn<'_>,
+    session: &str,
+    responses: &Parameters,
+) -> Result<Answer> {
     let given = required(responses, "USERNAME")?;
     let password = required(responses, "NEW_PASSWORD")?;
     sign_in.check_secret_hash(given, responses)?;
     let waiting = Waiting::open(sign_in, ChallengeKind::NewPasswordRequired, session)?;
-    let SignIn { engine, pool, client, .. } = sign_in;
-    let user = user::load_by_sub(engine, pool.id(), &waiting.sub).await?.ok_or(Problem::Invalid)?;
+    let SignIn {
+        engine,
+        pool,
+        client,
+        ..
+    } = sign_in;
+    let user = user::load_by_sub(engine, pool.id(), &waiting.sub)
+        .await?
+        .ok_or(Problem::Invalid)?;
     check_named(sign_in, &user, given).await?;
     check_user(&user, &waiting.detail)?;
 
@@ -61,9 +91,15 @@ pub(super) async fn set(sign_in: SignIn<'_>, session: &str, responses: &Paramete
         attributes,
         row: family.row.clone(),
     };
-    let done = engine.db().write_with(plan, |tx, plan| Box::pin(complete(tx, plan))).await?;
+    let done = engine
+        .db()
+        .write_with(plan, |tx, plan| Box::pin(complete(tx, plan)))
+        .await?;
     let (user, groups) = done.ok_or(Problem::Used)?;
-    family.issue(sign_in, &user, &groups).await.map(Answer::Tokens)
+    family
+        .issue(sign_in, &user, &groups)
+        .await
+        .map(Answer::Tokens)
 }
 
 struct Plan {
@@ -78,11 +114,19 @@ struct Plan {
 
 /// `None` if the session was used before.
 async fn complete(tx: &mut Tx, plan: &Plan) -> Result<Option<(User, Vec<Group>)>> {
-    let Plan { engine, pool, client, waiting, .. } = plan;
+    let Plan {
+        engine,
+        pool,
+        client,
+        waiting,
+        ..
+    } = plan;
     if !challenge::take(tx, &waiting.id, waiting.expires_ms).await? {
         return Ok(None);
     }
-    let mut user = user::by_sub(tx, pool.id(), &waiting.sub).await?.ok_or(Problem::Invalid)?;
+    let mut user = user::by_sub(tx, pool.id(), &waiting.sub)
+        .await?
+        .ok_or(Problem::Invalid)?;
     check_user(&user, &waiting.detail)?;
     if !plan.attributes.is_empty() {
         user::complete(tx, engine, pool, client, &mut user, &plan.attributes).await?;
@@ -97,23 +141,38 @@ async fn complete(tx: &mut Tx, plan: &Plan) -> Result<Option<(User, Vec<Group>)>
 fn attributes(sign_in: SignIn<'_>, user: &User, responses: &Parameters) -> Result<Given> {
     let mut given = Given::new();
     for (key, value) in responses {
-        let Some(name) = key.strip_prefix(PREFIX) else { continue };
+        let Some(name) = key.strip_prefix(PREFIX) else {
+            continue;
+        };
         match user.attribute(name) {
             Some(current) if current == value => {}
-            Some(_) => return Err(Error::not_authorized(format!("Cannot modify an already provided {name}"))),
+            Some(_) => {
+                return Err(Error::not_authorized(format!(
+                    "Cannot modify an already provided {name}"
+                )));
+            }
             None => drop(given.insert(name.to_owned(), value.clone())),
         }
     }
-    let missing: Vec<_> = missing(sign_in, user).filter(|name| given.get(*name).is_none_or(String::is_empty)).collect();
+    let missing: Vec<_> = missing(sign_in, user)
+        .filter(|name| given.get(*name).is_none_or(String::is_empty))
+        .collect();
     if missing.is_empty() {
         return Ok(given);
     }
     let verb = if missing.len() == 1 { "is" } else { "are" };
-    Err(Error::invalid_parameter(format!("Invalid attributes given, {} {verb} missing", missing.join(" and "))))
+    Err(Error::invalid_parameter(format!(
+        "Invalid attributes given, {} {verb} missing",
+        missing.join(" and ")
+    )))
 }
 
 fn missing<'a>(sign_in: SignIn<'a>, user: &'a User) -> impl Iterator<Item = &'a str> {
-    sign_in.pool.schema().required().filter(|name| user.attribute(name).is_none_or(str::is_empty))
+    sign_in
+        .pool
+        .schema()
+        .required()
+        .filter(|name| user.attribute(name).is_none_or(str::is_empty))
 }
 
 /// Refuses an answer that names another user than the session does; an alias names the user, too.
@@ -122,7 +181,11 @@ async fn check_named(sign_in: SignIn<'_>, user: &User, given: &str) -> Result<()
         return Ok(());
     }
     let named = user::load(sign_in.engine, sign_in.pool, given).await?;
-    if named.is_some_and(|named| named.sub == user.sub) { Ok(()) } else { Err(Problem::Invalid.into()) }
+    if named.is_some_and(|named| named.sub == user.sub) {
+        Ok(())
+    } else {
+        Err(Problem::Invalid.into())
+    }
 }
 
 /// The session lasts as long as the temporary password that it rests on.
@@ -131,7 +194,11 @@ fn check_user(user: &User, stamped: &str) -> Result<()> {
         return Err(Error::user_disabled());
     }
     let same = user.status == Status::ForceChangePassword && stamp(user) == stamped;
-    if same { Ok(()) } else { Err(Problem::Invalid.into()) }
+    if same {
+        Ok(())
+    } else {
+        Err(Problem::Invalid.into())
+    }
 }
 
 /// Names the password without telling anything of it: sealing is random, so each change gives another one.

@@ -11,8 +11,8 @@ mod revoke;
 mod rows;
 
 pub use exchange::{by_parameters, by_secret};
-pub use revoke::{revoke, sign_out};
 pub(crate) use revoke::{end_client, end_origin, end_user, forget_user, revoke_others};
+pub use revoke::{revoke, sign_out};
 pub(crate) use rows::{Row, insert};
 
 use std::sync::Arc;
@@ -57,7 +57,12 @@ impl Family {
     }
 
     /// The tokens of the sign-in, once its row is stored.
-    pub(crate) async fn issue(&self, sign_in: SignIn<'_>, user: &User, groups: &[Group]) -> Result<Tokens> {
+    pub(crate) async fn issue(
+        &self,
+        sign_in: SignIn<'_>,
+        user: &User,
+        groups: &[Group],
+    ) -> Result<Tokens> {
         issue(sign_in, &self.row, user, groups, Some(&self.token)).await
     }
 }
@@ -77,7 +82,12 @@ async fn issue(
         scope: &row.scope,
         nonce: None,
     };
-    let SignIn { engine, pool, client, .. } = sign_in;
+    let SignIn {
+        engine,
+        pool,
+        client,
+        ..
+    } = sign_in;
     let signed = issue::tokens(engine, &Arc::clone(pool), client, user, groups, input).await?;
     Ok(Tokens {
         access_token: signed.access_token,

@@ -60,19 +60,30 @@ pub(crate) struct Counters(Mutex<BTreeMap<(String, String, SignInResult), u64>>)
 impl Counters {
     /// Counts one step of a sign-in.
     pub(super) fn count(&self, sign_in: SignIn<'_>, answer: &Result<Answer>) {
-        let key = (sign_in.pool.id().to_owned(), sign_in.client.id().to_owned(), SignInResult::of(answer));
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default() += 1;
+        let key = (
+            sign_in.pool.id().to_owned(),
+            sign_in.client.id().to_owned(),
+            SignInResult::of(answer),
+        );
+        *self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(key)
+            .or_default() += 1;
     }
 
     /// All counts.
     pub(crate) fn all(&self) -> Vec<SignIns> {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let each = counts.iter().map(|((pool, client, result), count)| SignIns {
-            pool: pool.clone(),
-            client: client.clone(),
-            result: *result,
-            count: *count,
-        });
+        let each = counts
+            .iter()
+            .map(|((pool, client, result), count)| SignIns {
+                pool: pool.clone(),
+                client: client.clone(),
+                result: *result,
+                count: *count,
+            });
         each.collect()
     }
 }

@@ -16,7 +16,8 @@ pub(super) async fn challenge(sign_in: SignIn<'_>, parameters: &Parameters) -> R
     let given = required(parameters, "USERNAME")?;
     let client = required(parameters, "SRP_A")?;
     sign_in.check_secret_hash(given, parameters)?;
-    let client = ClientPublic::from_hex(client).ok_or_else(|| Error::invalid_parameter("Invalid SRP_A"))?;
+    let client =
+        ClientPublic::from_hex(client).ok_or_else(|| Error::invalid_parameter("Invalid SRP_A"))?;
 
     let subject = Subject::named(sign_in, given).await?;
     let (salt, verifier) = verifier(sign_in, &subject).await?;
@@ -26,7 +27,13 @@ pub(super) async fn challenge(sign_in: SignIn<'_>, parameters: &Parameters) -> R
     let (exchange, server_public) = begun.ok_or(Error::Crypto("beginning an SRP exchange"))?;
 
     let detail = STANDARD.encode(exchange.to_bytes());
-    let waiting = Waiting::new(sign_in, subject.sub().to_owned(), user_id.clone(), given, detail);
+    let waiting = Waiting::new(
+        sign_in,
+        subject.sub().to_owned(),
+        user_id.clone(),
+        given,
+        detail,
+    );
     let block = waiting.seal(sign_in, ChallengeKind::PasswordVerifier)?;
     let parameters = [
         ("USERNAME", user_id.clone()),
@@ -35,8 +42,14 @@ pub(super) async fn challenge(sign_in: SignIn<'_>, parameters: &Parameters) -> R
         ("SRP_B", server_public),
         ("SECRET_BLOCK", STANDARD.encode(block)),
     ];
-    let parameters = parameters.map(|(name, value)| (name.to_owned(), value)).into();
-    Ok(Answer::Challenge(Challenge { kind: ChallengeKind::PasswordVerifier, parameters, session: None }))
+    let parameters = parameters
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+    Ok(Answer::Challenge(Challenge {
+        kind: ChallengeKind::PasswordVerifier,
+        parameters,
+        session: None,
+    }))
 }
 
 /// Verifies the client's proof.
@@ -56,10 +69,18 @@ pub(super) async fn verify(sign_in: SignIn<'_>, responses: &Parameters) -> Resul
     let subject = Subject::again(sign_in, &waiting.sub, &waiting.given).await?;
     subject.refuse_locked(sign_in)?;
     let (_, verifier) = verifier(sign_in, &subject).await?;
-    let exchange = STANDARD.decode(&waiting.detail).map(Zeroizing::new).map_err(|_| Problem::Invalid)?;
+    let exchange = STANDARD
+        .decode(&waiting.detail)
+        .map(Zeroizing::new)
+        .map_err(|_| Problem::Invalid)?;
     let exchange = Exchange::from_bytes(&exchange).ok_or(Problem::Invalid)?;
     let key = off_thread(move || exchange.key(&verifier)).await?;
-    let claim = Claim { pool_name: sign_in.pool.srp_name(), user_id: &waiting.user_id, block: &block, timestamp };
+    let claim = Claim {
+        pool_name: sign_in.pool.srp_name(),
+        user_id: &waiting.user_id,
+        block: &block,
+        timestamp,
+    };
     let signature = STANDARD.decode(signature).unwrap_or_default();
     // Nobody knows the password of a stand-in; the check says so even if somebody did.
     let right = key.verifies(&claim, &signature) && subject.password().is_some();
@@ -69,10 +90,23 @@ pub(super) async fn verify(sign_in: SignIn<'_>, responses: &Parameters) -> Resul
 /// The stored salt and verifier, or those of a stand-in.
 async fn verifier(sign_in: SignIn<'_>, subject: &Subject) -> Result<(Salt, Verifier)> {
     let Some(password) = subject.password() else {
-        return Ok((subject.absent.salt(sign_in).await?, subject.absent.verifier(sign_in).await?));
+        return Ok((
+            subject.absent.salt(sign_in).await?,
+            subject.absent.verifier(sign_in).await?,
+        ));
     };
-    let salt = Salt::from_hex(&password.srp_salt).ok_or(Error::Corrupt { what: "SRP salt", source: None })?;
-    Ok((salt, credential::open_verifier(sign_in.engine, subject.owner(sign_in), &password.srp_verifier)?))
+    let salt = Salt::from_hex(&password.srp_salt).ok_or(Error::Corrupt {
+        what: "SRP salt",
+        source: None,
+    })?;
+    Ok((
+        salt,
+        credential::open_verifier(
+            sign_in.engine,
+            subject.owner(sign_in),
+            &password.srp_verifier,
+        )?,
+    ))
 }
 
 fn user_id(sign_in: SignIn<'_>, subject: &Subject, given: &str) -> String {
@@ -84,14 +118,22 @@ fn user_id(sign_in: SignIn<'_>, subject: &Subject, given: &str) -> String {
 
 /// The client's clock is signed along; a proof that was made long ago, or with a wrong clock, is refused as by AWS.
 fn check_timestamp(sign_in: SignIn<'_>, timestamp: &str) -> Result<()> {
-    let says = timestamp_ms(timestamp).ok_or_else(|| Error::invalid_parameter("TIMESTAMP format should be EEE MMM d HH:mm:ss z yyyy in english."))?;
+    let says = timestamp_ms(timestamp).ok_or_else(|| {
+        Error::invalid_parameter("TIMESTAMP format should be EEE MMM d HH:mm:ss z yyyy in english.")
+    })?;
     let off = says.abs_diff(sign_in.engine.now_ms());
-    if off <= MAX_CLOCK_SKEW_MS { Ok(()) } else { Err(Problem::Expired.into()) }
+    if off <= MAX_CLOCK_SKEW_MS {
+        Ok(())
+    } else {
+        Err(Problem::Expired.into())
+    }
 }
 
 /// Exponentiation takes milliseconds: not on a thread that serves other calls.
 async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Crypto("SRP"))
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| Error::Crypto("SRP"))
 }
 
 /// As much as AWS's request signatures allow.

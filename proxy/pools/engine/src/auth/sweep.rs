@@ -9,12 +9,19 @@ use crate::{Engine, Result};
 /// Nothing depends on it but the size of the store: every reader looks at the time itself.
 pub async fn sweep(engine: &Engine) -> Result<()> {
     let now_ms = engine.now_ms();
-    engine.db().write_with(now_ms, |tx, now_ms| Box::pin(delete(tx, *now_ms))).await
+    engine
+        .db()
+        .write_with(now_ms, |tx, now_ms| Box::pin(delete(tx, *now_ms)))
+        .await
 }
 
 async fn delete(tx: &mut Tx, now_ms: i64) -> Result<()> {
     // An access token may outlive its refresh token, whose row is what ends it.
-    tx.execute("DELETE FROM refresh_tokens WHERE expires_ms <= $1", args![now_ms - LONGEST_TOKEN_MS]).await?;
+    tx.execute(
+        "DELETE FROM refresh_tokens WHERE expires_ms <= $1",
+        args![now_ms - LONGEST_TOKEN_MS],
+    )
+    .await?;
     for sql in [
         "DELETE FROM sign_in_failures WHERE expires_ms <= $1",
         "DELETE FROM answered_challenges WHERE expires_ms <= $1",

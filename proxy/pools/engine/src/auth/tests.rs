@@ -3,6 +3,7 @@
 mod lockout;
 mod new_password;
 mod password;
+mod postgres;
 mod refresh;
 mod rotation;
 mod srp;
@@ -17,7 +18,10 @@ use crate::{Error, Refusal, Result};
 
 /// `AuthParameters` or `ChallengeResponses`.
 fn parameters<const N: usize>(pairs: [(&str, &str); N]) -> Parameters {
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    pairs
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 fn tokens(answer: Result<Answer>) -> Tokens {

@@ -51,7 +51,11 @@ fn exchanges_with_pycognito_agree() {
         let exchange = Exchange::from_bytes(&exchange.to_bytes()).unwrap();
         let signature = STANDARD.decode(&vector.signature).unwrap();
         assert!(exchange.key(&verifier).verifies(&claim, &signature));
-        assert!(!exchange.key(&Verifier::of_nobody(&[7; 32])).verifies(&claim, &signature));
+        assert!(
+            !exchange
+                .key(&Verifier::of_nobody(&[7; 32]))
+                .verifies(&claim, &signature)
+        );
     }
 }
 
@@ -64,23 +68,43 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(rng: &dyn Rng) -> Self {
         let secret = exponent(&crate::rng::bytes::<SECRET_BYTES>(rng));
-        Self { secret, public: GENERATOR.pow(&secret).retrieve() }
+        Self {
+            secret,
+            public: GENERATOR.pow(&secret).retrieve(),
+        }
     }
 
     pub(crate) fn srp_a(&self) -> String {
-        hex::encode(number_bytes(&self.public)).trim_start_matches('0').to_owned()
+        hex::encode(number_bytes(&self.public))
+            .trim_start_matches('0')
+            .to_owned()
     }
 
     /// `PASSWORD_CLAIM_SIGNATURE`.
-    pub(crate) fn sign(&self, claim: &Claim<'_>, password: &str, salt: &str, server_public: &str) -> String {
+    pub(crate) fn sign(
+        &self,
+        claim: &Claim<'_>,
+        password: &str,
+        salt: &str,
+        server_public: &str,
+    ) -> String {
         let server = number(&hex::decode(format!("{server_public:0>768}")).unwrap()).unwrap();
         let mut hash = Context::new(&SHA256);
         hash.update(&pad(&number_bytes(&self.public)));
         hash.update(&pad(&number_bytes(&server)));
         let scramble = exponent(hash.finish().as_ref());
 
-        let identity = digest(&SHA256, [claim.pool_name, claim.user_id, ":", password].concat().as_bytes());
-        let salted = [pad(&hex::decode(salt).unwrap()).as_slice(), identity.as_ref()].concat();
+        let identity = digest(
+            &SHA256,
+            [claim.pool_name, claim.user_id, ":", password]
+                .concat()
+                .as_bytes(),
+        );
+        let salted = [
+            pad(&hex::decode(salt).unwrap()).as_slice(),
+            identity.as_ref(),
+        ]
+        .concat();
         let x = exponent(digest(&SHA256, &salted).as_ref());
         // S = (B - k·g^x)^(a + u·x), with the power taken in two steps.
         let base = Element::new(&server) - Element::new(&multiplier().resize()) * GENERATOR.pow(&x);
@@ -104,16 +128,43 @@ fn a_client_with_the_password_is_believed_and_no_other() {
         let public = ClientPublic::from_hex(&client.srp_a()).unwrap();
         let secret = Zeroizing::new(crate::rng::bytes(&rng));
         let (exchange, server_public) = Exchange::begin(&public, &verifier, &secret).unwrap();
-        let claim = Claim { pool_name: "Pool1", user_id: "ada", block: b"block", timestamp: "now" };
+        let claim = Claim {
+            pool_name: "Pool1",
+            user_id: "ada",
+            block: b"block",
+            timestamp: "now",
+        };
 
-        let sign = |password: &str| STANDARD.decode(client.sign(&claim, password, &salt.hex(), &server_public)).unwrap();
+        let sign = |password: &str| {
+            STANDARD
+                .decode(client.sign(&claim, password, &salt.hex(), &server_public))
+                .unwrap()
+        };
         let key = exchange.key(&verifier);
         assert!(key.verifies(&claim, &sign(&password)));
         assert!(!key.verifies(&claim, &sign(&format!("{password} "))));
         assert!(!key.verifies(&claim, &sign(&password)[..31]));
-        assert!(!key.verifies(&Claim { timestamp: "then", ..claim }, &sign(&password)));
-        assert!(!key.verifies(&Claim { block: b"blocc", ..claim }, &sign(&password)));
-        assert!(!key.verifies(&Claim { user_id: "adb", ..claim }, &sign(&password)));
+        assert!(!key.verifies(
+            &Claim {
+                timestamp: "then",
+                ..claim
+            },
+            &sign(&password)
+        ));
+        assert!(!key.verifies(
+            &Claim {
+                block: b"blocc",
+                ..claim
+            },
+            &sign(&password)
+        ));
+        assert!(!key.verifies(
+            &Claim {
+                user_id: "adb",
+                ..claim
+            },
+            &sign(&password)
+        ));
     }
 }
 
@@ -123,15 +174,36 @@ fn client_values_without_a_secret_are_refused() {
     let n = hex::encode(number_bytes(modulus));
     let above = hex::encode(number_bytes(&modulus.wrapping_add(&U3072::ONE)));
     // 2N has 3073 bits.
-    let twice = format!("1{}", hex::encode(number_bytes(&modulus.wrapping_add(modulus))));
-    let bad = ["", "0", "0000", &n, &above, &twice, "xyz", "-1", " 1", &"f".repeat(769), &format!("00{twice}")];
+    let twice = format!(
+        "1{}",
+        hex::encode(number_bytes(&modulus.wrapping_add(modulus)))
+    );
+    let bad = [
+        "",
+        "0",
+        "0000",
+        &n,
+        &above,
+        &twice,
+        "xyz",
+        "-1",
+        " 1",
+        &"f".repeat(769),
+        &format!("00{twice}"),
+    ];
     for text in bad {
         assert_eq!(ClientPublic::from_hex(text), None, "{text}");
     }
-    assert!(ClientPublic::from_hex("1").is_some() && ClientPublic::from_hex(&format!("000{}", "a".repeat(767))).is_some());
+    assert!(
+        ClientPublic::from_hex("1").is_some()
+            && ClientPublic::from_hex(&format!("000{}", "a".repeat(767))).is_some()
+    );
     let below = hex::encode(number_bytes(&modulus.wrapping_sub(&U3072::ONE)));
     assert!(ClientPublic::from_hex(&below).is_some());
-    assert!(Exchange::from_bytes(&[1; EXCHANGE_BYTES - 1]).is_none() && Exchange::from_bytes(&[0; EXCHANGE_BYTES]).is_none());
+    assert!(
+        Exchange::from_bytes(&[1; EXCHANGE_BYTES - 1]).is_none()
+            && Exchange::from_bytes(&[0; EXCHANGE_BYTES]).is_none()
+    );
 }
 
 #[test]
@@ -156,9 +228,21 @@ fn numbers_are_padded_as_clients_do() {
 
 #[test]
 fn timestamps_are_read_as_clients_write_them() {
-    assert_eq!(timestamp_ms("Tue Sep 5 09:05:01 UTC 2017"), Some(1_504_602_301_000));
-    assert_eq!(timestamp_ms("Wed Nov 15 23:59:59 UTC 2023"), Some(1_700_092_799_000));
-    for bad in ["", "2017-09-05T09:05:01Z", "Tue Sep 5 09:05:01 GMT 2017", "Tue Sep 31 09:05:01 UTC 2017", "Sep 5 2017"] {
+    assert_eq!(
+        timestamp_ms("Tue Sep 5 09:05:01 UTC 2017"),
+        Some(1_504_602_301_000)
+    );
+    assert_eq!(
+        timestamp_ms("Wed Nov 15 23:59:59 UTC 2023"),
+        Some(1_700_092_799_000)
+    );
+    for bad in [
+        "",
+        "2017-09-05T09:05:01Z",
+        "Tue Sep 5 09:05:01 GMT 2017",
+        "Tue Sep 31 09:05:01 UTC 2017",
+        "Sep 5 2017",
+    ] {
         assert_eq!(timestamp_ms(bad), None, "{bad}");
     }
 }

@@ -24,10 +24,15 @@ pub async fn by_parameters(sign_in: SignIn<'_>, parameters: &Parameters) -> Resu
 /// `GetTokensFromRefreshToken`: the caller gives the client's secret itself.
 pub async fn by_secret(sign_in: SignIn<'_>, token: &str, secret: Option<&str>) -> Result<Tokens> {
     if !sign_in.client.allows(Flow::Refresh) && sign_in.client.rotation().is_none() {
-        return Err(Error::invalid_parameter("Auth flow not enabled for this client"));
+        return Err(Error::invalid_parameter(
+            "Auth flow not enabled for this client",
+        ));
     }
     sign_in.client.check_secret(secret)?;
-    Owned::load(sign_in, token).await?.exchange(sign_in, token).await
+    Owned::load(sign_in, token)
+        .await?
+        .exchange(sign_in, token)
+        .await
 }
 
 /// A token with the user it belongs to and the user's groups as they are now.
@@ -44,8 +49,14 @@ impl Owned {
             return Err(invalid());
         }
         let digest = opaque::digest(token);
-        let found = sign_in.engine.db().read_with(digest, |tx, digest| Box::pin(find(tx, digest))).await?;
-        let Some((row, user, groups)) = found else { return Err(invalid()) };
+        let found = sign_in
+            .engine
+            .db()
+            .read_with(digest, |tx, digest| Box::pin(find(tx, digest)))
+            .await?;
+        let Some((row, user, groups)) = found else {
+            return Err(invalid());
+        };
         if row.pool_id != sign_in.pool.id() || row.client_id != sign_in.client.id() {
             return Err(invalid());
         }
@@ -61,13 +72,29 @@ impl Owned {
             None if self.row.replaced_ms.is_some() => return Err(revoked()),
             None => None,
         };
-        issue(sign_in, &self.row, &self.user, &self.groups, successor.as_deref().map(String::as_str)).await
+        issue(
+            sign_in,
+            &self.row,
+            &self.user,
+            &self.groups,
+            successor.as_deref().map(String::as_str),
+        )
+        .await
     }
 
     /// The successor of the token, stored.
-    async fn rotate(&self, sign_in: SignIn<'_>, token: &str, grace_ms: i64) -> Result<Zeroizing<String>> {
+    async fn rotate(
+        &self,
+        sign_in: SignIn<'_>,
+        token: &str,
+        grace_ms: i64,
+    ) -> Result<Zeroizing<String>> {
         let derivation = &sign_in.engine.auth().derivation;
-        let bytes = Zeroizing::new(derivation.bytes(sign_in.engine, "successor of a refresh token", &[token]).await?);
+        let bytes = Zeroizing::new(
+            derivation
+                .bytes(sign_in.engine, "successor of a refresh token", &[token])
+                .await?,
+        );
         let successor = opaque::of(&bytes);
         let turn = Turn {
             digest: self.row.digest.clone(),
@@ -75,12 +102,19 @@ impl Owned {
             now_ms: sign_in.engine.now_ms(),
             grace_ms,
         };
-        let turned = sign_in.engine.db().write_with(turn, |tx, turn| Box::pin(take_turn(tx, turn))).await?;
+        let turned = sign_in
+            .engine
+            .db()
+            .write_with(turn, |tx, turn| Box::pin(take_turn(tx, turn)))
+            .await?;
         match turned {
             Turned::Given => Ok(successor),
             Turned::Reused(revocation) => {
                 sign_in.engine.note_revoked(&revocation);
-                Err(Error::refused(Refusal::RefreshTokenReuse, "Refresh token has been reused"))
+                Err(Error::refused(
+                    Refusal::RefreshTokenReuse,
+                    "Refresh token has been reused",
+                ))
             }
             Turned::Refused(error) => Err(error()),
         }
@@ -102,28 +136,38 @@ enum Turned {
 }
 
 async fn take_turn(tx: &mut Tx, turn: &Turn) -> Result<Turned> {
-    let Some(row) = rows::find(tx, &turn.digest).await? else { return Ok(Turned::Refused(invalid)) };
+    let Some(row) = rows::find(tx, &turn.digest).await? else {
+        return Ok(Turned::Refused(invalid));
+    };
     if row.revoked_ms.is_some() {
         return Ok(Turned::Refused(revoked));
     }
     match row.replaced_ms {
         None => {
             rows::replace(tx, &row.digest, turn.now_ms).await?;
-            let successor = Row { digest: turn.successor.clone(), ..row };
+            let successor = Row {
+                digest: turn.successor.clone(),
+                ..row
+            };
             rows::insert(tx, &successor).await?;
             Ok(Turned::Given)
         }
         // The successor is derived, so it is the one that the first use got.
-        Some(replaced_ms) if turn.now_ms < replaced_ms.saturating_add(turn.grace_ms) => Ok(Turned::Given),
+        Some(replaced_ms) if turn.now_ms < replaced_ms.saturating_add(turn.grace_ms) => {
+            Ok(Turned::Given)
+        }
         Some(_) => {
-            let revocation = revocation::revoke_origin(tx, &row.pool_id, &row.origin, turn.now_ms).await?;
+            let revocation =
+                revocation::revoke_origin(tx, &row.pool_id, &row.origin, turn.now_ms).await?;
             Ok(Turned::Reused(revocation))
         }
     }
 }
 
 async fn find(tx: &mut Tx, digest: &str) -> Result<Option<(Row, Option<User>, Vec<Group>)>> {
-    let Some(row) = rows::find(tx, digest).await? else { return Ok(None) };
+    let Some(row) = rows::find(tx, digest).await? else {
+        return Ok(None);
+    };
     let user = user::by_sub(tx, &row.pool_id, &row.sub).await?;
     let groups = group::of_user(tx, &row.pool_id, &row.sub).await?;
     Ok(Some((row, user, groups)))

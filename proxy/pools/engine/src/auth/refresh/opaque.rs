@@ -61,9 +61,15 @@ mod tests {
         let (first, second) = (draw(&rng), draw(&rng));
         assert_ne!(*first, *second);
         assert_ne!(digest(&first), digest(&second));
-        let segments: Vec<_> = first.split('.').map(|segment| BASE64.decode(segment).unwrap()).collect();
+        let segments: Vec<_> = first
+            .split('.')
+            .map(|segment| BASE64.decode(segment).unwrap())
+            .collect();
         assert_eq!(segments.first().unwrap(), HEADER.as_bytes());
-        assert_eq!(segments.iter().skip(1).map(Vec::len).collect::<Vec<_>>(), SEGMENTS);
+        assert_eq!(
+            segments.iter().skip(1).map(Vec::len).collect::<Vec<_>>(),
+            SEGMENTS
+        );
         assert_eq!(SEGMENTS.iter().sum::<usize>(), BYTES);
         assert!(is_shaped(&first) && !is_jws(&first));
         assert!(is_jws("a.b.c") && !is_shaped("a.b.c"));

@@ -21,19 +21,31 @@ pub async fn revoke(engine: &Engine, pool: &Pool, client: &Client, token: &str) 
         ));
     }
     if opaque::is_jws(token) {
-        return Err(Error::refused(Refusal::UnsupportedTokenType, "Only refresh tokens can be revoked"));
+        return Err(Error::refused(
+            Refusal::UnsupportedTokenType,
+            "Only refresh tokens can be revoked",
+        ));
     }
-    let input = (opaque::digest(token), pool.id().to_owned(), client.id().to_owned(), engine.now_ms());
-    let done = engine.db().write_with(input, |tx, (digest, pool_id, client_id, now_ms)| {
-        Box::pin(async move {
-            match rows::find(tx, digest).await? {
-                Some(row) if row.pool_id == *pool_id && row.client_id == *client_id => {
-                    revocation::revoke_origin(tx, pool_id, &row.origin, *now_ms).await.map(Some)
+    let input = (
+        opaque::digest(token),
+        pool.id().to_owned(),
+        client.id().to_owned(),
+        engine.now_ms(),
+    );
+    let done = engine
+        .db()
+        .write_with(input, |tx, (digest, pool_id, client_id, now_ms)| {
+            Box::pin(async move {
+                match rows::find(tx, digest).await? {
+                    Some(row) if row.pool_id == *pool_id && row.client_id == *client_id => {
+                        revocation::revoke_origin(tx, pool_id, &row.origin, *now_ms)
+                            .await
+                            .map(Some)
+                    }
+                    _ => Ok(None),
                 }
-                _ => Ok(None),
-            }
-        })
-    });
+            })
+        });
     if let Some(revocation) = done.await? {
         engine.note_revoked(&revocation);
     }
@@ -59,7 +71,9 @@ pub(crate) async fn revoke_others(
     now_ms: i64,
 ) -> Result<Vec<Revocation>> {
     let Some(kept) = kept else {
-        return Ok(vec![revocation::revoke_user(tx, pool_id, sub, now_ms).await?]);
+        return Ok(vec![
+            revocation::revoke_user(tx, pool_id, sub, now_ms).await?,
+        ]);
     };
     let mut revoked = Vec::new();
     for origin in rows::origins(tx, pool_id, sub).await? {
@@ -77,7 +91,12 @@ pub(crate) async fn forget_user(tx: &mut Tx, pool_id: &str, sub: &str) -> Result
 }
 
 /// Ends the refresh tokens of one sign-in; with [`revocation::revoke_origin`], which calls it.
-pub(crate) async fn end_origin(tx: &mut Tx, pool_id: &str, origin: &str, now_ms: i64) -> Result<()> {
+pub(crate) async fn end_origin(
+    tx: &mut Tx,
+    pool_id: &str,
+    origin: &str,
+    now_ms: i64,
+) -> Result<()> {
     rows::revoke_origin(tx, pool_id, origin, now_ms).await
 }
 

@@ -39,18 +39,35 @@ pub(crate) async fn insert(tx: &mut Tx, row: &Row) -> Result<()> {
 
 /// The token of that digest.
 pub(super) async fn find(tx: &mut Tx, digest: &str) -> Result<Option<Row>> {
-    tx.row("SELECT * FROM refresh_tokens WHERE digest = $1", args![digest]).await?.as_ref().map(read).transpose()
+    tx.row(
+        "SELECT * FROM refresh_tokens WHERE digest = $1",
+        args![digest],
+    )
+    .await?
+    .as_ref()
+    .map(read)
+    .transpose()
 }
 
 /// Notes that the token has a successor.
 pub(super) async fn replace(tx: &mut Tx, digest: &str, now_ms: i64) -> Result<()> {
-    tx.execute("UPDATE refresh_tokens SET replaced_ms = $2 WHERE digest = $1", args![digest, now_ms]).await?;
+    tx.execute(
+        "UPDATE refresh_tokens SET replaced_ms = $2 WHERE digest = $1",
+        args![digest, now_ms],
+    )
+    .await?;
     Ok(())
 }
 
 /// Ends the tokens of one sign-in.
-pub(super) async fn revoke_origin(tx: &mut Tx, pool_id: &str, origin: &str, now_ms: i64) -> Result<()> {
-    tx.execute(REVOKE_ORIGIN, args![pool_id, origin, now_ms]).await?;
+pub(super) async fn revoke_origin(
+    tx: &mut Tx,
+    pool_id: &str,
+    origin: &str,
+    now_ms: i64,
+) -> Result<()> {
+    tx.execute(REVOKE_ORIGIN, args![pool_id, origin, now_ms])
+        .await?;
     Ok(())
 }
 
@@ -69,12 +86,19 @@ pub(super) async fn revoke_client(tx: &mut Tx, client_id: &str, now_ms: i64) -> 
 /// The sign-ins of a user that have not ended.
 pub(super) async fn origins(tx: &mut Tx, pool_id: &str, sub: &str) -> Result<Vec<String>> {
     let rows = tx.rows(ORIGINS, args![pool_id, sub]).await?;
-    Ok(rows.iter().map(|row| row.text("origin")).collect::<store::Result<_>>()?)
+    Ok(rows
+        .iter()
+        .map(|row| row.text("origin"))
+        .collect::<store::Result<_>>()?)
 }
 
 /// Takes away all tokens of a user.
 pub(super) async fn delete_user(tx: &mut Tx, pool_id: &str, sub: &str) -> Result<()> {
-    tx.execute("DELETE FROM refresh_tokens WHERE pool_id = $1 AND sub = $2", args![pool_id, sub]).await?;
+    tx.execute(
+        "DELETE FROM refresh_tokens WHERE pool_id = $1 AND sub = $2",
+        args![pool_id, sub],
+    )
+    .await?;
     Ok(())
 }
 
@@ -98,14 +122,11 @@ const INSERT: &str = "INSERT INTO refresh_tokens
     (digest, pool_id, client_id, sub, origin, event_id, scope, auth_ms, expires_ms)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
-const ORIGINS: &str =
-    "SELECT DISTINCT origin FROM refresh_tokens WHERE pool_id = $1 AND sub = $2 AND revoked_ms IS NULL";
+const ORIGINS: &str = "SELECT DISTINCT origin FROM refresh_tokens WHERE pool_id = $1 AND sub = $2 AND revoked_ms IS NULL";
 
-const REVOKE_ORIGIN: &str =
-    "UPDATE refresh_tokens SET revoked_ms = $3 WHERE pool_id = $1 AND origin = $2 AND revoked_ms IS NULL";
+const REVOKE_ORIGIN: &str = "UPDATE refresh_tokens SET revoked_ms = $3 WHERE pool_id = $1 AND origin = $2 AND revoked_ms IS NULL";
 
-const REVOKE_USER: &str =
-    "UPDATE refresh_tokens SET revoked_ms = $3 WHERE pool_id = $1 AND sub = $2 AND revoked_ms IS NULL";
+const REVOKE_USER: &str = "UPDATE refresh_tokens SET revoked_ms = $3 WHERE pool_id = $1 AND sub = $2 AND revoked_ms IS NULL";
 
 const REVOKE_CLIENT: &str =
     "UPDATE refresh_tokens SET revoked_ms = $2 WHERE client_id = $1 AND revoked_ms IS NULL";

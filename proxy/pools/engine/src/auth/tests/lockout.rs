@@ -44,24 +44,49 @@ async fn the_wait_holds_at_every_door_and_for_names_nobody_has() {
     let wrong = parameters([("USERNAME", "ada"), ("PASSWORD", "Wrong-1")]);
     world.fail("ada", 3).await;
     for _ in 0..2 {
-        assert_eq!(refusal(initiate(admin, "ADMIN_USER_PASSWORD_AUTH", &wrong).await), incorrect());
+        assert_eq!(
+            refusal(initiate(admin, "ADMIN_USER_PASSWORD_AUTH", &wrong).await),
+            incorrect()
+        );
     }
-    assert_eq!(refusal(initiate(admin, "ADMIN_USER_PASSWORD_AUTH", &wrong).await), exceeded());
+    assert_eq!(
+        refusal(initiate(admin, "ADMIN_USER_PASSWORD_AUTH", &wrong).await),
+        exceeded()
+    );
     assert_eq!(refusal(world.password("ada", PASSWORD).await), exceeded());
 
     world.fail("nobody", 5).await;
-    assert_eq!(refusal(world.password("nobody", "Wrong-1").await), exceeded());
+    assert_eq!(
+        refusal(world.password("nobody", "Wrong-1").await),
+        exceeded()
+    );
     world.fail("nobody else", 1).await;
 }
 
 #[tokio::test]
 async fn many_guesses_at_once_are_as_few_as_one_after_another() {
-    let world = World::open().await;
+    guess_at_once(&World::open().await).await;
+}
+
+/// Thirty wrong passwords at the same time.
+pub(super) async fn guess_at_once(world: &World) {
     let guess = |number: usize| {
-        let (engine, pool, client) = (world.engine.clone(), world.pool.clone(), world.client.clone());
+        let (engine, pool, client) = (
+            world.engine.clone(),
+            world.pool.clone(),
+            world.client.clone(),
+        );
         tokio::spawn(async move {
-            let sign_in = crate::auth::SignIn { engine: &engine, pool: &pool, client: &client, door: Door::Public };
-            let given = parameters([("USERNAME", "ada"), ("PASSWORD", &format!("Wrong-{number}"))]);
+            let sign_in = crate::auth::SignIn {
+                engine: &engine,
+                pool: &pool,
+                client: &client,
+                door: Door::Public,
+            };
+            let given = parameters([
+                ("USERNAME", "ada"),
+                ("PASSWORD", &format!("Wrong-{number}")),
+            ]);
             refusal(initiate(sign_in, "USER_PASSWORD_AUTH", &given).await)
         })
     };
@@ -70,8 +95,14 @@ async fn many_guesses_at_once_are_as_few_as_one_after_another() {
     for guess in guesses {
         told.push(guess.await.unwrap());
     }
-    assert_eq!(told.iter().filter(|answer| **answer == incorrect()).count(), 5);
-    assert_eq!(told.iter().filter(|answer| **answer == exceeded()).count(), 25);
+    assert_eq!(
+        told.iter().filter(|answer| **answer == incorrect()).count(),
+        5
+    );
+    assert_eq!(
+        told.iter().filter(|answer| **answer == exceeded()).count(),
+        25
+    );
 }
 
 #[tokio::test]
@@ -89,5 +120,13 @@ async fn what_is_old_is_swept() {
 
 async fn rows(world: &World) -> i64 {
     let sql = "SELECT COUNT(*) AS many FROM sign_in_failures";
-    world.engine.db().row(sql, Vec::new()).await.unwrap().unwrap().int("many").unwrap()
+    world
+        .engine
+        .db()
+        .row(sql, Vec::new())
+        .await
+        .unwrap()
+        .unwrap()
+        .int("many")
+        .unwrap()
 }

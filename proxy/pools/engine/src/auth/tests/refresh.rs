@@ -22,24 +22,60 @@ async fn a_refresh_keeps_the_sign_in_and_reads_the_rest_anew() {
     let world = World::open().await;
     let first = world.signed_in().await;
     let token = first.refresh_token.unwrap();
-    group::create(&world.engine, &world.pool, "readers", Settings::default()).await.unwrap();
-    group::add_user(&world.engine, &world.pool, "readers", "ada").await.unwrap();
+    group::create(&world.engine, &world.pool, "readers", Settings::default())
+        .await
+        .unwrap();
+    group::add_user(&world.engine, &world.pool, "readers", "ada")
+        .await
+        .unwrap();
     world.advance(Duration::from_mins(90));
     for flow in ["REFRESH_TOKEN_AUTH", "REFRESH_TOKEN"] {
-        let again = tokens(world.initiate(flow, &parameters([("REFRESH_TOKEN", &token)])).await);
+        let again = tokens(
+            world
+                .initiate(flow, &parameters([("REFRESH_TOKEN", &token)]))
+                .await,
+        );
         assert!(again.refresh_token.is_none());
         let (old, new) = (claims(&first.access_token), claims(&again.access_token));
-        for kept in ["auth_time", "event_id", "origin_jti", "sub", "username", "client_id", "scope"] {
+        for kept in [
+            "auth_time",
+            "event_id",
+            "origin_jti",
+            "sub",
+            "username",
+            "client_id",
+            "scope",
+        ] {
             assert_eq!(old[kept], new[kept], "{kept}");
         }
         assert_ne!(old["jti"], new["jti"]);
-        assert_eq!(new["iat"].as_i64().unwrap() - old["iat"].as_i64().unwrap(), 5400);
+        assert_eq!(
+            new["iat"].as_i64().unwrap() - old["iat"].as_i64().unwrap(),
+            5400
+        );
         assert_eq!(new["cognito:groups"], json!(["readers"]));
-        assert_eq!(claims(&again.id_token)["cognito:groups"], json!(["readers"]));
+        assert_eq!(
+            claims(&again.id_token)["cognito:groups"],
+            json!(["readers"])
+        );
     }
     let admin = world.through(&world.client, Door::Admin);
-    tokens(initiate(admin, "REFRESH_TOKEN_AUTH", &parameters([("REFRESH_TOKEN", &token)])).await);
-    assert!(world.exchange(&token).await.unwrap().refresh_token.is_none());
+    tokens(
+        initiate(
+            admin,
+            "REFRESH_TOKEN_AUTH",
+            &parameters([("REFRESH_TOKEN", &token)]),
+        )
+        .await,
+    );
+    assert!(
+        world
+            .exchange(&token)
+            .await
+            .unwrap()
+            .refresh_token
+            .is_none()
+    );
 }
 
 #[tokio::test]
@@ -54,7 +90,10 @@ async fn a_token_ends_to_the_millisecond() {
     world.advance(Duration::from_mins(90) - Duration::from_millis(1));
     tokens(world.refresh(&token).await);
     world.advance(Duration::from_millis(1));
-    assert_eq!(refusal(world.refresh(&token).await), not_authorized("Refresh Token has expired"));
+    assert_eq!(
+        refusal(world.refresh(&token).await),
+        not_authorized("Refresh Token has expired")
+    );
 }
 
 #[tokio::test]
@@ -68,7 +107,13 @@ async fn tokens_of_others_and_no_tokens_are_invalid() {
     let mut flipped = token.clone();
     let last = flipped.pop().unwrap();
     flipped.push(if last == 'A' { 'B' } else { 'A' });
-    for bad in [flipped.as_str(), "x", "a.b.c.d.e", &signed_in.access_token, &token[1..]] {
+    for bad in [
+        flipped.as_str(),
+        "x",
+        "a.b.c.d.e",
+        &signed_in.access_token,
+        &token[1..],
+    ] {
         assert_eq!(refusal(world.refresh(bad).await), invalid(), "{bad}");
     }
     tokens(world.refresh(&token).await);
@@ -78,19 +123,29 @@ async fn tokens_of_others_and_no_tokens_are_invalid() {
 async fn users_who_are_out_are_not_refreshed() {
     let world = World::open().await;
     let token = world.signed_in().await.refresh_token.unwrap();
-    user::admin_disable(&world.engine, &world.pool, "ada").await.unwrap();
+    user::admin_disable(&world.engine, &world.pool, "ada")
+        .await
+        .unwrap();
     assert_eq!(refusal(world.refresh(&token).await), revoked());
-    user::admin_enable(&world.engine, &world.pool, "ada").await.unwrap();
+    user::admin_enable(&world.engine, &world.pool, "ada")
+        .await
+        .unwrap();
     assert_eq!(refusal(world.refresh(&token).await), revoked());
 
     world.advance(Duration::from_millis(1));
     let token = world.signed_in().await.refresh_token.unwrap();
-    user::admin_set_password(&world.engine, &world.pool, "ada", "Another-Horse-2", true).await.unwrap();
+    user::admin_set_password(&world.engine, &world.pool, "ada", "Another-Horse-2", true)
+        .await
+        .unwrap();
     assert_eq!(refusal(world.refresh(&token).await), revoked());
 
     world.advance(Duration::from_millis(1));
-    let token = tokens(world.password("ada", "Another-Horse-2").await).refresh_token.unwrap();
-    user::admin_delete(&world.engine, &world.pool, "ada").await.unwrap();
+    let token = tokens(world.password("ada", "Another-Horse-2").await)
+        .refresh_token
+        .unwrap();
+    user::admin_delete(&world.engine, &world.pool, "ada")
+        .await
+        .unwrap();
     assert_eq!(refusal(world.refresh(&token).await), invalid());
 }
 
@@ -98,17 +153,32 @@ async fn users_who_are_out_are_not_refreshed() {
 async fn a_sign_out_ends_all_that_was_before_it() {
     let world = World::open().await;
     let (first, second) = (world.signed_in().await, world.signed_in().await);
-    let sub = claims(&first.access_token)["sub"].as_str().unwrap().to_owned();
-    verify_access(&world.engine, &first.access_token).await.unwrap();
-    refresh::sign_out(&world.engine, world.pool.id(), &sub).await.unwrap();
+    let sub = claims(&first.access_token)["sub"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    verify_access(&world.engine, &first.access_token)
+        .await
+        .unwrap();
+    refresh::sign_out(&world.engine, world.pool.id(), &sub)
+        .await
+        .unwrap();
     for ended in [first, second] {
-        assert_eq!(refusal(world.refresh(&ended.refresh_token.unwrap()).await), revoked());
+        assert_eq!(
+            refusal(world.refresh(&ended.refresh_token.unwrap()).await),
+            revoked()
+        );
         let access = verify_access(&world.engine, &ended.access_token).await;
-        assert_eq!(refusal(access), not_authorized("Access Token has been revoked"));
+        assert_eq!(
+            refusal(access),
+            not_authorized("Access Token has been revoked")
+        );
     }
     world.advance(Duration::from_millis(1));
     let later = world.signed_in().await;
-    verify_access(&world.engine, &later.access_token).await.unwrap();
+    verify_access(&world.engine, &later.access_token)
+        .await
+        .unwrap();
     tokens(world.refresh(&later.refresh_token.unwrap()).await);
 }
 
@@ -118,17 +188,26 @@ async fn revoking_ends_one_sign_in() {
     let (ended, other) = (world.signed_in().await, world.signed_in().await);
     let token = ended.refresh_token.unwrap();
     let refreshed = tokens(world.refresh(&token).await);
-    refresh::revoke(&world.engine, &world.pool, &world.client, &token).await.unwrap();
+    refresh::revoke(&world.engine, &world.pool, &world.client, &token)
+        .await
+        .unwrap();
     assert_eq!(refusal(world.refresh(&token).await), revoked());
     for access in [&ended.access_token, &refreshed.access_token] {
         let access = verify_access(&world.engine, access).await;
-        assert_eq!(refusal(access), not_authorized("Access Token has been revoked"));
+        assert_eq!(
+            refusal(access),
+            not_authorized("Access Token has been revoked")
+        );
     }
-    verify_access(&world.engine, &other.access_token).await.unwrap();
+    verify_access(&world.engine, &other.access_token)
+        .await
+        .unwrap();
     tokens(world.refresh(&other.refresh_token.unwrap()).await);
     // Again, and for tokens nobody gave out: no effect, no error.
     for token in [token.as_str(), "a.b.c.d.e", "x"] {
-        refresh::revoke(&world.engine, &world.pool, &world.client, token).await.unwrap();
+        refresh::revoke(&world.engine, &world.pool, &world.client, token)
+            .await
+            .unwrap();
     }
 }
 
@@ -142,7 +221,9 @@ async fn revoking_takes_a_refresh_token_of_the_client_that_may() {
         assert_eq!(refusal(end).0, Refusal::UnsupportedTokenType);
     }
     let other = world.client(json!({"ExplicitAuthFlows": ALL_FLOWS})).await;
-    refresh::revoke(&world.engine, &world.pool, &other, &token).await.unwrap();
+    refresh::revoke(&world.engine, &world.pool, &other, &token)
+        .await
+        .unwrap();
     let without = world.client(json!({"EnableTokenRevocation": false})).await;
     let end = refresh::revoke(&world.engine, &world.pool, &without, &token).await;
     assert_eq!(refusal(end).0, Refusal::UnsupportedOperation);
@@ -160,17 +241,26 @@ async fn a_changed_password_leaves_only_the_sign_in_that_changed_it() {
         previous: Some(PASSWORD),
         proposed: "Another-Horse-2",
     };
-    user::change_password(&world.engine, &world.pool, change).await.unwrap();
-    assert_eq!(refusal(world.refresh(&ended.refresh_token.unwrap()).await), revoked());
+    user::change_password(&world.engine, &world.pool, change)
+        .await
+        .unwrap();
+    assert_eq!(
+        refusal(world.refresh(&ended.refresh_token.unwrap()).await),
+        revoked()
+    );
     tokens(world.refresh(&kept.refresh_token.unwrap()).await);
-    verify_access(&world.engine, &kept.access_token).await.unwrap();
+    verify_access(&world.engine, &kept.access_token)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn a_new_temporary_password_ends_what_was_signed_in() {
     let world = World::open().await;
     let token = world.signed_in().await.refresh_token.unwrap();
-    user::admin_set_password(&world.engine, &world.pool, "ada", "Temporary-2", false).await.unwrap();
+    user::admin_set_password(&world.engine, &world.pool, "ada", "Temporary-2", false)
+        .await
+        .unwrap();
     assert_eq!(refusal(world.refresh(&token).await), revoked());
     challenge(world.password("ada", "Temporary-2").await);
 }

@@ -45,6 +45,25 @@ impl World {
     pub(super) async fn with_pool_and_user(pool: Value, client: Value, user: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("pools.db").display());
+        Self::on(url, folder, pool, client, user).await
+    }
+
+    /// The same on PostgreSQL, where transactions run beside each other and conflict.
+    pub(super) async fn on_postgres(client: Value) -> Self {
+        let url = testkit::PostgresCluster::shared()
+            .unwrap()
+            .database()
+            .unwrap();
+        Self::on(url, tempfile::tempdir().unwrap(), json!({}), client, "ada").await
+    }
+
+    async fn on(
+        url: String,
+        folder: tempfile::TempDir,
+        pool: Value,
+        client: Value,
+        user: &str,
+    ) -> Self {
         let config = json!({
             "store": url,
             "seal": {"env": "UNUSED"},
@@ -52,12 +71,32 @@ impl World {
             "hashing": {"threads": 2},
         });
         let config: Config = serde_json::from_value(config).unwrap();
-        let secrets = Secrets { store: url.into(), seal: vec!["1".repeat(64).into()] };
+        let secrets = Secrets {
+            store: url.into(),
+            seal: vec!["1".repeat(64).into()],
+        };
         let clock = Arc::new(FixedClock::default());
-        let engine = Engine::open(&config, &secrets, clock.clone(), Arc::new(SeededRng::new(11))).await.unwrap();
-        let pool = pool::create(&engine, "staff", document(pool)).await.unwrap();
-        let client = client::create(&engine, &pool, "web", document(client)).await.unwrap();
-        let world = Self { engine, pool, client, clock, _folder: folder };
+        let engine = Engine::open(
+            &config,
+            &secrets,
+            clock.clone(),
+            Arc::new(SeededRng::new(11)),
+        )
+        .await
+        .unwrap();
+        let pool = pool::create(&engine, "staff", document(pool))
+            .await
+            .unwrap();
+        let client = client::create(&engine, &pool, "web", document(client))
+            .await
+            .unwrap();
+        let world = Self {
+            engine,
+            pool,
+            client,
+            clock,
+            _folder: folder,
+        };
         world.user(user).await;
         world
     }
@@ -65,7 +104,9 @@ impl World {
     /// Makes a confirmed user with the password of all.
     pub(super) async fn user(&self, name: &str) -> String {
         let sub = self.invited(name, "Temporary-1").await;
-        user::admin_set_password(&self.engine, &self.pool, name, PASSWORD, true).await.unwrap();
+        user::admin_set_password(&self.engine, &self.pool, name, PASSWORD, true)
+            .await
+            .unwrap();
         // What the change of password revoked was made up to now; sign-ins come later.
         self.clock.advance(Duration::from_millis(1));
         sub
@@ -79,12 +120,17 @@ impl World {
             suppress: true,
             ..Invitation::default()
         };
-        user::admin_create(&self.engine, &self.pool, invitation).await.unwrap().sub
+        user::admin_create(&self.engine, &self.pool, invitation)
+            .await
+            .unwrap()
+            .sub
     }
 
     /// Another client of the pool.
     pub(super) async fn client(&self, settings: Value) -> Arc<Client> {
-        client::create(&self.engine, &self.pool, "other", document(settings)).await.unwrap()
+        client::create(&self.engine, &self.pool, "other", document(settings))
+            .await
+            .unwrap()
     }
 
     pub(super) fn sign_in(&self) -> SignIn<'_> {
@@ -92,7 +138,12 @@ impl World {
     }
 
     pub(super) fn through<'a>(&'a self, client: &'a Arc<Client>, door: Door) -> SignIn<'a> {
-        SignIn { engine: &self.engine, pool: &self.pool, client, door }
+        SignIn {
+            engine: &self.engine,
+            pool: &self.pool,
+            client,
+            door,
+        }
     }
 
     pub(super) async fn initiate(&self, flow: &str, parameters: &Parameters) -> Result<Answer> {
@@ -109,7 +160,11 @@ impl World {
     }
 
     pub(super) async fn password(&self, name: &str, password: &str) -> Result<Answer> {
-        self.initiate("USER_PASSWORD_AUTH", &parameters([("USERNAME", name), ("PASSWORD", password)])).await
+        self.initiate(
+            "USER_PASSWORD_AUTH",
+            &parameters([("USERNAME", name), ("PASSWORD", password)]),
+        )
+        .await
     }
 
     pub(super) async fn signed_in(&self) -> Tokens {
@@ -117,7 +172,11 @@ impl World {
     }
 
     pub(super) async fn refresh(&self, token: &str) -> Result<Answer> {
-        self.initiate("REFRESH_TOKEN_AUTH", &parameters([("REFRESH_TOKEN", token)])).await
+        self.initiate(
+            "REFRESH_TOKEN_AUTH",
+            &parameters([("REFRESH_TOKEN", token)]),
+        )
+        .await
     }
 
     pub(super) async fn exchange(&self, token: &str) -> Result<Tokens> {
