@@ -1,6 +1,219 @@
-//! The gate.
+//! The gate: Pingora's phases, each one call into its own module.
+//!
+//! INVARIANT: what goes upstream is built from [`Ctx::permit`] alone, and without one [`forward::peer`] gives no peer; so a
+//! check that is forgotten forwards nothing.
 
 pub(crate) mod admit;
+mod decide;
+mod error;
+mod forward;
 pub(crate) mod head;
+mod identify;
+mod judge;
 pub(crate) mod record;
 pub(crate) mod refuse;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use decision::{Decided, Permit};
+use http::StatusCode;
+use pingora::{
+    http::{RequestHeader, ResponseHeader},
+    modules::http::HttpModules,
+    protocols::Digest,
+    proxy::{FailToProxy, ProxyHttp, Session},
+    upstreams::peer::HttpPeer,
+};
+
+use crate::{
+    listen,
+    metrics::{Metrics, Outcome},
+    mount::Mount,
+    snapshot::{Plan, Snapshot},
+    upstream::Server,
+};
+pub(crate) use decide::Guards;
+use head::Head;
+use identify::Caller;
+use record::{Micros, Recorder};
+use refuse::Refusal;
+
+/// What all requests share.
+pub(crate) struct Gateway {
+    pub(crate) current: Arc<ArcSwap<Snapshot>>,
+    pub(crate) mount: Option<Mount>,
+    pub(crate) clock: Arc<dyn engine::Clock>,
+    pub(crate) metrics: Metrics,
+    pub(crate) recorder: Recorder,
+}
+
+/// One request on its way.
+pub(crate) struct Ctx {
+    started: Instant,
+    time: SystemTime,
+    snapshot: Arc<Snapshot>,
+    request_id: String,
+    plan: Option<Arc<Plan>>,
+    caller: Option<Caller>,
+    permit: Option<Permit<Head>>,
+    denied: Option<Box<Decided>>,
+    /// Method, host and path, for what is not forwarded.
+    head: Option<Head>,
+    refusal: Option<Refusal>,
+    outcome: Outcome,
+    turn: usize,
+    tries: usize,
+    server: Option<Arc<Server>>,
+    micros: Micros,
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Ctx;
+
+    fn new_ctx(&self) -> Ctx {
+        listen::head_is_read();
+        Ctx {
+            started: Instant::now(),
+            time: self.clock.now(),
+            snapshot: self.current.load_full(),
+            request_id: String::new(),
+            plan: None,
+            caller: None,
+            permit: None,
+            denied: None,
+            head: None,
+            refusal: None,
+            outcome: Outcome::Abort,
+            turn: 0,
+            tries: 0,
+            server: None,
+            micros: Micros::default(),
+        }
+    }
+
+    /// Nothing stands between the caller and the phases below; in particular, no compression.
+    fn init_downstream_modules(&self, _: &mut HttpModules) {}
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<bool> {
+        // A body that nobody reads is drained before the connection is used again, but not for long.
+        session.set_total_drain_timeout(Some(DRAIN));
+        match judge::judge(self, session, ctx).await? {
+            judge::Verdict::Forward => Ok(false),
+            judge::Verdict::Served => Ok(true),
+            judge::Verdict::Refused(refusal) => {
+                ctx.refuse(refusal.clone());
+                refuse::respond(session, &refusal, &ctx.request_id).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    async fn upstream_peer(
+        &self,
+        _: &mut Session,
+        ctx: &mut Ctx,
+    ) -> pingora::Result<Box<HttpPeer>> {
+        forward::peer(ctx)
+    }
+
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        _: &HttpPeer,
+        ctx: &mut Ctx,
+        error: Box<pingora::Error>,
+    ) -> Box<pingora::Error> {
+        forward::try_next(ctx, error)
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _: &mut Session,
+        reused: bool,
+        _: &HttpPeer,
+        _: std::os::unix::io::RawFd,
+        _: Option<&Digest>,
+        ctx: &mut Ctx,
+    ) -> pingora::Result<()> {
+        if !reused && let Some(upstream) = ctx.upstream() {
+            upstream.connected();
+        }
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Ctx,
+    ) -> pingora::Result<()> {
+        forward::request(request, ctx)
+    }
+
+    async fn response_filter(
+        &self,
+        _: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Ctx,
+    ) -> pingora::Result<()> {
+        ctx.outcome = Outcome::Allow;
+        response.insert_header(refuse::REQUEST_ID, ctx.request_id.as_str())
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &pingora::Error,
+        ctx: &mut Ctx,
+    ) -> FailToProxy {
+        error::answer(session, error, ctx).await
+    }
+
+    /// What fails is in the record, with its reason; Pingora's line would say it twice.
+    fn suppress_error_log(&self, _: &Session, _: &Ctx, error: &pingora::Error) -> bool {
+        tracing::debug!(%error, "Request failed");
+        true
+    }
+
+    async fn logging(&self, session: &mut Session, _: Option<&pingora::Error>, ctx: &mut Ctx) {
+        let took = ctx.started.elapsed();
+        ctx.micros.total = micros(took);
+        if let Some(plan) = &ctx.plan {
+            plan.metrics.count(ctx.outcome, took);
+        } else {
+            ctx.snapshot.unrouted.count(ctx.outcome, took);
+        }
+        self.recorder.record(&ctx.record(session));
+    }
+}
+
+impl Ctx {
+    fn refuse(&mut self, refusal: Refusal) {
+        self.outcome = match refusal.line().status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Deny,
+            status if status.is_server_error() => Outcome::Error,
+            _ => Outcome::Refuse,
+        };
+        self.refusal = Some(refusal);
+    }
+
+    /// The head, wherever it is on its way.
+    fn head(&self) -> Option<&Head> {
+        self.permit
+            .as_ref()
+            .map(Permit::head)
+            .or(self.head.as_ref())
+    }
+}
+
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
+}
+
+const DRAIN: Duration = Duration::from_secs(2);

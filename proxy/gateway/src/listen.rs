@@ -17,7 +17,7 @@ use pingora::{
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 pub(crate) use deadline::{HeaderDeadline, head_is_read};
-pub(crate) use tls::{Certificates, Pem, TlsProblem};
+pub(crate) use tls::{Certificates, Pem};
 
 /// A socket that is bound and listening, and how it speaks.
 pub(crate) struct Bound {

@@ -1,9 +1,39 @@
-//! x
-#![allow(dead_code, unused_imports, clippy::allow_attributes)]
+//! `portcullis`: the gate, its command line and its wiring. The only crate that names Pingora.
+//!
+//! [`serve`] puts a process together; [`gateway`] is the way of a request, phase by phase.
+
+mod admin;
+mod cli;
+mod dev;
 mod gateway;
 mod listen;
 mod logs;
 mod metrics;
 mod mount;
+mod reload;
+mod serve;
+mod snapshot;
+mod status;
 mod upstream;
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    // One TLS stack in the process; it must stand before anything makes a client or a listener.
+    if rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .is_err()
+    {
+        eprintln!("portcullis: another TLS provider is installed already");
+        return ExitCode::FAILURE;
+    }
+    match cli::Cli::parse().run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("portcullis: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

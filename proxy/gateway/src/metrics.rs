@@ -1,6 +1,6 @@
 //! Metrics: everything `/metrics` shows. Label values come from the settings or closed sets, never from callers.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use prometheus::{
     Encoder as _, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
@@ -54,12 +54,15 @@ pub(crate) struct Metrics {
     pub(crate) token_cache: Cache,
     pub(crate) decision_cache: Cache,
     pub(crate) key_set_age: GaugeVec,
-    pub(crate) key_set_fetches: IntGaugeVec,
+    key_set_fetches: IntCounterVec,
+    sign_ins: IntCounterVec,
+    hash_queue: IntGauge,
+    store_seconds: HistogramVec,
     pub(crate) generation: IntGauge,
     pub(crate) reloads: IntCounterVec,
     pub(crate) upstream_healthy: IntGaugeVec,
     pub(crate) records_dropped: IntCounter,
-    pub(crate) api_calls: IntCounterVec,
+    api_calls: IntCounterVec,
 }
 
 /// Time spent in each stage of the path.
@@ -166,12 +169,28 @@ impl Metrics {
                     &["issuer"],
                 )?,
             )?,
-            key_set_fetches: registered(
+            key_set_fetches: counter(
                 r,
-                IntGaugeVec::new(
-                    named("key_set_fetches_total", "Fetches of an issuer's key set."),
-                    &["issuer", "result"],
-                )?,
+                "key_set_fetches_total",
+                "Fetches of an issuer's key set.",
+                &["issuer", "result"],
+            )?,
+            sign_ins: counter(
+                r,
+                "sign_ins_total",
+                "Steps of sign-ins by how they ended.",
+                &["pool", "client", "result"],
+            )?,
+            hash_queue: registered(
+                r,
+                IntGauge::with_opts(named("hash_queue", "Passwords that wait or are hashed."))?,
+            )?,
+            store_seconds: seconds(
+                r,
+                "store_seconds",
+                "Time of a step of the store.",
+                &["kind"],
+                SLOW,
             )?,
             generation: registered(
                 r,
@@ -221,6 +240,34 @@ impl Metrics {
         self.upstream_connections.with_label_values(&[upstream])
     }
 
+    /// Counts what the store does from now on.
+    pub(crate) fn follow_store(&self, engine: &engine::Engine) {
+        let seconds = self.store_seconds.clone();
+        let observer = move |kind: store::Kind, took: Duration| {
+            let kind = seconds.with_label_values(&[kind.as_str()]);
+            kind.observe(took.as_secs_f64());
+        };
+        engine.db().observe(Arc::new(observer));
+    }
+
+    /// Takes over what the engine counts itself.
+    pub(crate) fn observe_engine(&self, engine: &engine::Engine) {
+        let queue = i64::try_from(engine.hasher().queue()).unwrap_or(i64::MAX);
+        self.hash_queue.set(queue);
+        for sign_in in engine.sign_ins() {
+            let labels = [&*sign_in.pool, &*sign_in.client, sign_in.result.as_str()];
+            raise(&self.sign_ins.with_label_values(&labels), sign_in.count);
+        }
+    }
+
+    /// Takes over how often an issuer's keys were fetched.
+    pub(crate) fn observe_fetches(&self, issuer: &str, result: &str, count: u64) {
+        raise(
+            &self.key_set_fetches.with_label_values(&[issuer, result]),
+            count,
+        );
+    }
+
     /// Everything in Prometheus' text format.
     pub(crate) fn text(&self) -> String {
         let mut out = Vec::new();
@@ -230,6 +277,17 @@ impl Metrics {
         }
         String::from_utf8(out).unwrap_or_default()
     }
+}
+
+impl api::Observer for Metrics {
+    fn api_call(&self, operation: &'static str, result: &'static str) {
+        self.api_calls.with_label_values(&[operation, result]).inc();
+    }
+}
+
+/// Brings a counter up to a count that is kept elsewhere.
+fn raise(counter: &IntCounter, to: u64) {
+    counter.inc_by(to.saturating_sub(counter.get()));
 }
 
 fn named(name: &str, help: &str) -> Opts {

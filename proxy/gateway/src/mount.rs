@@ -226,6 +226,7 @@ fn request(
         .uri(head.target())
         .version(session.req_header().version)
         .extension(ConnectInfo(SocketAddr::new(head.client, 0)))
+        .extension(api::RequestId(request_id.to_owned()))
         .body(body)
         .or_err(ErrorType::InvalidHTTPHeader, "embedded request")?;
     *request.headers_mut() = head.headers.clone();
@@ -234,9 +235,6 @@ fn request(
         if let Some(value) = sent.get(&name) {
             request.headers_mut().insert(name, value.clone());
         }
-    }
-    if let Ok(value) = HeaderValue::from_str(request_id) {
-        request.headers_mut().insert(refuse::REQUEST_ID, value);
     }
     Ok(request)
 }

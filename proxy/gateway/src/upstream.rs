@@ -1,7 +1,7 @@
 //! Upstreams: the servers behind the gate, which of them are well, and in which turn they are asked.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -15,8 +15,8 @@ use pingora::{
     upstreams::peer::{HttpPeer, PeerOptions},
 };
 use prometheus::{IntCounter, IntGauge};
+use settings::Scheme;
 use tokio::{runtime::Handle, task::JoinHandle};
-use url::Url;
 
 use crate::metrics::Metrics;
 
@@ -34,38 +34,38 @@ pub(crate) struct Upstream {
 pub(crate) struct Server {
     /// As the settings name it.
     label: String,
-    url: Url,
+    at: settings::Server,
     addresses: ArcSwap<Vec<SocketAddr>>,
     healthy: AtomicBool,
     gauge: IntGauge,
 }
 
 impl Upstream {
-    /// Makes an upstream, and starts what watches its servers on `runtime`.
-    pub(crate) fn start(
-        name: &str,
-        servers: &[Url],
-        health: Option<&str>,
+    /// Makes an upstream; what watches its servers' names and health runs on `runtime`, or does not run.
+    pub(crate) fn new(
+        upstream: &settings::Upstream,
         metrics: &Metrics,
-        runtime: &Handle,
+        runtime: Option<&Handle>,
     ) -> Self {
-        let servers: Vec<_> = servers
+        let servers: Vec<_> = upstream
+            .servers
             .iter()
-            .map(|url| Arc::new(Server::new(name, url.clone(), metrics)))
+            .map(|at| Arc::new(Server::new(&upstream.name, at.clone(), metrics)))
             .collect();
-        let watches = servers
-            .iter()
-            .filter(|server| health.is_some() || server.fixed_address().is_none())
-            .map(|server| {
-                let probe = health.and_then(|path| server.url.join(path).ok());
+        let health = upstream.health.as_deref();
+        let watched = |server: &&Arc<Server>| health.is_some() || server.fixed_address().is_none();
+        let start = |runtime: &Handle| {
+            let watch = |server: &Arc<Server>| {
+                let probe = health.map(|path| format!("{}{path}", server.at));
                 runtime.spawn(watch(server.clone(), probe))
-            })
-            .collect();
+            };
+            servers.iter().filter(watched).map(watch).collect()
+        };
         Self {
+            watches: runtime.map(start).unwrap_or_default(),
+            connections: metrics.upstream_connections(&upstream.name),
             servers,
             turn: AtomicUsize::new(0),
-            connections: metrics.upstream_connections(name),
-            watches,
         }
     }
 
@@ -102,30 +102,25 @@ impl Drop for Upstream {
 }
 
 impl Server {
-    fn new(upstream: &str, url: Url, metrics: &Metrics) -> Self {
-        let label = format!(
-            "{}:{}",
-            url.host_str().unwrap_or_default(),
-            url.port_or_known_default().unwrap_or_default()
-        );
+    fn new(upstream: &str, at: settings::Server, metrics: &Metrics) -> Self {
+        let label = at.to_string();
         let gauge = metrics
             .upstream_healthy
             .with_label_values(&[upstream, &label]);
         gauge.set(1);
         let server = Self {
             label,
-            url,
+            at,
             addresses: ArcSwap::default(),
             healthy: AtomicBool::new(true),
             gauge,
         };
-        server
-            .addresses
-            .store(Arc::new(server.fixed_address().into_iter().collect()));
+        let fixed = server.fixed_address().into_iter().collect();
+        server.addresses.store(Arc::new(fixed));
         server
     }
 
-    /// Host and port, as records name it.
+    /// Its URL, as records name it.
     pub(crate) fn label(&self) -> &str {
         &self.label
     }
@@ -133,10 +128,14 @@ impl Server {
     /// The peer to connect to; `None` while its name has no address.
     pub(crate) fn peer(&self) -> Option<Box<HttpPeer>> {
         let address = *self.addresses.load().first()?;
-        let tls = self.url.scheme() == "https";
-        // INVARIANT: with TLS the name is never empty, since Pingora takes an empty one for "do not verify".
-        let name = self.url.host_str().filter(|_| tls).unwrap_or_default();
-        let mut peer = HttpPeer::new(address, tls, name.to_owned());
+        let tls = self.at.scheme == Scheme::Https;
+        // Pingora takes an empty name for "do not verify"; that settings give HTTPS a name is their invariant.
+        let name = if tls {
+            self.at.host.clone()
+        } else {
+            String::new()
+        };
+        let mut peer = HttpPeer::new(address, tls, name);
         options(&mut peer.options, tls);
         Some(Box::new(peer))
     }
@@ -145,17 +144,10 @@ impl Server {
         self.healthy.load(Ordering::Relaxed) && !self.addresses.load().is_empty()
     }
 
-    fn port(&self) -> u16 {
-        self.url.port_or_known_default().unwrap_or_default()
-    }
-
     /// The address, where the settings give one rather than a name.
     fn fixed_address(&self) -> Option<SocketAddr> {
-        match self.url.host()? {
-            url::Host::Ipv4(address) => Some((address, self.port()).into()),
-            url::Host::Ipv6(address) => Some((address, self.port()).into()),
-            url::Host::Domain(_) => None,
-        }
+        let address: IpAddr = self.at.host.parse().ok()?;
+        Some((address, self.at.port).into())
     }
 
     fn set_healthy(&self, healthy: bool) {
@@ -181,7 +173,7 @@ fn options(options: &mut PeerOptions, tls: bool) {
 }
 
 /// Follows a server's name and health for as long as its upstream lives.
-async fn watch(server: Arc<Server>, probe: Option<Url>) {
+async fn watch(server: Arc<Server>, probe: Option<String>) {
     let client = match probe.as_ref().map(|_| client()).transpose() {
         Ok(client) => client,
         Err(error) => {
@@ -197,7 +189,7 @@ async fn watch(server: Arc<Server>, probe: Option<Url>) {
             resolve(&server).await;
         }
         if let (Some(client), Some(probe)) = (&client, &probe) {
-            let answer = client.get(probe.clone()).send().await;
+            let answer = client.get(probe).send().await;
             let well = answer.is_ok_and(|answer| answer.status().is_success());
             failures = if well { 0 } else { failures + 1 };
             if well || failures >= FAILURES {
@@ -208,8 +200,7 @@ async fn watch(server: Arc<Server>, probe: Option<Url>) {
 }
 
 async fn resolve(server: &Server) {
-    let host = server.url.host_str().unwrap_or_default();
-    match tokio::net::lookup_host((host, server.port())).await {
+    match tokio::net::lookup_host((server.at.host.as_str(), server.at.port)).await {
         Ok(addresses) => {
             let addresses: Vec<_> = addresses.collect();
             if !addresses.is_empty() && **server.addresses.load() != addresses {
@@ -243,30 +234,50 @@ const FAILURES: u32 = 2;
 mod tests {
     use super::*;
 
-    fn upstream(urls: &[&str]) -> Upstream {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let urls: Vec<Url> = urls.iter().map(|url| url.parse().unwrap()).collect();
-        Upstream::start("u", &urls, None, &Metrics::new().unwrap(), runtime.handle())
+    fn upstream(scheme: Scheme, servers: &[(&str, u16)]) -> Upstream {
+        let servers = servers.iter().map(|(host, port)| settings::Server {
+            scheme,
+            host: (*host).to_owned(),
+            port: *port,
+        });
+        let upstream = settings::Upstream {
+            name: "u".into(),
+            servers: servers.collect(),
+            health: None,
+        };
+        Upstream::new(&upstream, &Metrics::new().unwrap(), None)
     }
 
     #[test]
     fn tries_walk_all_servers_and_those_that_are_ill_come_last() {
-        let upstream = upstream(&["http://10.0.0.1:1", "http://10.0.0.2:2", "http://[::1]:3"]);
+        let upstream = upstream(
+            Scheme::Http,
+            &[("10.0.0.1", 1), ("10.0.0.2", 2), ("::1", 3)],
+        );
         let walk = |turn| -> Vec<_> {
             (0..4)
                 .map_while(|tries| upstream.server(turn, tries))
                 .map(|server| server.label().to_owned())
                 .collect()
         };
-        assert_eq!(walk(0), ["10.0.0.1:1", "10.0.0.2:2", "[::1]:3"]);
-        assert_eq!(walk(4), ["10.0.0.2:2", "[::1]:3", "10.0.0.1:1"]);
+        assert_eq!(
+            walk(0),
+            ["http://10.0.0.1:1", "http://10.0.0.2:2", "http://[::1]:3"]
+        );
+        assert_eq!(
+            walk(4),
+            ["http://10.0.0.2:2", "http://[::1]:3", "http://10.0.0.1:1"]
+        );
         upstream.servers[1].set_healthy(false);
-        assert_eq!(walk(4), ["[::1]:3", "10.0.0.1:1", "10.0.0.2:2"]);
+        assert_eq!(
+            walk(4),
+            ["http://[::1]:3", "http://10.0.0.1:1", "http://10.0.0.2:2"]
+        );
     }
 
     #[test]
     fn a_name_has_no_peer_until_it_resolves() {
-        let upstream = upstream(&["https://pets.example"]);
+        let upstream = upstream(Scheme::Https, &[("pets.example", 443)]);
         let server = upstream.server(0, 0).unwrap();
         assert!(server.peer().is_none());
         server

@@ -58,12 +58,12 @@ pub(crate) fn admit(raw: &Raw<'_>, rules: &Rules) -> Result<Head, Refusal> {
     let (headers, client) = headers::canonical(raw.headers, rules, &origin)?;
     Ok(Head {
         method: raw.method.clone(),
-        scheme,
         authority,
         path,
         query: query.map(str::to_owned),
         headers,
         client,
+        parameters: Vec::new(),
     })
 }
 

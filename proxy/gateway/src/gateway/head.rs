@@ -1,6 +1,6 @@
 //! The canonical head of a request: the one reading that routing, policies and the upstream all get.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, Method};
 
@@ -11,12 +11,13 @@ use http::{HeaderMap, Method};
 #[derive(Clone)]
 pub(crate) struct Head {
     pub(crate) method: Method,
-    pub(crate) scheme: Scheme,
     pub(crate) authority: Authority,
     pub(crate) path: String,
     pub(crate) query: Option<String>,
     pub(crate) headers: HeaderMap,
     pub(crate) client: IpAddr,
+    /// The path's parameters under its route's template; none before routing.
+    pub(crate) parameters: Vec<(Arc<str>, String)>,
 }
 
 impl Head {

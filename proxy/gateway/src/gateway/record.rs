@@ -11,8 +11,13 @@ use std::{
     thread::JoinHandle,
 };
 
+use decision::{Basis, Decided, Permit};
+use pingora::proxy::Session;
 use prometheus::IntCounter;
 use serde::Serialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::{Ctx, identify::Caller};
 
 /// What a request came to.
 #[derive(Debug, Serialize)]
@@ -30,16 +35,16 @@ pub(crate) struct Record<'r> {
     pub(crate) action: Option<&'r str>,
     pub(crate) resource: Option<&'r str>,
     /// Ids of the policies that decided.
-    pub(crate) policies: &'r [String],
+    pub(crate) policies: Vec<&'r str>,
     /// The server that answered.
     pub(crate) upstream: Option<&'r str>,
     pub(crate) status: u16,
     pub(crate) micros: Micros,
-    pub(crate) method: &'r str,
+    pub(crate) method: Option<&'r str>,
     pub(crate) host: Option<&'r str>,
     /// Without the query, which may hold secrets.
     pub(crate) path: Option<&'r str>,
-    pub(crate) client: IpAddr,
+    pub(crate) client: Option<IpAddr>,
     pub(crate) bytes: usize,
 }
 
@@ -152,6 +157,42 @@ fn report(result: io::Result<()>) {
     }
 }
 
+impl Ctx {
+    /// What this request came to.
+    pub(super) fn record<'r>(&'r self, session: &Session) -> Record<'r> {
+        let head = self.head();
+        let decided = match self.permit.as_ref().map(Permit::basis) {
+            Some(Basis::Policies(decided)) => Some(&**decided),
+            _ => self.denied.as_deref(),
+        };
+        let status = session.response_written().map(|written| written.status);
+        Record {
+            time: OffsetDateTime::from(self.time)
+                .format(&Rfc3339)
+                .unwrap_or_default(),
+            request_id: &self.request_id,
+            route: self.plan.as_ref().map(|plan| &*plan.name),
+            generation: self.snapshot.generation,
+            outcome: self.outcome.as_str(),
+            code: self.refusal.as_ref().map(|refusal| refusal.line().code),
+            principal: decided
+                .map(Decided::principal)
+                .or(self.caller.as_ref().and_then(Caller::principal)),
+            action: decided.map(Decided::action),
+            resource: decided.map(Decided::resource),
+            policies: decided.map_or_else(Vec::new, |d| d.outcome().policies().collect()),
+            upstream: self.server.as_ref().map(|server| server.label()),
+            status: status.map_or(0, |status| status.as_u16()),
+            micros: self.micros,
+            method: head.map(|head| head.method.as_str()),
+            host: head.map(|head| head.authority.host()),
+            path: head.map(|head| head.path.as_str()),
+            client: head.map(|head| head.client),
+            bytes: session.body_bytes_sent(),
+        }
+    }
+}
+
 const QUEUE: usize = 16 * 1024;
 
 #[cfg(test)]
@@ -173,14 +214,14 @@ mod tests {
             principal: None,
             action: None,
             resource: None,
-            policies: &[],
+            policies: Vec::new(),
             upstream: None,
             status: 403,
             micros: Micros::default(),
-            method: "GET",
+            method: Some("GET"),
             host: Some("a.example"),
             path: Some("/pets"),
-            client: IpAddr::from([127, 0, 0, 1]),
+            client: Some(IpAddr::from([127, 0, 0, 1])),
             bytes: 0,
         }
     }

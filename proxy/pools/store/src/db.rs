@@ -54,6 +54,15 @@ impl Db {
         Ok(Self(Arc::new(Inner { driver, meter })))
     }
 
+    /// Copies the SQLite store at `url`, as it is now, to a new file, without opening it: nothing is migrated, and other
+    /// processes go on writing.
+    pub async fn backup(url: &str, to: &Path) -> Result<()> {
+        match url.parse()? {
+            Target::Sqlite(path) => crate::sqlite::backup(&path, to).await,
+            Target::Postgres(_) => Err(Error::NotAFile),
+        }
+    }
+
     /// Tells `observer` how long each step takes; `false` if another was set before, which stays.
     pub fn observe(&self, observer: Observer) -> bool {
         self.0.meter.set(observer)

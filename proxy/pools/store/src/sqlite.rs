@@ -35,6 +35,11 @@ pub(crate) struct Sqlite {
     readers: SqlitePool,
 }
 
+/// Copies the store in a file, as it is now, while others go on writing.
+pub(crate) async fn backup(from: &Path, to: &Path) -> Result<()> {
+    backup::copy(from, to).await
+}
+
 impl Sqlite {
     /// Opens or makes the file, brings it up to date and starts its writer.
     pub(crate) async fn open(

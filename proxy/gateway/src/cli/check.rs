@@ -1,0 +1,139 @@
+//! `portcullis check`: reads everything the settings name, and says what the gate would do or everything that is wrong.
+
+use std::{path::Path, process::ExitCode};
+
+use crate::{
+    metrics::Metrics,
+    serve,
+    snapshot::{Maker, RouteView},
+};
+
+/// Prints the routes, those that anybody gets through first; or the problems.
+pub(super) fn run(file: &Path) -> anyhow::Result<ExitCode> {
+    let settings = match settings::load(file) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            println!("{problems}");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let maker = Maker {
+        metrics: Metrics::new()?,
+        engine: None,
+        background: None,
+    };
+    let made = maker.make(&settings, 1, None);
+    let mut problems: Vec<String> = Vec::new();
+    if let Err(error) = serve::certificates(&settings) {
+        problems.push(format!("listeners: {error:#}"));
+    }
+    match made {
+        Ok(snapshot) if problems.is_empty() => {
+            println!("{}", listing(&snapshot.views));
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(_) => Ok(failed(file, &problems)),
+        Err(found) => {
+            problems.extend(
+                found
+                    .iter()
+                    .map(|problem| format!("{}: {}", problem.what, problem.why)),
+            );
+            Ok(failed(file, &problems))
+        }
+    }
+}
+
+fn failed(file: &Path, problems: &[String]) -> ExitCode {
+    let plural = if problems.len() == 1 { "" } else { "s" };
+    println!("{} problem{plural} in {}", problems.len(), file.display());
+    for (index, problem) in problems.iter().enumerate() {
+        println!("{:3}. {problem}", index + 1);
+    }
+    ExitCode::FAILURE
+}
+
+/// One line a route: what it takes, who must prove what, what decides, where it leads.
+fn listing(views: &[RouteView]) -> String {
+    let mut sorted: Vec<_> = views.iter().collect();
+    sorted.sort_by_key(|view| !view.open);
+    let rows: Vec<[String; 5]> = sorted.into_iter().map(row).collect();
+    let header = ["ROUTE", "MATCH", "AUTHENTICATE", "AUTHORIZE", "TO"].map(str::to_owned);
+    let width = |column: usize| {
+        let cells = std::iter::once(&header)
+            .chain(&rows)
+            .filter_map(move |row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<_> = (0..header.len()).map(width).collect();
+    let lines = std::iter::once(&header).chain(&rows).map(|row| {
+        let cells = row.iter().zip(&widths);
+        let line: Vec<_> = cells
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        line.join("  ").trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn row(view: &RouteView) -> [String; 5] {
+    let methods = if view.methods.is_empty() {
+        "*".to_owned()
+    } else {
+        view.methods.join(",")
+    };
+    let host = view.host.as_deref().unwrap_or("*");
+    let path = view.path.as_deref().unwrap_or("/{path*}");
+    let authorize = if view.policies.is_empty() {
+        view.authorize.clone()
+    } else {
+        format!("{}: {}", view.authorize, view.policies.join(","))
+    };
+    [
+        view.name.clone(),
+        format!("{methods} {host}{path}"),
+        view.authenticate.clone(),
+        authorize,
+        view.upstream.clone().unwrap_or_else(|| "pools".into()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(name: &str, open: bool) -> RouteView {
+        RouteView {
+            name: name.into(),
+            host: Some("api.example.com".into()),
+            path: Some("/pets".into()),
+            methods: vec!["GET".into()],
+            authenticate: if open { "none" } else { "bearer staff" }.into(),
+            authorize: if open { "none" } else { "policies pets" }.into(),
+            actions: Vec::new(),
+            policies: if open {
+                Vec::new()
+            } else {
+                vec!["readers-get".into()]
+            },
+            upstream: Some("pets".into()),
+            open,
+        }
+    }
+
+    #[test]
+    fn what_anybody_gets_through_comes_first() {
+        let text = listing(&[view("guarded", false), view("open", true)]);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "ROUTE    MATCH                      AUTHENTICATE  AUTHORIZE                   TO",
+                "open     GET api.example.com/pets   none          none                        pets",
+                "guarded  GET api.example.com/pets   bearer staff  policies pets: readers-get  pets",
+            ]
+            .map(|line| line.replace("pets   ", "pets  "))
+            .map(|line| line.replace("MATCH                      ", "MATCH                     "))
+        );
+    }
+}

@@ -1,0 +1,39 @@
+//! `portcullis policy`: what policy authors ask.
+
+use std::{path::Path, process::ExitCode};
+
+use decision::Config;
+
+/// Validates a directory, and says what is in it or everything that is wrong.
+pub(super) fn check(path: &Path) -> anyhow::Result<ExitCode> {
+    let checked = Config::infer(path).and_then(|config| decision::check(&config));
+    Ok(match checked {
+        Ok(checked) => {
+            println!("{checked}");
+            ExitCode::SUCCESS
+        }
+        Err(problems) => {
+            println!("{problems}");
+            ExitCode::FAILURE
+        }
+    })
+}
+
+/// Runs a directory's tests.
+pub(super) fn test(path: &Path) -> anyhow::Result<ExitCode> {
+    let tested = Config::infer(path).and_then(|config| decision::test(&config));
+    Ok(match tested {
+        Ok(tested) => {
+            println!("{tested}");
+            if tested.passed() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+        Err(problems) => {
+            println!("{problems}");
+            ExitCode::FAILURE
+        }
+    })
+}

@@ -1,0 +1,92 @@
+//! What fails after a request was permitted, as refusals.
+
+use pingora::{
+    Error, ErrorSource,
+    ErrorType::{self, ConnectTimedout, ReadTimedout, TLSHandshakeTimedout, WriteTimedout},
+    proxy::{FailToProxy, Session},
+};
+
+use super::{
+    Ctx,
+    refuse::{self, Malformed, Refusal},
+};
+use crate::metrics::Outcome;
+
+/// Answers a request that failed, if its answer has not begun and its caller is still there.
+pub(super) async fn answer(session: &mut Session, error: &Error, ctx: &mut Ctx) -> FailToProxy {
+    let Some(refusal) = refusal(error) else {
+        ctx.outcome = Outcome::Abort;
+        return closed(0);
+    };
+    let code = refusal.line().status.as_u16();
+    ctx.refuse(refusal.clone());
+    if session.response_written().is_some() {
+        return closed(0);
+    }
+    if let Err(error) = refuse::respond(session, &refusal, &ctx.request_id).await {
+        tracing::debug!(%error, "Refusal cannot be sent");
+    }
+    closed(code)
+}
+
+fn closed(error_code: u16) -> FailToProxy {
+    FailToProxy {
+        error_code,
+        can_reuse_downstream: false,
+    }
+}
+
+/// `None` where the caller has gone.
+fn refusal(error: &Error) -> Option<Refusal> {
+    match error.esource() {
+        ErrorSource::Upstream => Some(upstream(error.etype())),
+        ErrorSource::Downstream => match error.etype() {
+            ErrorType::InvalidHTTPHeader => Some(Malformed::Target.into()),
+            _ => None,
+        },
+        ErrorSource::Internal | ErrorSource::Unset => Some(Refusal::Internal),
+    }
+}
+
+fn upstream(kind: &ErrorType) -> Refusal {
+    match kind {
+        ConnectTimedout | TLSHandshakeTimedout | ReadTimedout | WriteTimedout => {
+            Refusal::UpstreamTimeout
+        }
+        ErrorType::ConnectRefused
+        | ErrorType::ConnectNoRoute
+        | ErrorType::ConnectError
+        | ErrorType::ConnectProxyFailure
+        | ErrorType::SocketError
+        | ErrorType::BindError
+        | ErrorType::TLSHandshakeFailure
+        | ErrorType::HandshakeError
+        | ErrorType::InvalidCert => Refusal::UpstreamUnreachable,
+        _ => Refusal::UpstreamInvalid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_told_apart() {
+        for (kind, expected) in [
+            (ErrorType::ConnectRefused, Refusal::UpstreamUnreachable),
+            (ErrorType::InvalidCert, Refusal::UpstreamUnreachable),
+            (ConnectTimedout, Refusal::UpstreamTimeout),
+            (ReadTimedout, Refusal::UpstreamTimeout),
+            (ErrorType::InvalidHTTPHeader, Refusal::UpstreamInvalid),
+            (ErrorType::ConnectionClosed, Refusal::UpstreamInvalid),
+        ] {
+            let error = Error::new_up(kind);
+            assert_eq!(refusal(&error), Some(expected));
+        }
+        assert_eq!(refusal(&Error::new_down(ErrorType::ConnectionClosed)), None);
+        assert_eq!(
+            refusal(&Error::new(ErrorType::InternalError)),
+            Some(Refusal::Internal)
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! Forwarding: the server a permitted request goes to, and the request it gets, built from the permit alone.
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, header};
+use pingora::{Error, ErrorType, http::RequestHeader, upstreams::peer::HttpPeer};
+use settings::Template;
+
+use super::{Ctx, head::Head, identify::Caller, refuse};
+use crate::{
+    snapshot::{Kind, Plan},
+    upstream::Upstream,
+};
+
+/// The peer for this try.
+pub(super) fn peer(ctx: &mut Ctx) -> pingora::Result<Box<HttpPeer>> {
+    if ctx.permit.is_none() {
+        return Error::e_explain(ErrorType::InternalError, "a request without a permit");
+    }
+    let upstream = ctx.upstream().cloned();
+    while let Some(server) = upstream
+        .as_ref()
+        .and_then(|u| u.server(ctx.turn, ctx.tries))
+    {
+        let peer = server.peer();
+        ctx.server = Some(server.clone());
+        match peer {
+            Some(peer) => return Ok(peer),
+            None => ctx.tries += 1,
+        }
+    }
+    let error = Error::explain(ErrorType::ConnectError, "no server has an address");
+    Err(error.into_up())
+}
+
+/// After a connection that failed: on to the next server, as long as there is one.
+pub(super) fn try_next(ctx: &mut Ctx, mut error: Box<Error>) -> Box<Error> {
+    ctx.tries += 1;
+    let servers = ctx.upstream().map_or(0, |upstream| upstream.len());
+    error.set_retry(ctx.tries < servers.min(MAX_TRIES));
+    error
+}
+
+/// Replaces Pingora's copy of the request with one that is made from the permit; only the body's framing is kept.
+pub(super) fn request(request: &mut RequestHeader, ctx: &Ctx) -> pingora::Result<()> {
+    let Some(permit) = &ctx.permit else {
+        return Error::e_explain(ErrorType::InternalError, "a request without a permit");
+    };
+    let head = permit.head();
+    let fields = head.headers.len() + 3;
+    let mut out =
+        RequestHeader::build(head.method.clone(), head.target().as_bytes(), Some(fields))?;
+    for (name, value) in &head.headers {
+        out.append_header(name.clone(), value.clone())?;
+    }
+    for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
+        if let Some(value) = request.headers.get(&name) {
+            out.insert_header(name, value.clone())?;
+        }
+    }
+    out.insert_header(refuse::REQUEST_ID, ctx.request_id.as_str())?;
+    out.set_version(request.version);
+    if let Some(end) = request.send_end_stream() {
+        out.set_send_end_stream(end);
+    }
+    *request = out;
+    Ok(())
+}
+
+/// Sets the route's headers from the verified token; one whose claims are absent stays absent.
+pub(super) fn claims(headers: &[(HeaderName, Template)], caller: &Caller, head: &mut Head) {
+    for (name, template) in headers {
+        let value = template.render(caller.claims());
+        if let Some(value) = value.and_then(|text| HeaderValue::try_from(text).ok()) {
+            head.headers.insert(name.clone(), value);
+        }
+    }
+}
+
+impl Ctx {
+    /// Where the request's route leads.
+    pub(super) fn upstream(&self) -> Option<&Arc<Upstream>> {
+        let plan: &Plan = self.plan.as_deref()?;
+        match &plan.kind {
+            Kind::Proxy(proxy) => Some(&proxy.upstream),
+            Kind::Pools => None,
+        }
+    }
+}
+
+const MAX_TRIES: usize = 3;

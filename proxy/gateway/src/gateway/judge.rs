@@ -1,0 +1,213 @@
+//! The way of a request up to its permit: admit, route, identify, decide; or the engine's own answer.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Instant,
+};
+
+use pingora::proxy::Session;
+use route::Found;
+use uuid::Uuid;
+
+use super::{
+    Ctx, Gateway,
+    admit::{self, Raw},
+    decide, forward,
+    head::Head,
+    identify, micros,
+    refuse::{self, Refusal},
+};
+use crate::{
+    metrics::Outcome,
+    mount::Unserved,
+    snapshot::{Kind, Plan, Proxy},
+};
+
+/// What becomes of a request.
+pub(super) enum Verdict {
+    /// There is a permit.
+    Forward,
+    /// It has been answered.
+    Served,
+    /// It goes no further, and nothing has been answered yet.
+    Refused(Refusal),
+}
+
+impl From<Refusal> for Verdict {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Judges one request.
+pub(super) async fn judge(
+    gate: &Gateway,
+    session: &mut Session,
+    ctx: &mut Ctx,
+) -> pingora::Result<Verdict> {
+    let (head, plan) = match admitted(gate, session, ctx) {
+        Ok(routed) => routed,
+        Err(refusal) => return Ok(refusal.into()),
+    };
+    match &plan.kind {
+        Kind::Pools => serve(gate, session, ctx, head).await,
+        Kind::Proxy(proxy) => match permit(gate, ctx, head, proxy).await {
+            Ok(()) => Ok(Verdict::Forward),
+            Err(refusal) => Ok(refusal.into()),
+        },
+    }
+}
+
+/// Admits and routes.
+fn admitted(
+    gate: &Gateway,
+    session: &mut Session,
+    ctx: &mut Ctx,
+) -> Result<(Head, Arc<Plan>), Refusal> {
+    let peer = peer(session);
+    let snapshot = ctx.snapshot.clone();
+    ctx.request_id = request_id(session, snapshot.rules.trusts(peer));
+    let sent = session.req_header();
+    let raw = Raw {
+        method: &sent.method,
+        target: sent.raw_path(),
+        authority: sent.uri.authority().map(http::uri::Authority::as_str),
+        headers: &sent.headers,
+        peer,
+        tls: session
+            .digest()
+            .is_some_and(|digest| digest.ssl_digest.is_some()),
+    };
+    let head = admit::admit(&raw, &snapshot.rules);
+    // Pingora reads the body of a request to upgrade as one without end; nothing is upgraded here.
+    session
+        .req_header_mut()
+        .remove_header(&http::header::UPGRADE);
+    ctx.micros.admit = observed(&gate.metrics.stages.admit, ctx.started);
+    let mut head = head?;
+    let found = snapshot
+        .routes
+        .find(head.authority.host(), &head.path, &head.method);
+    let plan = match found {
+        Found::Route { route, params } => {
+            let plan: &Arc<Plan> = route.value();
+            let values: Vec<_> = params.map(|(_, value)| value.to_owned()).collect();
+            let plan = plan.clone();
+            head.parameters = plan.parameters.iter().cloned().zip(values).collect();
+            plan
+        }
+        Found::NotFound => {
+            ctx.head = Some(head);
+            return Err(Refusal::RouteNotFound);
+        }
+        Found::MethodNotAllowed { allow } => {
+            let allow = allow.to_owned();
+            ctx.head = Some(head);
+            return Err(Refusal::MethodNotAllowed { allow });
+        }
+    };
+    ctx.plan = Some(plan.clone());
+    Ok((head, plan))
+}
+
+/// Hands the request to the engine.
+async fn serve(
+    gate: &Gateway,
+    session: &mut Session,
+    ctx: &mut Ctx,
+    head: Head,
+) -> pingora::Result<Verdict> {
+    let head = ctx.head.insert(head);
+    let Some(mount) = &gate.mount else {
+        return Ok(Refusal::EngineUnavailable.into());
+    };
+    let started = Instant::now();
+    let served = mount.serve(session, head, &ctx.request_id).await?;
+    observed(&gate.metrics.stages.serve, started);
+    Ok(match served {
+        Ok(status) => {
+            ctx.outcome = if status.is_server_error() {
+                Outcome::Error
+            } else {
+                Outcome::Allow
+            };
+            Verdict::Served
+        }
+        Err(Unserved::BodyTooLarge) => Refusal::BodyTooLarge.into(),
+        Err(Unserved::Failed) => Refusal::EngineUnavailable.into(),
+    })
+}
+
+/// Identifies the caller and decides.
+async fn permit(
+    gate: &Gateway,
+    ctx: &mut Ctx,
+    mut head: Head,
+    proxy: &Proxy,
+) -> Result<(), Refusal> {
+    let started = Instant::now();
+    let identified =
+        identify::identify(&proxy.authenticate, &ctx.snapshot.verifier, &head, ctx.time).await;
+    ctx.micros.identify = observed(&gate.metrics.stages.identify, started);
+    let caller = match identified {
+        Ok(caller) => caller,
+        Err(refusal) => {
+            ctx.head = Some(head);
+            return Err(refusal);
+        }
+    };
+    if let Some(caller) = &caller {
+        gate.metrics.token_cache.count(caller.is_remembered());
+        forward::claims(&proxy.headers, caller, &mut head);
+    }
+    let started = Instant::now();
+    let decided = decide::decide(&proxy.authorize, head, caller.as_ref(), ctx.time);
+    ctx.micros.decide = observed(&gate.metrics.stages.decide, started);
+    ctx.caller = caller;
+    match decided {
+        Ok(permit) => {
+            if let decision::Basis::Policies(decided) = permit.basis() {
+                gate.metrics.decision_cache.count(decided.is_remembered());
+            }
+            ctx.turn = proxy.upstream.turn();
+            ctx.permit = Some(permit);
+            Ok(())
+        }
+        Err(denial) => {
+            ctx.head = Some(denial.head);
+            ctx.denied = denial.decided;
+            Err(denial.refusal)
+        }
+    }
+}
+
+fn peer(session: &Session) -> IpAddr {
+    let address = session.client_addr().and_then(|address| address.as_inet());
+    // Listeners are TCP, so the address is there; an unspecified one is trusted by nobody.
+    address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| {
+        address.ip().to_canonical()
+    })
+}
+
+/// The id that a trusted peer gave the request, or a new one.
+fn request_id(session: &Session, trusted: bool) -> String {
+    let given = session
+        .req_header()
+        .headers
+        .get(refuse::REQUEST_ID)
+        .filter(|_| trusted)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| (1..=128).contains(&id.len()))
+        .filter(|id| {
+            id.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        });
+    given.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned)
+}
+
+fn observed(stage: &prometheus::Histogram, started: Instant) -> u64 {
+    let took = started.elapsed();
+    stage.observe(took.as_secs_f64());
+    micros(took)
+}

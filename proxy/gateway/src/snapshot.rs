@@ -1,0 +1,180 @@
+//! What requests are judged by: routes, issuers, policies and upstreams, as one immutable value.
+//!
+//! A reload makes a whole new one or none at all, so a request never sees half of two.
+
+mod issuers;
+mod routes;
+mod view;
+
+use std::sync::Arc;
+
+use http::HeaderName;
+use route::Table;
+use serde_json::Value;
+use settings::{Settings, Template};
+use token::{IssuerIndex, Requirements, Verifier};
+use tokio::runtime::Handle;
+
+use crate::{
+    gateway::{Guards, admit},
+    metrics::{Metrics, RouteMetrics},
+    status::Degraded,
+    upstream::Upstream,
+};
+
+pub(crate) use issuers::RemoteIssuer;
+pub(crate) use view::{IssuerView, RouteView};
+
+/// Everything that judges a request.
+pub(crate) struct Snapshot {
+    /// Counts snapshots from 1; decisions name it.
+    pub(crate) generation: u64,
+    pub(crate) routes: Table<Arc<Plan>>,
+    pub(crate) verifier: Verifier,
+    pub(crate) rules: admit::Rules,
+    /// Counts requests that no route takes.
+    pub(crate) unrouted: RouteMetrics,
+    /// The routes as operators see them.
+    pub(crate) views: Vec<RouteView>,
+    /// The settings as operators see them; without secrets.
+    pub(crate) config: Value,
+    /// Issuers whose keys are fetched; the next snapshot goes on with those that it has too.
+    pub(crate) remote: Vec<RemoteIssuer>,
+}
+
+/// One route, with all that can be found out before a request comes.
+pub(crate) struct Plan {
+    pub(crate) name: Arc<str>,
+    pub(crate) metrics: RouteMetrics,
+    /// Names of the path's parameters, from left to right.
+    pub(crate) parameters: Vec<Arc<str>>,
+    pub(crate) kind: Kind,
+}
+
+/// What is done with a route's requests.
+pub(crate) enum Kind {
+    /// The embedded engine serves them.
+    Pools,
+    /// They go upstream, if the caller may.
+    Proxy(Box<Proxy>),
+}
+
+/// A route to an upstream.
+pub(crate) struct Proxy {
+    pub(crate) authenticate: Authenticate,
+    pub(crate) authorize: Authorize,
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) headers: Vec<(HeaderName, Template)>,
+}
+
+/// How a caller proves who it is.
+pub(crate) enum Authenticate {
+    /// Nobody is asked.
+    None,
+    /// By a bearer token.
+    Bearer {
+        issuers: Vec<IssuerIndex>,
+        requirements: Requirements,
+    },
+}
+
+/// What decides.
+pub(crate) enum Authorize {
+    /// Everybody may.
+    None,
+    /// Everybody may who proved who they are.
+    Authenticated,
+    /// Policies.
+    Policies(Guards),
+}
+
+/// What a snapshot is made with.
+pub(crate) struct Maker {
+    pub(crate) metrics: Metrics,
+    pub(crate) engine: Option<engine::Engine>,
+    /// Where keys are fetched and servers watched; without it, nothing is: for checks.
+    pub(crate) background: Option<Handle>,
+}
+
+impl Maker {
+    /// Makes a snapshot, or says everything that stands in its way.
+    pub(crate) fn make(
+        &self,
+        settings: &Settings,
+        generation: u64,
+        previous: Option<&Snapshot>,
+    ) -> Result<Snapshot, Vec<Degraded>> {
+        let mut problems = Vec::new();
+        let issuers = self.issuers(settings, previous, &mut problems);
+        let policies = self.policies(settings, generation, &mut problems);
+        let Some((verifier, remote)) = issuers else {
+            return Err(problems);
+        };
+        let upstreams: Vec<_> = settings
+            .upstreams
+            .iter()
+            .map(|upstream| {
+                let background = self.background.as_ref().filter(|_| problems.is_empty());
+                Arc::new(Upstream::new(upstream, &self.metrics, background))
+            })
+            .collect();
+        let parts = routes::Parts {
+            settings,
+            metrics: &self.metrics,
+            policies: &policies,
+            upstreams: &upstreams,
+            verifier: &verifier,
+        };
+        let (routes, views) = routes::build(&parts, &mut problems);
+        match routes {
+            Some(routes) if problems.is_empty() => Ok(Snapshot {
+                generation,
+                routes,
+                verifier,
+                rules: rules(settings),
+                unrouted: self.metrics.route("(none)"),
+                views,
+                config: view::config(settings),
+                remote,
+            }),
+            _ => Err(problems),
+        }
+    }
+
+    fn policies(
+        &self,
+        settings: &Settings,
+        generation: u64,
+        problems: &mut Vec<Degraded>,
+    ) -> Vec<Option<decision::Policies>> {
+        let load = |(name, config): &(String, decision::Config)| {
+            let loaded = decision::Policies::load(config, generation);
+            let loaded = loaded.map_err(|found| {
+                problems.push(Degraded {
+                    what: format!("policies.{name}"),
+                    why: found.to_string(),
+                });
+            });
+            loaded.ok()
+        };
+        settings.policies.iter().map(load).collect()
+    }
+}
+
+/// Admission must know the names of all headers that any route sets.
+fn rules(settings: &Settings) -> admit::Rules {
+    let headers = settings
+        .routes
+        .iter()
+        .filter_map(|route| match &route.handling {
+            settings::Handling::Pools => None,
+            settings::Handling::Upstream(guarded) => Some(&guarded.headers),
+        });
+    let keys = headers
+        .flatten()
+        .map(|(name, _)| admit::identity_key(name.as_str()).into_owned());
+    admit::Rules {
+        trusted_peers: settings.trusted_peers.clone(),
+        identity_headers: keys.collect(),
+    }
+}

@@ -1,0 +1,214 @@
+//! A snapshot's issuers: pools of the engine, asked in process, and others, whose keys are fetched.
+
+use std::sync::Arc;
+
+use settings::Settings;
+use token::{
+    Audience, BoxFuture, FetchLimits, Issuer, KeySet, Keys, Kind, RemoteKeys, Rules, Source,
+    Verifier,
+};
+use url::Url;
+
+use super::{IssuerView, Maker, Snapshot};
+use crate::{metrics::Metrics, status::Degraded};
+
+/// An issuer whose keys are fetched.
+#[derive(Debug, Clone)]
+pub(crate) struct RemoteIssuer {
+    name: String,
+    iss: String,
+    jwks_uri: Option<Url>,
+    keys: Arc<RemoteKeys>,
+}
+
+impl Maker {
+    /// The verifier, and whose keys are fetched.
+    pub(super) fn issuers(
+        &self,
+        settings: &Settings,
+        previous: Option<&Snapshot>,
+        problems: &mut Vec<Degraded>,
+    ) -> Option<(Verifier, Vec<RemoteIssuer>)> {
+        let known = previous.map_or(&[][..], |snapshot| &snapshot.remote);
+        let mut remote = Vec::new();
+        let mut issuers = Vec::new();
+        for issuer in &settings.issuers {
+            match issuer {
+                settings::Issuer::Embedded { name, pool, naming } => {
+                    issuers.push(self.embedded(name, pool, naming.clone()));
+                }
+                settings::Issuer::Remote { rules, jwks_uri } => {
+                    let keys = self.remote(settings, rules, jwks_uri.as_ref(), known, problems);
+                    issuers.push(Issuer::new(rules.clone(), keys.keys(), None));
+                    remote.extend(keys.into_remote());
+                }
+            }
+        }
+        match Verifier::new(issuers, settings.tokens) {
+            Ok(verifier) => Some((verifier, remote)),
+            Err(error) => {
+                problems.push(Degraded {
+                    what: "issuers".into(),
+                    why: error.to_string(),
+                });
+                None
+            }
+        }
+    }
+
+    fn embedded(&self, name: &str, pool: &str, naming: token::Naming) -> Issuer {
+        let rules = |iss| Rules {
+            name: name.into(),
+            iss,
+            kind: Kind::Cognito,
+            audience: Audience::Embedded,
+            naming,
+        };
+        match &self.engine {
+            Some(engine) => {
+                let revocations = engine.revocations();
+                Issuer::new(
+                    rules(engine.issuer(pool)),
+                    engine.pool_keys(pool),
+                    Some(revocations),
+                )
+            }
+            None => Issuer::new(rules(format!("embedded:{pool}")), Arc::new(NoKeys), None),
+        }
+    }
+
+    fn remote(
+        &self,
+        settings: &Settings,
+        rules: &Rules,
+        jwks_uri: Option<&Url>,
+        known: &[RemoteIssuer],
+        problems: &mut Vec<Degraded>,
+    ) -> Fetched {
+        let same = |issuer: &&RemoteIssuer| {
+            issuer.name == *rules.name
+                && issuer.iss == rules.iss
+                && issuer.jwks_uri.as_ref() == jwks_uri
+        };
+        if let Some(issuer) = known.iter().find(same) {
+            return Fetched::Yes(issuer.clone());
+        }
+        let Some(background) = &self.background else {
+            return Fetched::No;
+        };
+        let source = Source {
+            name: rules.name.clone(),
+            issuer: rules.iss.clone(),
+            jwks_uri: jwks_uri.cloned(),
+            dir: Some(settings.data.clone()),
+            limits: FetchLimits::default(),
+        };
+        match RemoteKeys::start(source, background) {
+            Ok(keys) => Fetched::Yes(RemoteIssuer {
+                name: rules.name.to_string(),
+                iss: rules.iss.clone(),
+                jwks_uri: jwks_uri.cloned(),
+                keys: Arc::new(keys),
+            }),
+            Err(error) => {
+                problems.push(Degraded {
+                    what: format!("issuers.{}", rules.name),
+                    why: error.to_string(),
+                });
+                Fetched::No
+            }
+        }
+    }
+}
+
+/// Whether an issuer's keys are fetched.
+enum Fetched {
+    Yes(RemoteIssuer),
+    No,
+}
+
+impl Fetched {
+    fn keys(&self) -> Arc<dyn Keys> {
+        match self {
+            Self::Yes(issuer) => issuer.keys.clone(),
+            Self::No => Arc::new(NoKeys),
+        }
+    }
+
+    fn into_remote(self) -> Option<RemoteIssuer> {
+        match self {
+            Self::Yes(issuer) => Some(issuer),
+            Self::No => None,
+        }
+    }
+}
+
+/// The keys of an issuer that is only checked: tokens are answered with 503.
+struct NoKeys;
+
+impl Keys for NoKeys {
+    fn current(&self) -> Arc<KeySet> {
+        Arc::new(KeySet::never_loaded())
+    }
+
+    fn fetch_unknown<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Arc<KeySet>> {
+        Box::pin(async { self.current() })
+    }
+}
+
+impl Snapshot {
+    /// The issuers as operators see them.
+    pub(crate) fn issuer_views(&self) -> Vec<IssuerView> {
+        let issuers = self.verifier.issuers().iter();
+        issuers
+            .map(|issuer| {
+                let rules = issuer.rules();
+                let remote = self.remote.iter().find(|remote| remote.name == *rules.name);
+                let status = remote.map(|remote| remote.keys.status());
+                let keys = issuer.keys().current();
+                IssuerView {
+                    name: rules.name.to_string(),
+                    issuer: rules.iss.clone(),
+                    embedded: rules.audience == Audience::Embedded,
+                    loaded: keys.is_loaded(),
+                    keys: keys.keys().len(),
+                    age_seconds: status.as_ref().and_then(|s| s.age).map(|age| age.as_secs()),
+                    next_refresh_seconds: status.as_ref().map(|s| s.next_refresh.as_secs()),
+                    last_error: status.and_then(|s| s.last_error),
+                }
+            })
+            .collect()
+    }
+
+    /// Issuers that are not well.
+    pub(crate) fn degraded_issuers(&self) -> Vec<Degraded> {
+        let views = self.issuer_views().into_iter();
+        let unwell = views.filter_map(|view| {
+            let why = match view.last_error {
+                Some(error) if view.loaded => format!("its last good keys are in use: {error}"),
+                Some(error) => format!("its keys have never been loaded: {error}"),
+                None if view.loaded => return None,
+                None => "its keys have not been loaded yet".to_owned(),
+            };
+            Some(Degraded {
+                what: format!("issuers.{}", view.name),
+                why,
+            })
+        });
+        unwell.collect()
+    }
+
+    /// Brings the metrics about key sets up to date.
+    pub(crate) fn observe(&self, metrics: &Metrics) {
+        for remote in &self.remote {
+            let status = remote.keys.status();
+            if let Some(age) = status.age {
+                let gauge = metrics.key_set_age.with_label_values(&[&remote.name]);
+                gauge.set(age.as_secs_f64());
+            }
+            for (result, count) in [("success", status.succeeded), ("failure", status.failed)] {
+                metrics.observe_fetches(&remote.name, result, count);
+            }
+        }
+    }
+}

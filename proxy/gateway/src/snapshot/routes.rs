@@ -1,0 +1,153 @@
+//! A snapshot's routes: what the settings name, put together and held against the policies.
+
+use std::sync::Arc;
+
+use decision::{Ask, Policies, default_action};
+use http::Method;
+use route::{Table, Template};
+use settings::{Guarded, Handling, Route, Settings};
+use token::Verifier;
+
+use super::{Authenticate, Authorize, Kind, Plan, Proxy, RouteView};
+use crate::{gateway::Guards, metrics::Metrics, status::Degraded, upstream::Upstream};
+
+/// What routes are made of.
+pub(super) struct Parts<'p> {
+    pub(super) settings: &'p Settings,
+    pub(super) metrics: &'p Metrics,
+    /// In the order of the settings; `None` where they could not be loaded.
+    pub(super) policies: &'p [Option<Policies>],
+    pub(super) upstreams: &'p [Arc<Upstream>],
+    pub(super) verifier: &'p Verifier,
+}
+
+/// All routes, and how operators see them.
+pub(super) fn build(
+    parts: &Parts<'_>,
+    problems: &mut Vec<Degraded>,
+) -> (Option<Table<Arc<Plan>>>, Vec<RouteView>) {
+    let mut rows = Vec::new();
+    let mut views = Vec::new();
+    for route in &parts.settings.routes {
+        if let Some(plan) = parts.plan(route, problems) {
+            views.push(RouteView::of(route, &plan, parts.settings));
+            rows.push((route.name.clone(), route.matches.clone(), Arc::new(plan)));
+        }
+    }
+    let table = Table::build(rows).map_err(|found| {
+        problems.extend(found.into_iter().map(|problem| Degraded {
+            what: format!("routes.{}", problem.name),
+            why: problem.message,
+        }));
+    });
+    (table.ok(), views)
+}
+
+impl Parts<'_> {
+    /// `None` after a problem.
+    fn plan(&self, route: &Route, problems: &mut Vec<Degraded>) -> Option<Plan> {
+        let template = Template::parse(route.matches.path.as_deref().unwrap_or(EVERY_PATH)).ok()?;
+        let parameters: Vec<Arc<str>> = template.names().map(Arc::from).collect();
+        let kind = match &route.handling {
+            Handling::Pools => Kind::Pools,
+            Handling::Upstream(guarded) => {
+                let names: Vec<&str> = parameters.iter().map(|name| &**name).collect();
+                Kind::Proxy(Box::new(
+                    self.proxy(route, guarded, &template, &names, problems)?,
+                ))
+            }
+        };
+        Some(Plan {
+            name: route.name.as_str().into(),
+            metrics: self.metrics.route(&route.name),
+            parameters,
+            kind,
+        })
+    }
+
+    fn proxy(
+        &self,
+        route: &Route,
+        guarded: &Guarded,
+        template: &Template,
+        parameters: &[&str],
+        problems: &mut Vec<Degraded>,
+    ) -> Option<Proxy> {
+        let authorize = match &guarded.authorize {
+            settings::Authorize::None => Authorize::None,
+            settings::Authorize::Authenticated => Authorize::Authenticated,
+            settings::Authorize::Policies(ask) => {
+                Authorize::Policies(self.guards(route, ask, template, parameters, problems)?)
+            }
+        };
+        Some(Proxy {
+            authenticate: self.authenticate(guarded)?,
+            authorize,
+            upstream: self.upstreams.get(guarded.upstream)?.clone(),
+            headers: guarded.headers.clone(),
+        })
+    }
+
+    fn authenticate(&self, guarded: &Guarded) -> Option<Authenticate> {
+        let Some(bearer) = &guarded.authenticate else {
+            return Some(Authenticate::None);
+        };
+        let index = |issuer: &usize| {
+            let issuer = self.settings.issuers.get(*issuer)?;
+            self.verifier.index(issuer.name())
+        };
+        Some(Authenticate::Bearer {
+            issuers: bearer.issuers.iter().map(index).collect::<Option<_>>()?,
+            requirements: bearer.requirements.clone(),
+        })
+    }
+
+    /// The policies as the route asks them; with the default action, once for each method.
+    fn guards(
+        &self,
+        route: &Route,
+        asked: &settings::Policies,
+        template: &Template,
+        parameters: &[&str],
+        problems: &mut Vec<Degraded>,
+    ) -> Option<Guards> {
+        let policies = self.policies.get(asked.policies)?.as_ref()?;
+        let mut report = |why: String| {
+            problems.push(Degraded {
+                what: format!("routes.{}", route.name),
+                why,
+            });
+        };
+        let headers: Vec<&str> = asked.headers.iter().map(http::HeaderName::as_str).collect();
+        let mut guard = |action: &str| {
+            let ask = Ask {
+                action,
+                resource: asked.resource.as_deref(),
+                parameters,
+                headers: &headers,
+            };
+            let guard = policies.guard(&ask);
+            guard.map_err(|found| report(found.to_string())).ok()
+        };
+        if let Some(action) = &asked.action {
+            return guard(action).map(Guards::Any);
+        }
+        let methods = &route.matches.methods;
+        if methods.is_empty() {
+            report("name `methods` in `match`, or the `action` in `authorize`".into());
+            return None;
+        }
+        let of = |method: &String| {
+            let guard = guard(&default_action(method, template.as_str()));
+            Method::from_bytes(method.as_bytes()).ok().zip(guard)
+        };
+        // Each method is tried, so that each problem is reported.
+        let guards: Vec<_> = methods.iter().map(of).collect();
+        guards
+            .into_iter()
+            .collect::<Option<_>>()
+            .map(Guards::ByMethod)
+    }
+}
+
+const EVERY_PATH: &str = "/{path*}";

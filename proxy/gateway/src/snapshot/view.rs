@@ -1,0 +1,139 @@
+//! What operators see of a snapshot: routes, issuers and settings, without secrets.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use settings::{Handling, Issuer, Route, Settings};
+
+use super::{Authorize, Kind, Plan};
+
+/// A route, in `/routes` and in `portcullis check`.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct RouteView {
+    pub(crate) name: String,
+    pub(crate) host: Option<String>,
+    pub(crate) path: Option<String>,
+    pub(crate) methods: Vec<String>,
+    /// `pools`, `none` or the issuers whose bearer tokens are taken.
+    pub(crate) authenticate: String,
+    /// `pools`, `none`, `authenticated` or the policy set.
+    pub(crate) authorize: String,
+    pub(crate) actions: Vec<String>,
+    /// `@id`s of the policies that can apply.
+    pub(crate) policies: Vec<String>,
+    pub(crate) upstream: Option<String>,
+    /// Whether anybody can get through without proving who they are.
+    pub(crate) open: bool,
+}
+
+/// An issuer, in `/issuers`.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct IssuerView {
+    pub(crate) name: String,
+    pub(crate) issuer: String,
+    pub(crate) embedded: bool,
+    /// Whether its keys have been seen at all.
+    pub(crate) loaded: bool,
+    pub(crate) keys: usize,
+    pub(crate) age_seconds: Option<u64>,
+    pub(crate) next_refresh_seconds: Option<u64>,
+    pub(crate) last_error: Option<String>,
+}
+
+impl RouteView {
+    pub(super) fn of(route: &Route, plan: &Plan, settings: &Settings) -> Self {
+        let mut view = Self {
+            name: route.name.clone(),
+            host: route.matches.host.clone(),
+            path: route.matches.path.clone(),
+            methods: route.matches.methods.clone(),
+            authenticate: "pools".into(),
+            authorize: "pools".into(),
+            actions: Vec::new(),
+            policies: Vec::new(),
+            upstream: None,
+            open: false,
+        };
+        if let Handling::Upstream(guarded) = &route.handling {
+            view.guard(guarded, settings);
+        }
+        if let Kind::Proxy(proxy) = &plan.kind
+            && let Authorize::Policies(guards) = &proxy.authorize
+        {
+            for guard in guards.iter() {
+                view.actions.push(guard.action().to_owned());
+                let ids = guard.policies();
+                view.policies.extend(ids.into_iter().map(str::to_owned));
+            }
+            view.policies.sort_unstable();
+            view.policies.dedup();
+        }
+        view
+    }
+
+    fn guard(&mut self, guarded: &settings::Guarded, settings: &Settings) {
+        self.open = guarded.authenticate.is_none();
+        self.authenticate = match &guarded.authenticate {
+            None => "none".into(),
+            Some(bearer) => {
+                let names = bearer
+                    .issuers
+                    .iter()
+                    .filter_map(|index| settings.issuers.get(*index))
+                    .map(Issuer::name);
+                format!("bearer {}", names.collect::<Vec<_>>().join(","))
+            }
+        };
+        self.authorize = match &guarded.authorize {
+            settings::Authorize::None => "none".into(),
+            settings::Authorize::Authenticated => "authenticated".into(),
+            settings::Authorize::Policies(asked) => settings
+                .policies
+                .get(asked.policies)
+                .map_or_else(String::new, |(name, _)| format!("policies {name}")),
+        };
+        let upstream = settings.upstreams.get(guarded.upstream);
+        self.upstream = upstream.map(|upstream| upstream.name.clone());
+    }
+}
+
+/// The settings in force, with names in place of secrets.
+pub(super) fn config(settings: &Settings) -> Value {
+    let listeners = settings.listeners.iter();
+    let upstreams = settings.upstreams.iter();
+    let issuers = settings.issuers.iter();
+    json!({
+        "file": settings.file,
+        "data": settings.data,
+        "listeners": listeners
+            .map(|listener| json!({"address": listener.address, "tls": listener.tls.is_some()}))
+            .collect::<Vec<_>>(),
+        "admin": settings.admin,
+        "trusted_peers": settings.trusted_peers,
+        "issuers": issuers.map(Issuer::name).collect::<Vec<_>>(),
+        "policies": settings.policies
+            .iter()
+            .map(|(name, config)| json!({"name": name, "path": config.path}))
+            .collect::<Vec<_>>(),
+        "upstreams": upstreams
+            .map(|upstream| json!({
+                "name": upstream.name,
+                "servers": upstream.servers.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "health": upstream.health,
+            }))
+            .collect::<Vec<_>>(),
+        "pools": settings.pools.as_ref().map(pools),
+    })
+}
+
+fn pools(pools: &settings::Pools) -> Value {
+    let operators = pools.operators.iter();
+    json!({
+        "public_url": pools.config.public_url,
+        "region": pools.config.region,
+        "account": pools.config.account,
+        "declare": pools.config.declare.iter().map(|pool| &pool.id).collect::<Vec<_>>(),
+        "operators": operators
+            .map(|operator| json!({"access_key_id": operator.access_key_id, "pools": operator.pools}))
+            .collect::<Vec<_>>(),
+    })
+}
