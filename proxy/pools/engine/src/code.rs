@@ -2,8 +2,8 @@
 
 mod store;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use ::store::Tx;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 use crate::message::Medium;
 use crate::seal::place;
@@ -80,9 +80,20 @@ pub(crate) async fn put(
     value: &str,
     code: &str,
 ) -> Result<()> {
-    let sealed = engine.sealer().seal(engine.rng(), &aad(user, purpose), code.as_bytes())?;
+    let sealed = engine
+        .sealer()
+        .seal(engine.rng(), &aad(user, purpose), code.as_bytes())?;
     let expires_ms = engine.now_ms().saturating_add(purpose.life_ms());
-    store::put(tx, user, purpose.as_str(), &sealed, medium, value, expires_ms).await
+    store::put(
+        tx,
+        user,
+        purpose.as_str(),
+        &sealed,
+        medium,
+        value,
+        expires_ms,
+    )
+    .await
 }
 
 /// Looks whether `given` is the user's code for the purpose. It compares in constant time, and takes the code away when
@@ -106,12 +117,21 @@ pub(crate) async fn redeem(
         return Ok(Redeemed::Wrong);
     }
     discard(tx, user, purpose).await?;
-    Ok(Redeemed::Right { medium: code.medium, value: code.value })
+    Ok(Redeemed::Right {
+        medium: code.medium,
+        value: code.value,
+    })
 }
 
 /// Where the user's code for the purpose was sent, if there is one.
-pub(crate) async fn destination(tx: &mut Tx, user: &User, purpose: Purpose) -> Result<Option<String>> {
-    Ok(store::find(tx, user, purpose.as_str()).await?.map(|code| code.value))
+pub(crate) async fn destination(
+    tx: &mut Tx,
+    user: &User,
+    purpose: Purpose,
+) -> Result<Option<String>> {
+    Ok(store::find(tx, user, purpose.as_str())
+        .await?
+        .map(|code| code.value))
 }
 
 /// Takes a code away unused.
@@ -120,7 +140,11 @@ pub(crate) async fn discard(tx: &mut Tx, user: &User, purpose: Purpose) -> Resul
 }
 
 fn aad(user: &User, purpose: Purpose) -> String {
-    place("codes", "code", &[&user.pool_id, &user.sub, purpose.as_str()])
+    place(
+        "codes",
+        "code",
+        &[&user.pool_id, &user.sub, purpose.as_str()],
+    )
 }
 
 const DIGITS: usize = 6;

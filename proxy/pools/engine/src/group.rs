@@ -11,8 +11,8 @@ use crate::pool::Pool;
 use crate::user;
 use crate::{Engine, Error, Refusal, Result};
 
-pub use store::of_user;
 pub(crate) use store::insert_if_absent;
+pub use store::of_user;
 
 /// A group of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,12 @@ pub struct Settings {
 }
 
 /// Makes a group.
-pub async fn create(engine: &Engine, pool: &Arc<Pool>, name: &str, settings: Settings) -> Result<Group> {
+pub async fn create(
+    engine: &Engine,
+    pool: &Arc<Pool>,
+    name: &str,
+    settings: Settings,
+) -> Result<Group> {
     let now_ms = engine.now_ms();
     let group = Group {
         pool_id: pool.id().to_owned(),
@@ -73,17 +78,26 @@ pub async fn create(engine: &Engine, pool: &Arc<Pool>, name: &str, settings: Set
 
 /// The group of that name.
 pub async fn load(engine: &Engine, pool: &Pool, name: &str) -> Result<Group> {
-    store::load(engine.db(), pool.id(), name).await?.ok_or_else(Error::group_not_found)
+    store::load(engine.db(), pool.id(), name)
+        .await?
+        .ok_or_else(Error::group_not_found)
 }
 
 /// Changes what `settings` names.
 pub async fn update(engine: &Engine, pool: &Pool, name: &str, settings: Settings) -> Result<Group> {
-    let input = (pool.id().to_owned(), name.to_owned(), settings, engine.now_ms());
+    let input = (
+        pool.id().to_owned(),
+        name.to_owned(),
+        settings,
+        engine.now_ms(),
+    );
     engine
         .db()
         .write_with(input, |tx, (pool_id, name, settings, now_ms)| {
             Box::pin(async move {
-                store::update(tx, pool_id, name, settings, *now_ms).await?.ok_or_else(Error::group_not_found)
+                store::update(tx, pool_id, name, settings, *now_ms)
+                    .await?
+                    .ok_or_else(Error::group_not_found)
             })
         })
         .await
@@ -93,16 +107,28 @@ pub async fn update(engine: &Engine, pool: &Pool, name: &str, settings: Settings
 pub async fn delete(engine: &Engine, pool: &Pool, name: &str) -> Result<()> {
     engine
         .db()
-        .write_with((pool.id().to_owned(), name.to_owned()), |tx, (pool_id, name)| {
-            Box::pin(async move {
-                if store::delete(tx, pool_id, name).await? { Ok(()) } else { Err(Error::group_not_found()) }
-            })
-        })
+        .write_with(
+            (pool.id().to_owned(), name.to_owned()),
+            |tx, (pool_id, name)| {
+                Box::pin(async move {
+                    if store::delete(tx, pool_id, name).await? {
+                        Ok(())
+                    } else {
+                        Err(Error::group_not_found())
+                    }
+                })
+            },
+        )
         .await
 }
 
 /// Groups of a pool by name, from where `token` says; at most `limit`.
-pub async fn list(engine: &Engine, pool: &Pool, limit: usize, token: Option<&str>) -> Result<Page<Group>> {
+pub async fn list(
+    engine: &Engine,
+    pool: &Pool,
+    limit: usize,
+    token: Option<&str>,
+) -> Result<Page<Group>> {
     let list = format!("groups/{}", pool.id());
     let [after] = page::after(engine, &list, token)?.unwrap_or_default();
     let found = store::list(engine.db(), pool.id(), &after, limit).await?;
@@ -117,7 +143,9 @@ pub async fn list_of_user(
     limit: usize,
     token: Option<&str>,
 ) -> Result<Page<Group>> {
-    let user = user::load(engine, pool, username).await?.ok_or_else(Error::user_not_found)?;
+    let user = user::load(engine, pool, username)
+        .await?
+        .ok_or_else(Error::user_not_found)?;
     let list = format!("groups/{}/{}", pool.id(), user.sub);
     let [after] = page::after(engine, &list, token)?.unwrap_or_default();
     let found = store::list_of_user(engine.db(), &user, &after, limit).await?;
@@ -136,14 +164,23 @@ pub async fn add_user(engine: &Engine, pool: &Arc<Pool>, name: &str, username: &
 }
 
 /// Takes a user out of a group; a user who is not in it stays out.
-pub async fn remove_user(engine: &Engine, pool: &Arc<Pool>, name: &str, username: &str) -> Result<()> {
+pub async fn remove_user(
+    engine: &Engine,
+    pool: &Arc<Pool>,
+    name: &str,
+    username: &str,
+) -> Result<()> {
     let input = (Arc::clone(pool), name.to_owned(), username.to_owned());
     engine
         .db()
         .write_with(input, |tx, (pool, name, username)| {
             Box::pin(async move {
-                let user = user::find(tx, pool, username).await?.ok_or_else(Error::user_not_found)?;
-                store::find(tx, pool.id(), name).await?.ok_or_else(Error::group_not_found)?;
+                let user = user::find(tx, pool, username)
+                    .await?
+                    .ok_or_else(Error::user_not_found)?;
+                store::find(tx, pool.id(), name)
+                    .await?
+                    .ok_or_else(Error::group_not_found)?;
                 store::leave(tx, &user, name).await
             })
         })
@@ -151,16 +188,25 @@ pub async fn remove_user(engine: &Engine, pool: &Arc<Pool>, name: &str, username
 }
 
 async fn add(tx: &mut Tx, pool: &Pool, name: &str, username: &str) -> Result<()> {
-    let user = user::find(tx, pool, username).await?.ok_or_else(Error::user_not_found)?;
-    store::find(tx, pool.id(), name).await?.ok_or_else(Error::group_not_found)?;
-    if store::join(tx, &user, name).await? && store::count_of_user(tx, &user).await? > MAX_GROUPS_OF_USER {
+    let user = user::find(tx, pool, username)
+        .await?
+        .ok_or_else(Error::user_not_found)?;
+    store::find(tx, pool.id(), name)
+        .await?
+        .ok_or_else(Error::group_not_found)?;
+    if store::join(tx, &user, name).await?
+        && store::count_of_user(tx, &user).await? > MAX_GROUPS_OF_USER
+    {
         return Err(limit("The user has reached the limit of 100 groups."));
     }
     Ok(())
 }
 
 fn exists() -> Error {
-    Error::refused(Refusal::GroupExists, "A group with the name already exists.")
+    Error::refused(
+        Refusal::GroupExists,
+        "A group with the name already exists.",
+    )
 }
 
 fn limit(message: &'static str) -> Error {

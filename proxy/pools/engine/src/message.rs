@@ -12,10 +12,11 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 pub use outbox::Outbox;
-pub(crate) use template::{Text, invitation, verification};
+use template::Text;
 
+use crate::pool::Pool;
 use crate::user::User;
-use crate::{Error, Refusal, Result};
+use crate::{Engine, Error, Refusal, Result};
 
 /// A message to one user, ready to be sent. It holds a secret and has no `Debug`.
 #[derive(Clone, Serialize)]
@@ -111,36 +112,72 @@ pub struct Delivery {
 impl Delivery {
     /// What a caller is told about a message to `destination`.
     pub fn to(medium: Medium, destination: &str) -> Self {
-        Self { destination: medium.mask(destination), medium }
+        Self {
+            destination: medium.mask(destination),
+            medium,
+        }
     }
 }
 
-impl Message {
-    /// A message that tells `code` to a user.
-    pub(crate) fn new(
-        user: &User,
-        named: &str,
-        purpose: Purpose,
-        medium: Medium,
-        destination: &str,
-        code: &str,
-        text: Text,
-        now_ms: i64,
-    ) -> Self {
-        let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(now_ms) * 1_000_000);
-        Self {
-            time: time.unwrap_or(OffsetDateTime::UNIX_EPOCH),
-            user_pool: user.pool_id.clone(),
-            username: named.to_owned(),
-            sub: user.sub.clone(),
-            purpose,
-            medium,
-            destination: destination.to_owned(),
-            code: code.to_owned(),
-            subject: text.subject,
-            body: text.body,
-        }
-    }
+/// To whom a message goes, where, and why.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Address<'a> {
+    pub(crate) user: &'a User,
+    /// As the caller named the user.
+    pub(crate) named: &'a str,
+    pub(crate) purpose: Purpose,
+    pub(crate) medium: Medium,
+    /// Unmasked.
+    pub(crate) destination: &'a str,
+}
+
+/// Sends a code, in the pool's words; answers what the caller is told of it.
+pub(crate) async fn send_code(
+    engine: &Engine,
+    pool: &Pool,
+    to: Address<'_>,
+    code: &str,
+) -> Result<Delivery> {
+    send(
+        engine,
+        to,
+        code,
+        template::verification(pool, to.medium, code),
+    )
+    .await?;
+    Ok(Delivery::to(to.medium, to.destination))
+}
+
+/// Sends a temporary password, in the pool's words.
+pub(crate) async fn send_invitation(
+    engine: &Engine,
+    pool: &Pool,
+    to: Address<'_>,
+    password: &str,
+) -> Result<()> {
+    send(
+        engine,
+        to,
+        password,
+        template::invitation(pool, to.medium, to.named, password),
+    )
+    .await
+}
+
+async fn send(engine: &Engine, to: Address<'_>, code: &str, text: Text) -> Result<()> {
+    let message = Message {
+        time: OffsetDateTime::from(engine.clock().now()),
+        user_pool: to.user.pool_id.clone(),
+        username: to.named.to_owned(),
+        sub: to.user.sub.clone(),
+        purpose: to.purpose,
+        medium: to.medium,
+        destination: to.destination.to_owned(),
+        code: code.to_owned(),
+        subject: text.subject,
+        body: text.body,
+    };
+    engine.outbox().deliver(&message).await
 }
 
 /// Runs to its end even if the caller leaves meanwhile: what was committed is also sent.
@@ -148,12 +185,20 @@ pub(crate) async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
     let end = tokio::spawn(work).await;
-    end.unwrap_or_else(|source| Err(Error::Io { what: "sending a message", source: io::Error::other(source) }))
+    end.unwrap_or_else(|source| {
+        Err(Error::Io {
+            what: "sending a message",
+            source: io::Error::other(source),
+        })
+    })
 }
 
 /// The refusal when a message cannot leave; what was to be told stays changed, as in AWS.
 fn undeliverable() -> Error {
-    Error::refused(Refusal::CodeDeliveryFailure, "Unable to deliver the message: no way of delivery is configured.")
+    Error::refused(
+        Refusal::CodeDeliveryFailure,
+        "Unable to deliver the message: no way of delivery is configured.",
+    )
 }
 
 fn rfc3339<S: Serializer>(time: &OffsetDateTime, out: S) -> std::result::Result<S::Ok, S::Error> {

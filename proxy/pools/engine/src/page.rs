@@ -25,7 +25,7 @@ impl<T> Page<T> {
         let more = items.len() > limit;
         items.truncate(limit);
         let next = match items.last().filter(|_| more) {
-            Some(last) => Some(seal(engine, list, &key(last))?),
+            Some(end) => Some(seal(engine, list, &key(end))?),
             None => None,
         };
         Ok(Self { items, next })
@@ -33,14 +33,22 @@ impl<T> Page<T> {
 }
 
 /// The key of the last item before the page that a token asks for; the beginning without one.
-pub(crate) fn after<const N: usize>(engine: &Engine, list: &str, token: Option<&str>) -> Result<Option<[String; N]>> {
-    token.map(|token| open(engine, list, token).ok_or_else(invalid)).transpose()
+pub(crate) fn after<const N: usize>(
+    engine: &Engine,
+    list: &str,
+    token: Option<&str>,
+) -> Result<Option<[String; N]>> {
+    token
+        .map(|token| open(engine, list, token).ok_or_else(invalid))
+        .transpose()
 }
 
 /// `list` names the list with all that chooses its items: a token of one list does not open another.
 fn seal(engine: &Engine, list: &str, key: &[String]) -> Result<String> {
     let content = serde_json::json!([engine.now_ms(), key]).to_string();
-    Ok(engine.sealer().seal(engine.rng(), &aad(list), content.as_bytes())?)
+    Ok(engine
+        .sealer()
+        .seal(engine.rng(), &aad(list), content.as_bytes())?)
 }
 
 fn open<const N: usize>(engine: &Engine, list: &str, token: &str) -> Option<[String; N]> {
@@ -49,7 +57,10 @@ fn open<const N: usize>(engine: &Engine, list: &str, token: &str) -> Option<[Str
     if engine.now_ms().checked_sub(made_ms)? >= LIFE_MS {
         return None;
     }
-    let key: Option<Vec<String>> = key.iter().map(|part| part.as_str().map(str::to_owned)).collect();
+    let key: Option<Vec<String>> = key
+        .iter()
+        .map(|part| part.as_str().map(str::to_owned))
+        .collect();
     key?.try_into().ok()
 }
 

@@ -22,7 +22,6 @@ use std::fmt;
 
 use crate::credential::{Owner, Prepared};
 
-
 pub use attribute::Given;
 pub use confirm::{admin_confirm_sign_up, confirm_sign_up, resend_code};
 pub use create::{Invitation, admin_create, admin_resend};
@@ -62,18 +61,29 @@ pub struct User {
 impl User {
     /// What the seals of the user's password are bound to.
     pub fn owner(&self) -> Owner<'_> {
-        Owner { pool_id: &self.pool_id, sub: &self.sub, username: &self.username }
+        Owner {
+            pool_id: &self.pool_id,
+            sub: &self.sub,
+            username: &self.username,
+        }
     }
 
     /// An attribute's value; `sub` counts as one.
     pub fn attribute(&self, name: &str) -> Option<&str> {
-        if name == "sub" { Some(&self.sub) } else { self.attributes.get(name).map(String::as_str) }
+        if name == "sub" {
+            Some(&self.sub)
+        } else {
+            self.attributes.get(name).map(String::as_str)
+        }
     }
 
     /// Whether `email` or `phone_number` is present and proved to be the user's.
     pub fn is_verified(&self, address: &str) -> bool {
         self.attributes.contains_key(address)
-            && self.attributes.get(verified_flag(address)).is_some_and(|flag| flag == "true")
+            && self
+                .attributes
+                .get(verified_flag(address))
+                .is_some_and(|flag| flag == "true")
     }
 }
 
@@ -120,7 +130,9 @@ impl Password {
 /// Shows nothing that helps to guess it.
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Password").field("expires_ms", &self.expires_ms).finish_non_exhaustive()
+        f.debug_struct("Password")
+            .field("expires_ms", &self.expires_ms)
+            .finish_non_exhaustive()
     }
 }
 
@@ -148,7 +160,12 @@ pub enum Status {
 
 impl Status {
     /// Every status.
-    pub const ALL: [Self; 4] = [Self::Unconfirmed, Self::Confirmed, Self::ForceChangePassword, Self::ResetRequired];
+    pub const ALL: [Self; 4] = [
+        Self::Unconfirmed,
+        Self::Confirmed,
+        Self::ForceChangePassword,
+        Self::ResetRequired,
+    ];
 
     /// As on the wire and in the store.
     pub fn as_str(self) -> &'static str {

@@ -24,7 +24,15 @@ pub(super) async fn put(
     value: &str,
     expires_ms: i64,
 ) -> Result<()> {
-    let args = args![user.pool_id, user.sub, purpose, sealed, medium.attribute(), value, expires_ms];
+    let args = args![
+        user.pool_id,
+        user.sub,
+        purpose,
+        sealed,
+        medium.attribute(),
+        value,
+        expires_ms
+    ];
     tx.execute(PUT, args).await?;
     Ok(())
 }
@@ -36,7 +44,8 @@ pub(super) async fn find(tx: &mut Tx, user: &User, purpose: &str) -> Result<Opti
     let attribute = row.text("attribute")?;
     Ok(Some(Code {
         sealed: row.text("code")?,
-        medium: Medium::of(&attribute).ok_or_else(|| Error::corrupt("codes.attribute", attribute))?,
+        medium: Medium::of(&attribute)
+            .ok_or_else(|| Error::corrupt("codes.attribute", attribute))?,
         value: row.text("value")?,
         expires_ms: row.int("expires_ms")?,
         attempts: row.int("attempts")?,
@@ -44,12 +53,14 @@ pub(super) async fn find(tx: &mut Tx, user: &User, purpose: &str) -> Result<Opti
 }
 
 pub(super) async fn count(tx: &mut Tx, user: &User, purpose: &str) -> Result<()> {
-    tx.execute(COUNT, args![user.pool_id, user.sub, purpose]).await?;
+    tx.execute(COUNT, args![user.pool_id, user.sub, purpose])
+        .await?;
     Ok(())
 }
 
 pub(super) async fn delete(tx: &mut Tx, user: &User, purpose: &str) -> Result<()> {
-    tx.execute(DELETE, args![user.pool_id, user.sub, purpose]).await?;
+    tx.execute(DELETE, args![user.pool_id, user.sub, purpose])
+        .await?;
     Ok(())
 }
 
@@ -61,6 +72,7 @@ const PUT: &str = "INSERT INTO codes (pool_id, sub, purpose, code, attribute, va
 const FIND: &str = "SELECT code, attribute, value, expires_ms, attempts FROM codes
     WHERE pool_id = $1 AND sub = $2 AND purpose = $3";
 
-const COUNT: &str = "UPDATE codes SET attempts = attempts + 1 WHERE pool_id = $1 AND sub = $2 AND purpose = $3";
+const COUNT: &str =
+    "UPDATE codes SET attempts = attempts + 1 WHERE pool_id = $1 AND sub = $2 AND purpose = $3";
 
 const DELETE: &str = "DELETE FROM codes WHERE pool_id = $1 AND sub = $2 AND purpose = $3";

@@ -8,32 +8,63 @@ use crate::user::User;
 
 /// The groups of a user, the one of lowest precedence first. One statement.
 pub async fn of_user(tx: &mut Tx, pool_id: &str, sub: &str) -> Result<Vec<Group>> {
-    tx.rows(OF_USER, args![pool_id, sub]).await?.iter().map(read).collect()
+    tx.rows(OF_USER, args![pool_id, sub])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
 }
 
-pub(super) async fn list_of_user(db: &Db, user: &User, after: &str, limit: usize) -> Result<Vec<Group>> {
+pub(super) async fn list_of_user(
+    db: &Db,
+    user: &User,
+    after: &str,
+    limit: usize,
+) -> Result<Vec<Group>> {
     let args = args![user.pool_id, user.sub, after, one_more(limit)];
-    db.rows(LIST_OF_USER, args).await?.iter().map(read).collect()
+    db.rows(LIST_OF_USER, args)
+        .await?
+        .iter()
+        .map(read)
+        .collect()
 }
 
 pub(super) async fn list(db: &Db, pool_id: &str, after: &str, limit: usize) -> Result<Vec<Group>> {
-    db.rows(LIST, args![pool_id, after, one_more(limit)]).await?.iter().map(read).collect()
+    db.rows(LIST, args![pool_id, after, one_more(limit)])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
 }
 
 pub(super) async fn load(db: &Db, pool_id: &str, name: &str) -> Result<Option<Group>> {
-    db.row(FIND, args![pool_id, name]).await?.as_ref().map(read).transpose()
+    db.row(FIND, args![pool_id, name])
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
 }
 
 pub(super) async fn find(tx: &mut Tx, pool_id: &str, name: &str) -> Result<Option<Group>> {
-    tx.row(FIND, args![pool_id, name]).await?.as_ref().map(read).transpose()
+    tx.row(FIND, args![pool_id, name])
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
 }
 
 pub(super) async fn count(tx: &mut Tx, pool_id: &str) -> Result<i64> {
-    Ok(tx.row(COUNT, args![pool_id]).await?.map_or(Ok(0), |row| row.int("size"))?)
+    Ok(tx
+        .row(COUNT, args![pool_id])
+        .await?
+        .map_or(Ok(0), |row| row.int("size"))?)
 }
 
 pub(super) async fn count_of_user(tx: &mut Tx, user: &User) -> Result<i64> {
-    Ok(tx.row(COUNT_OF_USER, args![user.pool_id, user.sub]).await?.map_or(Ok(0), |row| row.int("size"))?)
+    Ok(tx
+        .row(COUNT_OF_USER, args![user.pool_id, user.sub])
+        .await?
+        .map_or(Ok(0), |row| row.int("size"))?)
 }
 
 /// Adds a group; `false` if the name is taken.
@@ -64,7 +95,18 @@ pub(super) async fn update(
     group.role_arn = settings.role_arn.clone().or(group.role_arn);
     group.precedence = settings.precedence.or(group.precedence);
     group.modified_ms = now_ms;
-    tx.execute(UPDATE, args![pool_id, name, group.description, group.role_arn, group.precedence, now_ms]).await?;
+    tx.execute(
+        UPDATE,
+        args![
+            pool_id,
+            name,
+            group.description,
+            group.role_arn,
+            group.precedence,
+            now_ms
+        ],
+    )
+    .await?;
     Ok(Some(group))
 }
 
@@ -74,11 +116,15 @@ pub(super) async fn delete(tx: &mut Tx, pool_id: &str, name: &str) -> Result<boo
 
 /// Puts a user into a group; `false` if it was there.
 pub(super) async fn join(tx: &mut Tx, user: &User, name: &str) -> Result<bool> {
-    Ok(tx.execute(JOIN, args![user.pool_id, name, user.sub]).await? == 1)
+    Ok(tx
+        .execute(JOIN, args![user.pool_id, name, user.sub])
+        .await?
+        == 1)
 }
 
 pub(super) async fn leave(tx: &mut Tx, user: &User, name: &str) -> Result<()> {
-    tx.execute(LEAVE, args![user.pool_id, name, user.sub]).await?;
+    tx.execute(LEAVE, args![user.pool_id, name, user.sub])
+        .await?;
     Ok(())
 }
 
@@ -116,12 +162,15 @@ const FIND: &str = "SELECT * FROM groups WHERE pool_id = $1 AND name = $2";
 
 const COUNT: &str = "SELECT COUNT(*) AS size FROM groups WHERE pool_id = $1";
 
-const COUNT_OF_USER: &str = "SELECT COUNT(*) AS size FROM memberships WHERE pool_id = $1 AND sub = $2";
+const COUNT_OF_USER: &str =
+    "SELECT COUNT(*) AS size FROM memberships WHERE pool_id = $1 AND sub = $2";
 
-const INSERT: &str = "INSERT INTO groups (pool_id, name, description, role_arn, precedence, created_ms, modified_ms)
+const INSERT: &str =
+    "INSERT INTO groups (pool_id, name, description, role_arn, precedence, created_ms, modified_ms)
     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (pool_id, name) DO NOTHING";
 
-const UPDATE: &str = "UPDATE groups SET description = $3, role_arn = $4, precedence = $5, modified_ms = $6
+const UPDATE: &str =
+    "UPDATE groups SET description = $3, role_arn = $4, precedence = $5, modified_ms = $6
     WHERE pool_id = $1 AND name = $2";
 
 const DELETE: &str = "DELETE FROM groups WHERE pool_id = $1 AND name = $2";

@@ -11,7 +11,11 @@ pub(crate) fn email(address: &str) -> String {
 pub(crate) fn phone(number: &str) -> String {
     let digits = number.trim_start_matches('+');
     // A number so short that four digits would show most of it shows none.
-    let shown = if digits.len() > 2 * SHOWN { digits.get(digits.len() - SHOWN..).unwrap_or_default() } else { "" };
+    let shown = if digits.len() > 2 * SHOWN {
+        digits.get(digits.len() - SHOWN..).unwrap_or_default()
+    } else {
+        ""
+    };
     format!("+{}{shown}", "*".repeat(digits.len() - shown.len()))
 }
 

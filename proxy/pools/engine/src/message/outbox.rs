@@ -31,10 +31,15 @@ impl Outbox {
         let Some(path) = path else {
             return Ok(Self { letters: None });
         };
-        append(path, &[]).map_err(|source| Error::Io { what: "opening the outbox", source })?;
+        append(path, &[]).map_err(|source| Error::Io {
+            what: "opening the outbox",
+            source,
+        })?;
         let (letters, inbox) = mpsc::channel(QUEUE);
         tokio::spawn(own(path.to_owned(), inbox));
-        Ok(Self { letters: Some(letters) })
+        Ok(Self {
+            letters: Some(letters),
+        })
     }
 
     /// Delivers a message; returns when it stands in the file.
@@ -43,21 +48,33 @@ impl Outbox {
         let mut line = serde_json::to_vec(message).map_err(|source| failed(source.into()))?;
         line.push(b'\n');
         let (written, answer) = oneshot::channel();
-        letters.send(Letter { line, written }).await.map_err(|_| failed(closed()))?;
-        answer.await.unwrap_or_else(|_| Err(closed())).map_err(failed)
+        letters
+            .send(Letter { line, written })
+            .await
+            .map_err(|_| failed(closed()))?;
+        answer
+            .await
+            .unwrap_or_else(|_| Err(closed()))
+            .map_err(failed)
     }
 }
 
 async fn own(path: PathBuf, mut inbox: mpsc::Receiver<Letter>) {
     let mut letters = Vec::new();
     while inbox.recv_many(&mut letters, QUEUE).await > 0 {
-        let (lines, waiting): (Vec<_>, Vec<_>) = letters.drain(..).map(|letter| (letter.line, letter.written)).unzip();
+        let (lines, waiting): (Vec<_>, Vec<_>) = letters
+            .drain(..)
+            .map(|letter| (letter.line, letter.written))
+            .unzip();
         let path = path.clone();
         let end = tokio::task::spawn_blocking(move || append(&path, &lines.concat())).await;
         let end = end.unwrap_or_else(|source| Err(io::Error::other(source)));
         for written in waiting {
             // Whoever left does not need the answer.
-            let _ = written.send(end.as_ref().map_or_else(|e| Err(io::Error::new(e.kind(), e.to_string())), |()| Ok(())));
+            let _ = written.send(end.as_ref().map_or_else(
+                |e| Err(io::Error::new(e.kind(), e.to_string())),
+                |()| Ok(()),
+            ));
         }
     }
 }
@@ -83,14 +100,16 @@ fn closed() -> io::Error {
 }
 
 fn failed(source: io::Error) -> Error {
-    Error::Io { what: "writing to the outbox", source }
+    Error::Io {
+        what: "writing to the outbox",
+        source,
+    }
 }
 
 const QUEUE: usize = 256;
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use time::OffsetDateTime;
 
     use super::super::{Medium, Purpose};
@@ -129,7 +148,13 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         let mut codes: Vec<usize> = text
             .lines()
-            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["code"].as_str().unwrap().parse().unwrap())
+            .map(|line| {
+                serde_json::from_str::<serde_json::Value>(line).unwrap()["code"]
+                    .as_str()
+                    .unwrap()
+                    .parse()
+                    .unwrap()
+            })
             .collect();
         codes.sort_unstable();
         assert_eq!(codes, (0..300).collect::<Vec<_>>());
@@ -147,7 +172,10 @@ mod tests {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(
+                std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
         }
     }
 
@@ -159,7 +187,10 @@ mod tests {
         let outbox = Outbox::open(Some(&path)).unwrap();
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();
-        assert!(matches!(outbox.deliver(&message(1)).await, Err(Error::Io { .. })));
+        assert!(matches!(
+            outbox.deliver(&message(1)).await,
+            Err(Error::Io { .. })
+        ));
         let none = Outbox::open(None).unwrap();
         let refused = none.deliver(&message(1)).await.unwrap_err();
         assert_eq!(refused.refusal(), Some(Refusal::CodeDeliveryFailure));

@@ -38,13 +38,30 @@ impl Action {
 ///
 /// The count is kept only if the transaction is committed: where a failed try counts too, return the failure as a
 /// value of the transaction.
-pub(crate) async fn take(tx: &mut Tx, pool_id: &str, sub: &str, action: Action, now_ms: i64) -> Result<Result<()>> {
-    let args = args![pool_id, sub, action.as_str(), now_ms, now_ms.saturating_sub(HOUR_MS), action.per_hour()];
+pub(crate) async fn take(
+    tx: &mut Tx,
+    pool_id: &str,
+    sub: &str,
+    action: Action,
+    now_ms: i64,
+) -> Result<Result<()>> {
+    let args = args![
+        pool_id,
+        sub,
+        action.as_str(),
+        now_ms,
+        now_ms.saturating_sub(HOUR_MS),
+        action.per_hour()
+    ];
     let used = match tx.row(TAKE, args).await? {
         Some(row) => row.int("used")?,
         None => i64::MAX,
     };
-    Ok(if used <= action.per_hour() { Ok(()) } else { Err(Error::attempt_limit()) })
+    Ok(if used <= action.per_hour() {
+        Ok(())
+    } else {
+        Err(Error::attempt_limit())
+    })
 }
 
 // The count stops one past the limit, and the hour runs from its first use: trying on does not prolong it.

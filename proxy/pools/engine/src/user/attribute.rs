@@ -29,11 +29,18 @@ impl Writer<'_> {
         };
         for name in given.keys() {
             // A user proves an address by a code, never by saying so.
-            let proof = Alias::ALL.iter().any(|address| verified_flag(address.as_str()) == name);
-            let developer = pool.schema().attribute(name).is_some_and(|attribute| attribute.developer_only);
+            let proof = Alias::ALL
+                .iter()
+                .any(|address| verified_flag(address.as_str()) == name);
+            let developer = pool
+                .schema()
+                .attribute(name)
+                .is_some_and(|attribute| attribute.developer_only);
             let known = pool.schema().attribute(name).is_some();
             if proof || developer || (known && !client.may_write(name)) {
-                return Err(Error::not_authorized("A client attempted to write unauthorized attribute"));
+                return Err(Error::not_authorized(
+                    "A client attempted to write unauthorized attribute",
+                ));
             }
         }
         Ok(())
@@ -41,16 +48,28 @@ impl Writer<'_> {
 }
 
 /// The name of a new user, and the attribute that the name stands for where an address is the username.
-pub(super) fn name_new(pool: &Pool, username: &str, sub: &str, attributes: &mut Given) -> Result<String> {
+pub(super) fn name_new(
+    pool: &Pool,
+    username: &str,
+    sub: &str,
+    attributes: &mut Given,
+) -> Result<String> {
     if pool.username_attributes().is_empty() {
         check_username(pool, username)?;
         return Ok(username.to_owned());
     }
-    let kind = Alias::ALL.into_iter().find(|kind| kind.is_username(pool) && kind.fits(username));
+    let kind = Alias::ALL
+        .into_iter()
+        .find(|kind| kind.is_username(pool) && kind.fits(username));
     let kind = kind.ok_or_else(|| not_an_address(pool))?;
-    let given = attributes.entry(kind.as_str().into()).or_insert_with(|| username.to_owned());
+    let given = attributes
+        .entry(kind.as_str().into())
+        .or_insert_with(|| username.to_owned());
     if canonical(given, pool.case()) != canonical(username, pool.case()) {
-        return Err(Error::invalid_parameter(format!("Username and {} must be the same.", kind.as_str())));
+        return Err(Error::invalid_parameter(format!(
+            "Username and {} must be the same.",
+            kind.as_str()
+        )));
     }
     Ok(sub.to_owned())
 }
@@ -62,7 +81,9 @@ pub(super) fn check_addresses(attributes: &Given) -> Result<()> {
         match attributes.get(name) {
             Some(value) => check_address(medium, value)?,
             None if attributes.get(flag).is_some_and(|flag| flag == "true") => {
-                return Err(Error::invalid_parameter(format!("{flag} cannot be true without {name}.")));
+                return Err(Error::invalid_parameter(format!(
+                    "{flag} cannot be true without {name}."
+                )));
             }
             None => {}
         }
@@ -112,5 +133,9 @@ pub(super) fn check_address(medium: Medium, value: &str) -> Result<()> {
         Medium::Email => (Alias::Email, "Invalid email address format."),
         Medium::Sms => (Alias::PhoneNumber, "Invalid phone number format."),
     };
-    if kind.fits(value) { Ok(()) } else { Err(Error::invalid_parameter(problem)) }
+    if kind.fits(value) {
+        Ok(())
+    } else {
+        Err(Error::invalid_parameter(problem))
+    }
 }

@@ -10,7 +10,7 @@ use super::attribute::to_verify;
 use super::{Status, User, simulate, store as rows, verified_flag};
 use crate::client::Client;
 use crate::code::{self, Redeemed};
-use crate::message::{self, Delivery, Medium, Message};
+use crate::message::{self, Address, Delivery, Medium};
 use crate::pool::Pool;
 use crate::{Engine, Error, Refusal, Result};
 
@@ -25,7 +25,12 @@ pub async fn confirm_sign_up(
 ) -> Result<()> {
     let taken = if force { Taken::Move } else { Taken::Refuse };
     let hidden = client.hides_absent_users();
-    let input = (engine.clone(), Arc::clone(pool), username.to_owned(), given.to_owned());
+    let input = (
+        engine.clone(),
+        Arc::clone(pool),
+        username.to_owned(),
+        given.to_owned(),
+    );
     // What is refused after a try was counted is a value of the transaction: the count must be committed.
     engine
         .db()
@@ -42,13 +47,19 @@ pub async fn confirm_sign_up(
 }
 
 /// Confirms a sign-up without a code. It proves no address.
-pub async fn admin_confirm_sign_up(engine: &Engine, pool: &Arc<Pool>, username: &str) -> Result<()> {
+pub async fn admin_confirm_sign_up(
+    engine: &Engine,
+    pool: &Arc<Pool>,
+    username: &str,
+) -> Result<()> {
     let input = (engine.clone(), Arc::clone(pool), username.to_owned());
     engine
         .db()
         .write_with(input, |tx, (engine, pool, username)| {
             Box::pin(async move {
-                let user = rows::find(tx, pool, username).await?.ok_or_else(Error::user_not_found)?;
+                let user = rows::find(tx, pool, username)
+                    .await?
+                    .ok_or_else(Error::user_not_found)?;
                 check_unconfirmed(&user)?;
                 confirm(tx, engine, pool, user, Taken::Refuse).await
             })
@@ -57,12 +68,19 @@ pub async fn admin_confirm_sign_up(engine: &Engine, pool: &Arc<Pool>, username: 
 }
 
 /// Sends a new code to a user who has not confirmed the sign-up; the old one is void.
-pub async fn resend_code(engine: &Engine, pool: &Arc<Pool>, client: &Client, username: &str) -> Result<Delivery> {
+pub async fn resend_code(
+    engine: &Engine,
+    pool: &Arc<Pool>,
+    client: &Client,
+    username: &str,
+) -> Result<Delivery> {
     let hidden = client.hides_absent_users();
     let work = resend(engine.clone(), Arc::clone(pool), username.to_owned());
     match message::to_the_end(work).await {
         // Absent and confirmed users look alike, and like one whom a code was sent to.
-        Err(error) if hidden && is_telling(&error) => simulate::delivery(engine, pool, username).await,
+        Err(error) if hidden && is_telling(&error) => {
+            simulate::delivery(engine, pool, username).await
+        }
         end => end,
     }
 }
@@ -78,8 +96,14 @@ async fn confirm_by_code(
     if let Err(refusal) = check_unconfirmed(&user) {
         return Ok(Err(refusal));
     }
-    if let Err(refusal) =
-        allowance::take(tx, &user.pool_id, &user.sub, Action::ConfirmSignUp, engine.now_ms()).await?
+    if let Err(refusal) = allowance::take(
+        tx,
+        &user.pool_id,
+        &user.sub,
+        Action::ConfirmSignUp,
+        engine.now_ms(),
+    )
+    .await?
     {
         return Ok(Err(refusal));
     }
@@ -89,7 +113,8 @@ async fn confirm_by_code(
         Redeemed::Right { medium, value } => {
             // The code proves the address that it went to, not one that an operator wrote since.
             if user.attribute(medium.attribute()) == Some(&value) {
-                user.attributes.insert(verified_flag(medium.attribute()).into(), "true".into());
+                user.attributes
+                    .insert(verified_flag(medium.attribute()).into(), "true".into());
                 rows::set_attributes(tx, pool, &user, engine.now_ms()).await?;
             }
             confirm(tx, engine, pool, user, taken).await.map(Ok)
@@ -97,7 +122,13 @@ async fn confirm_by_code(
     }
 }
 
-async fn confirm(tx: &mut Tx, engine: &Engine, pool: &Pool, mut user: User, taken: Taken) -> Result<()> {
+async fn confirm(
+    tx: &mut Tx,
+    engine: &Engine,
+    pool: &Pool,
+    mut user: User,
+    taken: Taken,
+) -> Result<()> {
     rows::set_status(tx, &user, Status::Confirmed, engine.now_ms()).await?;
     user.status = Status::Confirmed;
     code::discard(tx, &user, code::Purpose::SignUp).await?;
@@ -106,18 +137,27 @@ async fn confirm(tx: &mut Tx, engine: &Engine, pool: &Pool, mut user: User, take
 
 async fn resend(engine: Engine, pool: Arc<Pool>, username: String) -> Result<Delivery> {
     let code = code::draw(&engine);
-    let input = (engine.clone(), Arc::clone(&pool), username.clone(), code.clone());
+    let input = (
+        engine.clone(),
+        Arc::clone(&pool),
+        username.clone(),
+        code.clone(),
+    );
     let (user, medium, value) = engine
         .db()
         .write_with(input, |tx, (engine, pool, username, code)| {
             Box::pin(async move { replace_code(tx, engine, pool, username, code).await })
         })
         .await??;
-    let text = message::verification(&pool, medium, &code);
     let purpose = message::Purpose::ResendCode;
-    let told = Message::new(&user, &username, purpose, medium, &value, &code, text, engine.now_ms());
-    engine.outbox().deliver(&told).await?;
-    Ok(Delivery::to(medium, &value))
+    let to = Address {
+        user: &user,
+        named: &username,
+        purpose,
+        medium,
+        destination: &value,
+    };
+    message::send_code(&engine, &pool, to, &code).await
 }
 
 async fn replace_code(
@@ -134,12 +174,31 @@ async fn replace_code(
         return Ok(Err(Error::invalid_parameter("User is already confirmed.")));
     }
     let Some((medium, value)) = to_verify(pool, &user.attributes) else {
-        return Ok(Err(Error::invalid_parameter("Auto verification not turned on.")));
+        return Ok(Err(Error::invalid_parameter(
+            "Auto verification not turned on.",
+        )));
     };
-    if let Err(refusal) = allowance::take(tx, &user.pool_id, &user.sub, Action::ResendCode, engine.now_ms()).await? {
+    if let Err(refusal) = allowance::take(
+        tx,
+        &user.pool_id,
+        &user.sub,
+        Action::ResendCode,
+        engine.now_ms(),
+    )
+    .await?
+    {
         return Ok(Err(refusal));
     }
-    code::put(tx, engine, &user, code::Purpose::SignUp, medium, &value, code).await?;
+    code::put(
+        tx,
+        engine,
+        &user,
+        code::Purpose::SignUp,
+        medium,
+        &value,
+        code,
+    )
+    .await?;
     Ok(Ok((user, medium, value)))
 }
 
@@ -147,14 +206,23 @@ fn check_unconfirmed(user: &User) -> Result<()> {
     if user.status == Status::Unconfirmed {
         return Ok(());
     }
-    Err(Error::not_authorized(format!("User cannot be confirmed. Current status is {}", user.status.as_str())))
+    Err(Error::not_authorized(format!(
+        "User cannot be confirmed. Current status is {}",
+        user.status.as_str()
+    )))
 }
 
 /// Whether a refusal of `resend` tells a user who is there from one who is not.
 fn is_telling(error: &Error) -> bool {
-    matches!(error.refusal(), Some(Refusal::UserNotFound | Refusal::InvalidParameter))
+    matches!(
+        error.refusal(),
+        Some(Refusal::UserNotFound | Refusal::InvalidParameter)
+    )
 }
 
 fn combination_not_found() -> Error {
-    Error::refused(Refusal::UserNotFound, "Username/client id combination not found.")
+    Error::refused(
+        Refusal::UserNotFound,
+        "Username/client id combination not found.",
+    )
 }

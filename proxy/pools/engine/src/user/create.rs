@@ -10,7 +10,7 @@ use super::attribute::{Given, Writer, check_addresses, name_new};
 use super::sign_up::add;
 use super::{Lifetime, Password, Status, User, password, store as rows};
 use crate::credential::{self, Owner, Prepared};
-use crate::message::{self, Medium, Message, Purpose};
+use crate::message::{self, Address, Medium, Purpose};
 use crate::pool::Pool;
 use crate::{Engine, Error, Refusal, Result, rng};
 
@@ -32,7 +32,11 @@ pub struct Invitation {
 }
 
 /// Makes a user with a temporary password, and tells the user of it.
-pub async fn admin_create(engine: &Engine, pool: &Arc<Pool>, mut invitation: Invitation) -> Result<User> {
+pub async fn admin_create(
+    engine: &Engine,
+    pool: &Arc<Pool>,
+    mut invitation: Invitation,
+) -> Result<User> {
     let given = &mut invitation.attributes;
     Writer::Operator.check(pool, given)?;
     let sub = rng::uuid(engine.rng());
@@ -43,25 +47,57 @@ pub async fn admin_create(engine: &Engine, pool: &Arc<Pool>, mut invitation: Inv
     }
     check_addresses(given)?;
     let secret = temporary(engine, pool, invitation.password.take())?;
-    if rows::load(engine, pool, &invitation.username).await?.is_some() {
+    if rows::load(engine, pool, &invitation.username)
+        .await?
+        .is_some()
+    {
         return Err(Error::username_exists());
     }
-    let owner = Owner { pool_id: pool.id(), sub: &sub, username: &name };
+    let owner = Owner {
+        pool_id: pool.id(),
+        sub: &sub,
+        username: &name,
+    };
     let prepared = credential::prepare(engine, owner, &secret).await?;
     let user = invited(engine, pool, sub, name, std::mem::take(given), prepared);
-    message::to_the_end(enter(engine.clone(), Arc::clone(pool), user, invitation, secret)).await
+    message::to_the_end(enter(
+        engine.clone(),
+        Arc::clone(pool),
+        user,
+        invitation,
+        secret,
+    ))
+    .await
 }
 
 /// Gives a user who never signed in a new temporary password and more time, and sends it.
-pub async fn admin_resend(engine: &Engine, pool: &Arc<Pool>, mut invitation: Invitation) -> Result<User> {
-    let user = rows::load(engine, pool, &invitation.username).await?.ok_or_else(Error::user_not_found)?;
+pub async fn admin_resend(
+    engine: &Engine,
+    pool: &Arc<Pool>,
+    mut invitation: Invitation,
+) -> Result<User> {
+    let user = rows::load(engine, pool, &invitation.username)
+        .await?
+        .ok_or_else(Error::user_not_found)?;
     check_resend(&user)?;
     let secret = temporary(engine, pool, invitation.password.take())?;
     let prepared = credential::prepare(engine, user.owner(), &secret).await?;
-    message::to_the_end(renew(engine.clone(), Arc::clone(pool), user, invitation, prepared, secret)).await
+    message::to_the_end(renew(
+        engine.clone(),
+        Arc::clone(pool),
+        user,
+        invitation,
+        prepared,
+        secret,
+    ))
+    .await
 }
 
-fn temporary(engine: &Engine, pool: &Pool, given: Option<Zeroizing<String>>) -> Result<Zeroizing<String>> {
+fn temporary(
+    engine: &Engine,
+    pool: &Pool,
+    given: Option<Zeroizing<String>>,
+) -> Result<Zeroizing<String>> {
     let Some(given) = given else {
         return Ok(password::generate(engine, pool));
     };
@@ -87,7 +123,11 @@ fn invited(
         attributes,
         created_ms: now_ms,
         modified_ms: now_ms,
-        password: Some(Password::new(prepared, now_ms, Some(password::expiry(pool, now_ms)))),
+        password: Some(Password::new(
+            prepared,
+            now_ms,
+            Some(password::expiry(pool, now_ms)),
+        )),
     }
 }
 
@@ -98,7 +138,11 @@ async fn enter(
     invitation: Invitation,
     secret: Zeroizing<String>,
 ) -> Result<User> {
-    let taken = if invitation.force_alias { Taken::Move } else { Taken::Refuse };
+    let taken = if invitation.force_alias {
+        Taken::Move
+    } else {
+        Taken::Refuse
+    };
     let input = (Arc::clone(&pool), user.clone(), invitation.username.clone());
     engine
         .db()
@@ -129,16 +173,33 @@ async fn renew(
     Ok(user)
 }
 
-async fn replace(tx: &mut Tx, engine: &Engine, pool: &Pool, sub: &str, prepared: &Prepared) -> Result<User> {
-    let user = rows::by_sub(tx, pool.id(), sub).await?.ok_or_else(Error::user_not_found)?;
+async fn replace(
+    tx: &mut Tx,
+    engine: &Engine,
+    pool: &Pool,
+    sub: &str,
+    prepared: &Prepared,
+) -> Result<User> {
+    let user = rows::by_sub(tx, pool.id(), sub)
+        .await?
+        .ok_or_else(Error::user_not_found)?;
     check_resend(&user)?;
     let lifetime = Lifetime::Temporary(password::expiry(pool, engine.now_ms()));
     rows::set_password(tx, engine, pool, &user, prepared, lifetime).await?;
-    Ok(User { modified_ms: engine.now_ms(), ..user })
+    Ok(User {
+        modified_ms: engine.now_ms(),
+        ..user
+    })
 }
 
 /// Tells the user by each medium asked for that reaches the user; none is a user whom the operator tells.
-async fn send(engine: &Engine, pool: &Pool, user: &User, invitation: &Invitation, secret: &str) -> Result<()> {
+async fn send(
+    engine: &Engine,
+    pool: &Pool,
+    user: &User,
+    invitation: &Invitation,
+    secret: &str,
+) -> Result<()> {
     if invitation.suppress {
         return Ok(());
     }
@@ -146,10 +207,15 @@ async fn send(engine: &Engine, pool: &Pool, user: &User, invitation: &Invitation
         let Some(destination) = user.attribute(medium.attribute()) else {
             continue;
         };
-        let text = message::invitation(pool, medium, &invitation.username, secret);
         let (named, purpose) = (invitation.username.as_str(), Purpose::AdminCreateUser);
-        let told = Message::new(user, named, purpose, medium, destination, secret, text, engine.now_ms());
-        engine.outbox().deliver(&told).await?;
+        let to = Address {
+            user,
+            named,
+            purpose,
+            medium,
+            destination,
+        };
+        message::send_invitation(engine, pool, to, secret).await?;
     }
     Ok(())
 }
@@ -158,7 +224,11 @@ fn mediums(user: &User, desired: &[Medium]) -> Vec<Medium> {
     if !desired.is_empty() {
         return desired.to_vec();
     }
-    [Medium::Sms, Medium::Email].into_iter().find(|medium| user.attribute(medium.attribute()).is_some()).into_iter().collect()
+    [Medium::Sms, Medium::Email]
+        .into_iter()
+        .find(|medium| user.attribute(medium.attribute()).is_some())
+        .into_iter()
+        .collect()
 }
 
 fn check_resend(user: &User) -> Result<()> {
@@ -167,6 +237,9 @@ fn check_resend(user: &User) -> Result<()> {
     }
     Err(Error::refused(
         Refusal::UnsupportedUserState,
-        format!("Resend not possible. {} status is not FORCE_CHANGE_PASSWORD", user.username),
+        format!(
+            "Resend not possible. {} status is not FORCE_CHANGE_PASSWORD",
+            user.username
+        ),
     ))
 }

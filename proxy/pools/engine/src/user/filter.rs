@@ -37,11 +37,15 @@ impl Filter {
         if text.chars().count() > MAX_LENGTH {
             return Err(Error::invalid_parameter("Error while parsing filter"));
         }
-        let (name, prefix, value) =
-            parts(text.trim()).ok_or_else(|| Error::invalid_parameter("Error while parsing filter"))?;
+        let (name, prefix, value) = parts(text.trim())
+            .ok_or_else(|| Error::invalid_parameter("Error while parsing filter"))?;
         let attribute = Attribute::named(name)
             .ok_or_else(|| Error::invalid_parameter(format!("Invalid search attribute: {name}")))?;
-        Ok(Some(Self { attribute, prefix, value }))
+        Ok(Some(Self {
+            attribute,
+            prefix,
+            value,
+        }))
     }
 }
 
@@ -95,7 +99,6 @@ pub(crate) const MAX_LENGTH: usize = 256;
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn parsed(text: &str) -> (Attribute, bool, String) {
@@ -105,11 +108,26 @@ mod tests {
 
     #[test]
     fn both_comparisons_are_read() {
-        assert_eq!(parsed(r#"email = "a@b""#), (Attribute::Email, false, "a@b".into()));
-        assert_eq!(parsed(r#"given_name^="Jo""#), (Attribute::GivenName, true, "Jo".into()));
-        assert_eq!(parsed(r#" "cognito:user_status"  =  "CONFIRMED" "#), (Attribute::Status, false, "CONFIRMED".into()));
-        assert_eq!(parsed(r#"name = "a \"b\" \\""#), (Attribute::Name, false, r#"a "b" \"#.into()));
-        assert_eq!(parsed(r#"status = """#), (Attribute::Enabled, false, String::new()));
+        assert_eq!(
+            parsed(r#"email = "a@b""#),
+            (Attribute::Email, false, "a@b".into())
+        );
+        assert_eq!(
+            parsed(r#"given_name^="Jo""#),
+            (Attribute::GivenName, true, "Jo".into())
+        );
+        assert_eq!(
+            parsed(r#" "cognito:user_status"  =  "CONFIRMED" "#),
+            (Attribute::Status, false, "CONFIRMED".into())
+        );
+        assert_eq!(
+            parsed(r#"name = "a \"b\" \\""#),
+            (Attribute::Name, false, r#"a "b" \"#.into())
+        );
+        assert_eq!(
+            parsed(r#"status = """#),
+            (Attribute::Enabled, false, String::new())
+        );
     }
 
     #[test]
@@ -120,9 +138,18 @@ mod tests {
     #[test]
     fn what_is_no_filter_is_refused() {
         let long = format!("name = \"{}\"", "a".repeat(MAX_LENGTH));
-        for text in ["email", "email =", "email = a", r#"email = "a"#, r#"email = "a" x"#, r#"= "a""#, r#"email == "a""#,
-            r#"email = "a\""#, r#"email = "a" and name = "b""#, &long]
-        {
+        for text in [
+            "email",
+            "email =",
+            "email = a",
+            r#"email = "a"#,
+            r#"email = "a" x"#,
+            r#"= "a""#,
+            r#"email == "a""#,
+            r#"email = "a\""#,
+            r#"email = "a" and name = "b""#,
+            &long,
+        ] {
             let error = Filter::parse(text).unwrap_err();
             assert_eq!(error.to_string(), "Error while parsing filter", "{text}");
         }

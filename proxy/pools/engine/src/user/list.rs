@@ -20,7 +20,10 @@ pub async fn list(
     let name = format!("users/{}/{filter:?}", pool.id());
     let after = page::after(engine, &name, token)?;
     let Some((sql, args)) = query(pool, filter, after, limit) else {
-        return Ok(Page { items: Vec::new(), next: None });
+        return Ok(Page {
+            items: Vec::new(),
+            next: None,
+        });
     };
     page(engine, &name, &engine.db().rows(sql, args).await?, limit)
 }
@@ -35,7 +38,7 @@ pub(super) fn query(
     Some(match range(pool, filter) {
         Range::Nothing => return None,
         Range::All => all(pool, after, limit),
-        Range::Equal(column, value) => equal(pool, column, value, after, limit),
+        Range::Equal(column, value) => equal(pool, column, &value, after, limit),
         Range::Prefix(column, prefix) => prefixed(pool, column, &prefix, after, limit),
     })
 }
@@ -50,7 +53,10 @@ pub async fn members(
 ) -> Result<Page<User>> {
     let name = format!("members/{}/{group}", pool.id());
     let [_, sub] = page::after(engine, &name, token)?.unwrap_or_default();
-    let found = engine.db().rows(MEMBERS, args![pool.id(), group, sub, one_more(limit)]).await?;
+    let found = engine
+        .db()
+        .rows(MEMBERS, args![pool.id(), group, sub, one_more(limit)])
+        .await?;
     page(engine, &name, &found, limit)
 }
 
@@ -63,7 +69,12 @@ enum Range {
 }
 
 fn range(pool: &Pool, filter: Option<&Filter>) -> Range {
-    let Some(Filter { attribute, prefix, value }) = filter else {
+    let Some(Filter {
+        attribute,
+        prefix,
+        value,
+    }) = filter
+    else {
         return Range::All;
     };
     let folded = || canonical(value, pool.case()).into_owned();
@@ -84,11 +95,21 @@ fn range(pool: &Pool, filter: Option<&Filter>) -> Range {
         // No text in the store holds it, and PostgreSQL takes none.
         return Range::Nothing;
     }
-    if *prefix { Range::Prefix(column, value) } else { Range::Equal(column, Value::Text(Some(value))) }
+    if *prefix {
+        Range::Prefix(column, value)
+    } else {
+        Range::Equal(column, Value::Text(Some(value)))
+    }
 }
 
 fn enabled(prefix: bool, value: &str) -> Range {
-    let meets = |text: &str| if prefix { text.starts_with(value) } else { text == value };
+    let meets = |text: &str| {
+        if prefix {
+            text.starts_with(value)
+        } else {
+            text == value
+        }
+    };
     match (meets("Enabled"), meets("Disabled")) {
         (true, true) => Range::All,
         (false, false) => Range::Nothing,
@@ -105,7 +126,7 @@ fn all(pool: &Pool, after: Option<[String; 2]>, limit: usize) -> (String, Vec<Va
 fn equal(
     pool: &Pool,
     column: &str,
-    value: Value,
+    value: &Value,
     after: Option<[String; 2]>,
     limit: usize,
 ) -> (String, Vec<Value>) {
@@ -130,7 +151,10 @@ fn prefixed(
         "SELECT users.*, {column} AS place FROM users
             WHERE pool_id = $1 AND ({column}, sub) > ($2, $3) AND {column} < $4 ORDER BY {column}, sub LIMIT $5"
     );
-    (sql, args![pool.id(), place, sub, end_of(prefix), one_more(limit)])
+    (
+        sql,
+        args![pool.id(), place, sub, end_of(prefix), one_more(limit)],
+    )
 }
 
 /// The first text behind all that begin with `prefix`, as bytes are ordered; UTF-8 orders as its characters do.
@@ -139,7 +163,11 @@ fn end_of(prefix: &str) -> String {
     while let Some(last) = rest.chars().next_back() {
         rest = rest.get(..rest.len() - last.len_utf8()).unwrap_or_default();
         // The step over the surrogates, which are no characters.
-        let next = if last == '\u{D7FF}' { Some('\u{E000}') } else { char::from_u32(u32::from(last) + 1) };
+        let next = if last == '\u{D7FF}' {
+            Some('\u{E000}')
+        } else {
+            char::from_u32(u32::from(last) + 1)
+        };
         if let Some(next) = next {
             return format!("{rest}{next}");
         }
@@ -151,8 +179,13 @@ fn end_of(prefix: &str) -> String {
 fn page(engine: &Engine, name: &str, found: &[Row], limit: usize) -> Result<Page<User>> {
     let read = |row: &Row| Ok((rows::read(row)?, row.text("place")?));
     let found: Vec<(User, String)> = found.iter().map(read).collect::<Result<_>>()?;
-    let page = Page::of(engine, name, found, limit, |(user, place)| [place.clone(), user.sub.clone()])?;
-    Ok(Page { items: page.items.into_iter().map(|(user, _)| user).collect(), next: page.next })
+    let page = Page::of(engine, name, found, limit, |(user, place)| {
+        [place.clone(), user.sub.clone()]
+    })?;
+    Ok(Page {
+        items: page.items.into_iter().map(|(user, _)| user).collect(),
+        next: page.next,
+    })
 }
 
 /// One more than the page has, to know whether the list goes on.

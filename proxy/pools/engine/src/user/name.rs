@@ -31,7 +31,9 @@ impl Alias {
 
     /// The kind kept in an attribute of that name.
     pub fn named(attribute: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|alias| alias.as_str() == attribute)
+        Self::ALL
+            .into_iter()
+            .find(|alias| alias.as_str() == attribute)
     }
 
     /// Whether messages can be sent to it.
@@ -86,7 +88,10 @@ pub fn canonical(name: &str, case: Case) -> Cow<'_, str> {
 /// `[\p{L}\p{M}\p{S}\p{N}\p{P}]+`, which leaves out spaces, controls and direction marks.
 pub fn is_username(name: &str) -> bool {
     let long = name.len() > MAX_USERNAME && name.chars().count() > MAX_USERNAME;
-    !name.is_empty() && !long && name.chars().all(is_visible) && !canonical(name, Case::Insensitive).is_empty()
+    !name.is_empty()
+        && !long
+        && name.chars().all(is_visible)
+        && !canonical(name, Case::Insensitive).is_empty()
 }
 
 /// Whether a text is an email address a message can be sent to: one `@`, a local part of dot-separated atoms and a
@@ -97,14 +102,17 @@ pub fn is_email(text: &str) -> bool {
     };
     text.len() <= MAX_EMAIL
         && local.len() <= MAX_LOCAL
-        && local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atom))
+        && local
+            .split('.')
+            .all(|atom| !atom.is_empty() && atom.chars().all(is_atom))
         && domain.split('.').all(is_label)
 }
 
 /// Whether a text is a phone number in E.164: `+`, then at most 15 digits.
 pub fn is_phone(text: &str) -> bool {
-    text.strip_prefix('+')
-        .is_some_and(|digits| (1..=MAX_DIGITS).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()))
+    text.strip_prefix('+').is_some_and(|digits| {
+        (1..=MAX_DIGITS).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
+    })
 }
 
 /// Whether a text may be a user's `sub`: a UUID in lower case with hyphens.
@@ -123,9 +131,12 @@ fn pass(name: &str, case: Case) -> String {
         Case::Sensitive => shown.nfkc().collect(),
         // Through upper case, so that forms which share one (σ and ς, ß and ss) fold together, and character by
         // character, so that the neighbours of a character never matter.
-        Case::Insensitive => {
-            shown.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc().collect()
-        }
+        Case::Insensitive => shown
+            .nfkc()
+            .flat_map(char::to_uppercase)
+            .flat_map(char::to_lowercase)
+            .nfkc()
+            .collect(),
     }
 }
 
@@ -139,19 +150,27 @@ fn shows_nothing(c: char) -> bool {
 fn is_visible(c: char) -> bool {
     use GeneralCategoryGroup::{Letter, Mark, Number, Punctuation, Symbol};
     c.is_ascii_graphic()
-        || (!c.is_ascii() && matches!(c.general_category_group(), Letter | Mark | Symbol | Number | Punctuation))
+        || (!c.is_ascii()
+            && matches!(
+                c.general_category_group(),
+                Letter | Mark | Symbol | Number | Punctuation
+            ))
 }
 
 fn is_atom(c: char) -> bool {
     // RFC 5321 section 4.1.2 `atext`, and RFC 6531's wider characters as far as they can be seen.
-    c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || (!c.is_ascii() && is_visible(c))
+    c.is_ascii_alphanumeric()
+        || "!#$%&'*+-/=?^_`{|}~".contains(c)
+        || (!c.is_ascii() && is_visible(c))
 }
 
 fn is_label(label: &str) -> bool {
     (1..=MAX_LABEL).contains(&label.len())
         && !label.starts_with('-')
         && !label.ends_with('-')
-        && label.chars().all(|c| c == '-' || c.is_ascii_alphanumeric() || (!c.is_ascii() && c.is_alphanumeric()))
+        && label.chars().all(|c| {
+            c == '-' || c.is_ascii_alphanumeric() || (!c.is_ascii() && c.is_alphanumeric())
+        })
 }
 
 const MAX_PASSES: usize = 4;
@@ -181,7 +200,10 @@ mod tests {
         assert!(same("STRASSE", "straße"), "sharp s");
         assert!(same("a\u{fe0f}b", "ab"), "variation selector");
         assert!(!same("ada", "adb"));
-        assert!(!same("paypal", "pаypal"), "Cyrillic а: another script is another name");
+        assert!(
+            !same("paypal", "pаypal"),
+            "Cyrillic а: another script is another name"
+        );
     }
 
     #[test]
@@ -192,7 +214,16 @@ mod tests {
 
     #[test]
     fn the_form_is_stable() {
-        for name in ["İstanbul", "ǅ", "ŉ", "\u{1fb3}\u{345}", "\u{fdfa}", "ΐ", "\u{0390}\u{301}", "ᾳ\u{342}"] {
+        for name in [
+            "İstanbul",
+            "ǅ",
+            "ŉ",
+            "\u{1fb3}\u{345}",
+            "\u{fdfa}",
+            "ΐ",
+            "\u{0390}\u{301}",
+            "ᾳ\u{342}",
+        ] {
             for case in [Case::Sensitive, Case::Insensitive] {
                 let once = canonical(name, case).into_owned();
                 assert_eq!(canonical(&once, case), once, "{name}");
@@ -202,8 +233,23 @@ mod tests {
 
     #[test]
     fn usernames_are_visible_and_bounded() {
-        assert!(is_username("ada") && is_username("пользователь") && is_username("a.b+c@d") && is_username("🦀"));
-        for name in ["", " ada", "ada ", "a b", "a\0b", "a\u{200f}b", "a\u{ad}b", "a\tb", "\u{fe0f}"] {
+        assert!(
+            is_username("ada")
+                && is_username("пользователь")
+                && is_username("a.b+c@d")
+                && is_username("🦀")
+        );
+        for name in [
+            "",
+            " ada",
+            "ada ",
+            "a b",
+            "a\0b",
+            "a\u{200f}b",
+            "a\u{ad}b",
+            "a\tb",
+            "\u{fe0f}",
+        ] {
             assert!(!is_username(name), "{name:?}");
         }
         assert!(is_username(&"é".repeat(128)) && !is_username(&"a".repeat(129)));
@@ -211,10 +257,27 @@ mod tests {
 
     #[test]
     fn addresses_have_one_reading() {
-        assert!(is_email("ada@example.com") && is_email("a.b+c@localhost") && is_email("ü@bücher.example"));
+        assert!(
+            is_email("ada@example.com")
+                && is_email("a.b+c@localhost")
+                && is_email("ü@bücher.example")
+        );
         for text in [
-            "", "@", "a@", "@b", "a@b@c", "a b@c", "a..b@c", ".a@c", "a@b.", "a@-b", "a@b..c", "\"a\"@b", "a@[1.2.3.4]",
-            "a@b\r\nBcc: c", "a\0@b",
+            "",
+            "@",
+            "a@",
+            "@b",
+            "a@b@c",
+            "a b@c",
+            "a..b@c",
+            ".a@c",
+            "a@b.",
+            "a@-b",
+            "a@b..c",
+            "\"a\"@b",
+            "a@[1.2.3.4]",
+            "a@b\r\nBcc: c",
+            "a\0@b",
         ] {
             assert!(!is_email(text), "{text:?}");
         }

@@ -23,17 +23,25 @@ pub async fn admin_set_password(
     permanent: bool,
 ) -> Result<()> {
     pool.password_policy().check(password)?;
-    let user = rows::load(engine, pool, username).await?.ok_or_else(Error::user_not_found)?;
+    let user = rows::load(engine, pool, username)
+        .await?
+        .ok_or_else(Error::user_not_found)?;
     check_history(engine, pool, &user, password).await?;
     let prepared = credential::prepare(engine, user.owner(), password).await?;
     let now_ms = engine.now_ms();
-    let lifetime = if permanent { Lifetime::Permanent } else { Lifetime::Temporary(expiry(pool, now_ms)) };
+    let lifetime = if permanent {
+        Lifetime::Permanent
+    } else {
+        Lifetime::Temporary(expiry(pool, now_ms))
+    };
     let input = (engine.clone(), Arc::clone(pool), user.sub, prepared);
     let revoked = engine
         .db()
         .write_with(input, move |tx, (engine, pool, sub, prepared)| {
             Box::pin(async move {
-                let user = rows::by_sub(tx, pool.id(), sub).await?.ok_or_else(Error::user_not_found)?;
+                let user = rows::by_sub(tx, pool.id(), sub)
+                    .await?
+                    .ok_or_else(Error::user_not_found)?;
                 rows::set_password(tx, engine, pool, &user, prepared, lifetime).await?;
                 revocation::revoke_user(tx, pool.id(), sub, now_ms).await
             })
@@ -57,8 +65,14 @@ pub struct ChangePassword<'a> {
 
 /// Changes a password on its owner's request. AWS leaves other sign-ins alive; here they end, because a password is
 /// often changed for the reason that somebody else knows it.
-pub async fn change_password(engine: &Engine, pool: &Arc<Pool>, change: ChangePassword<'_>) -> Result<()> {
-    let user = rows::load_by_sub(engine, pool.id(), change.sub).await?.ok_or_else(Error::user_not_found)?;
+pub async fn change_password(
+    engine: &Engine,
+    pool: &Arc<Pool>,
+    change: ChangePassword<'_>,
+) -> Result<()> {
+    let user = rows::load_by_sub(engine, pool.id(), change.sub)
+        .await?
+        .ok_or_else(Error::user_not_found)?;
     count(engine, &user).await?;
     check_previous(engine, &user, change.previous).await?;
     pool.password_policy().check(change.proposed)?;
@@ -69,7 +83,9 @@ pub async fn change_password(engine: &Engine, pool: &Arc<Pool>, change: ChangePa
     let revoked = engine
         .db()
         .write_with(input, |tx, (engine, pool, user, prepared, origin)| {
-            Box::pin(async move { exchange(tx, engine, pool, user, prepared, origin.as_deref()).await })
+            Box::pin(
+                async move { exchange(tx, engine, pool, user, prepared, origin.as_deref()).await },
+            )
         })
         .await?;
     for one in &revoked {
@@ -80,12 +96,19 @@ pub async fn change_password(engine: &Engine, pool: &Arc<Pool>, change: ChangePa
 
 /// A temporary password that meets any policy, of characters that are told apart on paper.
 pub(super) fn generate(engine: &Engine, pool: &Pool) -> Zeroizing<String> {
-    let length = pool.password_policy().minimum_length().max(TEMPORARY_LENGTH);
+    let length = pool
+        .password_policy()
+        .minimum_length()
+        .max(TEMPORARY_LENGTH);
     for _ in 0..MAX_DRAWS {
         let drawn = Zeroizing::new(rng::text(engine.rng(), ALPHABET, length));
         let has = |wanted: fn(u8) -> bool| drawn.bytes().any(wanted);
         let symbol = has(|byte| !byte.is_ascii_alphanumeric());
-        if symbol && has(|b| b.is_ascii_uppercase()) && has(|b| b.is_ascii_lowercase()) && has(|b| b.is_ascii_digit()) {
+        if symbol
+            && has(|b| b.is_ascii_uppercase())
+            && has(|b| b.is_ascii_lowercase())
+            && has(|b| b.is_ascii_digit())
+        {
             return drawn;
         }
     }
@@ -104,7 +127,9 @@ async fn count(engine: &Engine, user: &User) -> Result<()> {
     engine
         .db()
         .write_with(input, |tx, (pool_id, sub, now_ms)| {
-            Box::pin(async move { allowance::take(tx, pool_id, sub, Action::ChangePassword, *now_ms).await })
+            Box::pin(async move {
+                allowance::take(tx, pool_id, sub, Action::ChangePassword, *now_ms).await
+            })
         })
         .await?
 }
@@ -128,7 +153,9 @@ async fn exchange(
     prepared: &Prepared,
     origin: Option<&str>,
 ) -> Result<Vec<Revocation>> {
-    let user = rows::by_sub(tx, pool.id(), &seen.sub).await?.ok_or_else(Error::user_not_found)?;
+    let user = rows::by_sub(tx, pool.id(), &seen.sub)
+        .await?
+        .ok_or_else(Error::user_not_found)?;
     // The password that was proved must still be the one that is replaced.
     let hash = |user: &User| user.password.as_ref().map(|password| password.hash.clone());
     if hash(&user) != hash(seen) {

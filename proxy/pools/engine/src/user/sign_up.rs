@@ -10,7 +10,7 @@ use super::{Password, Status, User, store as rows, verified_flag};
 use crate::client::Client;
 use crate::code::{self, Purpose};
 use crate::credential::{self, Owner};
-use crate::message::{self, Delivery, Medium, Message};
+use crate::message::{self, Address, Delivery, Medium};
 use crate::pool::Pool;
 use crate::user::name::{Alias, canonical};
 use crate::{Engine, Error, Refusal, Result, rng};
@@ -34,12 +34,18 @@ pub async fn sign_up(
     mut given: Given,
 ) -> Result<SignedUp> {
     if pool.is_admin_create_only() {
-        return Err(Error::not_authorized("SignUp is not permitted for this user pool"));
+        return Err(Error::not_authorized(
+            "SignUp is not permitted for this user pool",
+        ));
     }
     Writer::Client(client).check(pool, &given)?;
     let sub = rng::uuid(engine.rng());
     let name = name_new(pool, username, &sub, &mut given)?;
-    pool.schema().check_new(given.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
+    pool.schema().check_new(
+        given
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str())),
+    )?;
     given.retain(|_, value| !value.is_empty());
     check_addresses(&given)?;
     pool.password_policy().check(password)?;
@@ -48,17 +54,32 @@ pub async fn sign_up(
         return Err(exists(pool, username));
     }
     let user = new_user(engine, pool, sub, name, given, password).await?;
-    message::to_the_end(enter(engine.clone(), Arc::clone(pool), user, username.to_owned())).await
+    message::to_the_end(enter(
+        engine.clone(),
+        Arc::clone(pool),
+        user,
+        username.to_owned(),
+    ))
+    .await
 }
 
 /// Adds a user to the pool with its aliases; a name that is taken in whatever form is refused.
-pub(super) async fn add(tx: &mut Tx, pool: &Pool, user: &User, named: &str, taken: Taken) -> Result<()> {
+pub(super) async fn add(
+    tx: &mut Tx,
+    pool: &Pool,
+    user: &User,
+    named: &str,
+    taken: Taken,
+) -> Result<()> {
     let key = canonical(&user.username, pool.case());
     if alias::is_preferred_username(tx, pool, &key).await? || !rows::insert(tx, pool, user).await? {
         return Err(exists(pool, named));
     }
     match alias::sync(tx, pool, user, taken, user.created_ms).await {
-        Err(error) if error.refusal() == Some(Refusal::AliasExists) && !pool.username_attributes().is_empty() => {
+        Err(error)
+            if error.refusal() == Some(Refusal::AliasExists)
+                && !pool.username_attributes().is_empty() =>
+        {
             Err(exists(pool, named))
         }
         end => end,
@@ -78,7 +99,11 @@ async fn new_user(
             attributes.insert(verified_flag(address).into(), "false".into());
         }
     }
-    let owner = Owner { pool_id: pool.id(), sub: &sub, username: &username };
+    let owner = Owner {
+        pool_id: pool.id(),
+        sub: &sub,
+        username: &username,
+    };
     let prepared = credential::prepare(engine, owner, password).await?;
     let now_ms = engine.now_ms();
     Ok(User {
@@ -97,7 +122,14 @@ async fn new_user(
 async fn enter(engine: Engine, pool: Arc<Pool>, user: User, named: String) -> Result<SignedUp> {
     let code = code::draw(&engine);
     let address = to_verify(&pool, &user.attributes);
-    let input = (engine.clone(), Arc::clone(&pool), user.clone(), named.clone(), address.clone(), code.clone());
+    let input = (
+        engine.clone(),
+        Arc::clone(&pool),
+        user.clone(),
+        named.clone(),
+        address.clone(),
+        code.clone(),
+    );
     engine
         .db()
         .write_with(input, |tx, (engine, pool, user, named, address, code)| {
@@ -113,19 +145,37 @@ async fn enter(engine: Engine, pool: Arc<Pool>, user: User, named: String) -> Re
         })
         .await?;
     let Some((medium, value)) = address else {
-        return Ok(SignedUp { sub: user.sub, delivery: None });
+        return Ok(SignedUp {
+            sub: user.sub,
+            delivery: None,
+        });
     };
-    let text = message::verification(&pool, medium, &code);
-    let told = Message::new(&user, &named, message::Purpose::SignUp, medium, &value, &code, text, engine.now_ms());
-    engine.outbox().deliver(&told).await?;
-    Ok(SignedUp { sub: user.sub, delivery: Some(Delivery::to(medium, &value)) })
+    let purpose = message::Purpose::SignUp;
+    let to = Address {
+        user: &user,
+        named: &named,
+        purpose,
+        medium,
+        destination: &value,
+    };
+    let delivery = message::send_code(&engine, &pool, to, &code).await?;
+    Ok(SignedUp {
+        sub: user.sub,
+        delivery: Some(delivery),
+    })
 }
 
 fn exists(pool: &Pool, named: &str) -> Error {
-    match Alias::ALL.into_iter().find(|kind| kind.is_username(pool) && kind.fits(named)) {
+    match Alias::ALL
+        .into_iter()
+        .find(|kind| kind.is_username(pool) && kind.fits(named))
+    {
         Some(kind) => Error::refused(
             Refusal::UsernameExists,
-            format!("An account with the given {} already exists.", kind.as_str()),
+            format!(
+                "An account with the given {} already exists.",
+                kind.as_str()
+            ),
         ),
         None => Error::username_exists(),
     }

@@ -19,11 +19,21 @@ pub(super) async fn delivery(engine: &Engine, pool: &Pool, username: &str) -> Re
         return Ok(Delivery::to(Medium::Sms, username));
     }
     let name = canonical(username, pool.case());
-    let [which, first, second, tens, ones] = engine.auth().derivation.bytes(engine, "delivery", &[pool.id(), &name]).await?;
+    let [which, first, second, tens, ones] = engine
+        .auth()
+        .derivation
+        .bytes(engine, "delivery", &[pool.id(), &name])
+        .await?;
     Ok(if email && (!phone || which % 2 == 0) {
-        Delivery::to(Medium::Email, &format!("{}@{}", letter(first), letter(second)))
+        Delivery::to(
+            Medium::Email,
+            &format!("{}@{}", letter(first), letter(second)),
+        )
     } else {
-        Delivery::to(Medium::Sms, &format!("+1000000{:02}{:02}", tens % 100, ones % 100))
+        Delivery::to(
+            Medium::Sms,
+            &format!("+1000000{:02}{:02}", tens % 100, ones % 100),
+        )
     })
 }
 

@@ -19,7 +19,13 @@ pub async fn find(tx: &mut Tx, pool: &Pool, given: &str) -> Result<Option<User>>
 /// Like [`find`], by itself.
 pub async fn load(engine: &Engine, pool: &Pool, given: &str) -> Result<Option<User>> {
     let (sql, args) = query(pool, given);
-    engine.db().row(sql, args).await?.as_ref().map(read).transpose()
+    engine
+        .db()
+        .row(sql, args)
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
 }
 
 fn query(pool: &Pool, given: &str) -> (&'static str, Vec<Value>) {
@@ -34,12 +40,22 @@ fn query(pool: &Pool, given: &str) -> (&'static str, Vec<Value>) {
 
 /// The user with that `sub`.
 pub async fn by_sub(tx: &mut Tx, pool_id: &str, sub: &str) -> Result<Option<User>> {
-    tx.row(BY_SUB, args![pool_id, sub]).await?.as_ref().map(read).transpose()
+    tx.row(BY_SUB, args![pool_id, sub])
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
 }
 
 /// Like [`by_sub`], by itself.
 pub async fn load_by_sub(engine: &Engine, pool_id: &str, sub: &str) -> Result<Option<User>> {
-    engine.db().row(BY_SUB, args![pool_id, sub]).await?.as_ref().map(read).transpose()
+    engine
+        .db()
+        .row(BY_SUB, args![pool_id, sub])
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
 }
 
 /// Gives the user a new password and the status that goes with it; the old one goes into the history.
@@ -71,12 +87,26 @@ pub async fn set_password(
 
 /// Moves the user to another status.
 pub async fn set_status(tx: &mut Tx, user: &User, status: Status, now_ms: i64) -> Result<()> {
-    changed(tx.execute(SET_STATUS, args![user.pool_id, user.sub, status.as_str(), now_ms]).await?)
+    changed(
+        tx.execute(
+            SET_STATUS,
+            args![user.pool_id, user.sub, status.as_str(), now_ms],
+        )
+        .await?,
+    )
 }
 
 /// Lets the user sign in, or not.
-pub(super) async fn set_enabled(tx: &mut Tx, user: &User, enabled: bool, now_ms: i64) -> Result<()> {
-    changed(tx.execute(SET_ENABLED, args![user.pool_id, user.sub, enabled, now_ms]).await?)
+pub(super) async fn set_enabled(
+    tx: &mut Tx,
+    user: &User,
+    enabled: bool,
+    now_ms: i64,
+) -> Result<()> {
+    changed(
+        tx.execute(SET_ENABLED, args![user.pool_id, user.sub, enabled, now_ms])
+            .await?,
+    )
 }
 
 /// Writes the attributes, and the keys they are searched by.
@@ -180,7 +210,11 @@ struct Keys {
 impl Keys {
     fn of(pool: &Pool, attributes: &BTreeMap<String, String>) -> Self {
         let exact = |name: &str| attributes.get(name).map(|value| search_key(value));
-        let folded = |name: &str| attributes.get(name).map(|value| search_key(&canonical(value, pool.case())));
+        let folded = |name: &str| {
+            attributes
+                .get(name)
+                .map(|value| search_key(&canonical(value, pool.case())))
+        };
         Self {
             email: folded("email"),
             phone_number: exact("phone_number"),
@@ -198,20 +232,27 @@ fn search_key(value: &str) -> String {
 }
 
 fn json(attributes: &BTreeMap<String, String>) -> String {
-    let map = attributes.iter().map(|(name, value)| (name.clone(), value.as_str().into()));
+    let map = attributes
+        .iter()
+        .map(|(name, value)| (name.clone(), value.as_str().into()));
     serde_json::Value::Object(map.collect()).to_string()
 }
 
 /// A user that is gone when it is to be changed was deleted between two transactions.
 fn changed(rows: u64) -> Result<()> {
-    if rows == 1 { Ok(()) } else { Err(Error::user_not_found()) }
+    if rows == 1 {
+        Ok(())
+    } else {
+        Err(Error::user_not_found())
+    }
 }
 
 const BY_SUB: &str = "SELECT * FROM users WHERE pool_id = $1 AND sub = $2";
 
 const BY_NAME: &str = "SELECT * FROM users WHERE pool_id = $1 AND username_key = $2";
 
-const BY_NAME_OR_SUB: &str = "SELECT 0 AS place, users.* FROM users WHERE pool_id = $1 AND username_key = $2
+const BY_NAME_OR_SUB: &str =
+    "SELECT 0 AS place, users.* FROM users WHERE pool_id = $1 AND username_key = $2
     UNION ALL SELECT 1, users.* FROM users WHERE pool_id = $1 AND sub = $3
     ORDER BY place LIMIT 1";
 
@@ -219,7 +260,8 @@ const BY_ALIAS: &str = "SELECT users.* FROM aliases
     JOIN users ON users.pool_id = aliases.pool_id AND users.sub = aliases.sub
     WHERE aliases.pool_id = $1 AND aliases.value = $2 AND aliases.kind = $3";
 
-const BY_ANY: &str = "SELECT 0 AS place, users.* FROM users WHERE pool_id = $1 AND username_key = $2
+const BY_ANY: &str =
+    "SELECT 0 AS place, users.* FROM users WHERE pool_id = $1 AND username_key = $2
     UNION ALL SELECT 1, users.* FROM users WHERE pool_id = $1 AND sub = $3
     UNION ALL SELECT 2, users.* FROM aliases
         JOIN users ON users.pool_id = aliases.pool_id AND users.sub = aliases.sub
@@ -229,9 +271,11 @@ const BY_ANY: &str = "SELECT 0 AS place, users.* FROM users WHERE pool_id = $1 A
 const SET_PASSWORD: &str = "UPDATE users SET password_hash = $3, srp_salt = $4, srp_verifier = $5, password_ms = $6,
     password_expires_ms = $7, password_history = $8, status = $9, modified_ms = $6 WHERE pool_id = $1 AND sub = $2";
 
-const SET_STATUS: &str = "UPDATE users SET status = $3, modified_ms = $4 WHERE pool_id = $1 AND sub = $2";
+const SET_STATUS: &str =
+    "UPDATE users SET status = $3, modified_ms = $4 WHERE pool_id = $1 AND sub = $2";
 
-const SET_ENABLED: &str = "UPDATE users SET enabled = $3, modified_ms = $4 WHERE pool_id = $1 AND sub = $2";
+const SET_ENABLED: &str =
+    "UPDATE users SET enabled = $3, modified_ms = $4 WHERE pool_id = $1 AND sub = $2";
 
 const SET_ATTRIBUTES: &str = "UPDATE users SET attributes = $3, modified_ms = $4, email = $5, phone_number = $6,
     name = $7, given_name = $8, family_name = $9, preferred_username = $10 WHERE pool_id = $1 AND sub = $2";

@@ -1,5 +1,4 @@
 //! Users as callers see them: each answer, each refusal, each limit.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod admin;
 mod aliases;

@@ -9,7 +9,7 @@ use super::attribute::{Given, Writer, check_address, check_addresses};
 use super::{User, store as rows, verified_flag};
 use crate::client::Client;
 use crate::code::{self, Purpose};
-use crate::message::{self, Delivery, Medium, Message};
+use crate::message::{self, Address, Delivery, Medium};
 use crate::pool::Pool;
 use crate::{Engine, Error, Result};
 
@@ -22,14 +22,27 @@ pub async fn update(
     given: Given,
 ) -> Result<Vec<Delivery>> {
     Writer::Client(client).check(pool, &given)?;
-    let update = Update { named: Named::Sub(sub.to_owned()), given, operator: false };
+    let update = Update {
+        named: Named::Sub(sub.to_owned()),
+        given,
+        operator: false,
+    };
     message::to_the_end(run(engine.clone(), Arc::clone(pool), update)).await
 }
 
 /// Changes attributes on an operator's request. An empty value takes an attribute away.
-pub async fn admin_update(engine: &Engine, pool: &Arc<Pool>, username: &str, given: Given) -> Result<Vec<Delivery>> {
+pub async fn admin_update(
+    engine: &Engine,
+    pool: &Arc<Pool>,
+    username: &str,
+    given: Given,
+) -> Result<Vec<Delivery>> {
     Writer::Operator.check(pool, &given)?;
-    let update = Update { named: Named::Name(username.to_owned()), given, operator: true };
+    let update = Update {
+        named: Named::Name(username.to_owned()),
+        given,
+        operator: true,
+    };
     message::to_the_end(run(engine.clone(), Arc::clone(pool), update)).await
 }
 
@@ -46,15 +59,21 @@ pub async fn complete(
     Writer::Client(client).check(pool, given)?;
     for (name, value) in given {
         if user.attribute(name).is_some_and(|current| current != value) {
-            return Err(Error::not_authorized("Cannot modify an already provided attribute"));
+            return Err(Error::not_authorized(
+                "Cannot modify an already provided attribute",
+            ));
         }
         pool.schema().check(name, value)?;
     }
     check_addresses(given)?;
     for (name, value) in given.iter().filter(|(_, value)| !value.is_empty()) {
-        let new = user.attributes.insert(name.clone(), value.clone()).is_none();
+        let new = user
+            .attributes
+            .insert(name.clone(), value.clone())
+            .is_none();
         if new && Medium::of(name).is_some() {
-            user.attributes.insert(verified_flag(name).into(), "false".into());
+            user.attributes
+                .insert(verified_flag(name).into(), "false".into());
         }
     }
     rows::set_attributes(tx, pool, user, engine.now_ms()).await?;
@@ -98,12 +117,15 @@ async fn run(engine: Engine, pool: Arc<Pool>, update: Update) -> Result<Vec<Deli
     };
     let mut sent = Vec::with_capacity(proofs.len());
     for proof in proofs {
-        let text = message::verification(&pool, proof.medium, &proof.code);
-        let purpose = message::Purpose::UpdateUserAttribute;
-        let told =
-            Message::new(&user, &named, purpose, proof.medium, &proof.value, &proof.code, text, engine.now_ms());
-        engine.outbox().deliver(&told).await?;
-        sent.push(Delivery::to(proof.medium, &proof.value));
+        let (medium, purpose) = (proof.medium, message::Purpose::UpdateUserAttribute);
+        let to = Address {
+            user: &user,
+            named: &named,
+            purpose,
+            medium,
+            destination: &proof.value,
+        };
+        sent.push(message::send_code(&engine, &pool, to, &proof.code).await?);
     }
     Ok(sent)
 }
@@ -134,8 +156,21 @@ async fn apply(
         let Some((_, code)) = codes.iter().find(|(of, _)| *of == medium) else {
             continue;
         };
-        code::put(tx, engine, &user, Purpose::verify(medium), medium, &value, code).await?;
-        proofs.push(Proof { medium, value, code: code.clone() });
+        code::put(
+            tx,
+            engine,
+            &user,
+            Purpose::verify(medium),
+            medium,
+            &value,
+            code,
+        )
+        .await?;
+        proofs.push(Proof {
+            medium,
+            value,
+            code: code.clone(),
+        });
     }
     Ok((user, proofs))
 }
@@ -148,7 +183,8 @@ fn change(pool: &Pool, user: &mut User, update: &Update) -> Result<Vec<(Medium, 
             remove(pool, user, name)?;
             continue;
         }
-        pool.schema().check_change(name, value, user.attribute(name))?;
+        pool.schema()
+            .check_change(name, value, user.attribute(name))?;
         match Medium::of(name) {
             Some(medium) if user.attribute(name) != Some(value) => {
                 check_address(medium, value)?;
@@ -186,7 +222,9 @@ fn remove(pool: &Pool, user: &mut User, name: &str) -> Result<()> {
     pool.schema().check_removal(name)?;
     let username = super::name::Alias::named(name).is_some_and(|kind| kind.is_username(pool));
     if name == "sub" || username {
-        return Err(Error::invalid_parameter(format!("user.{name}: Attribute cannot be updated.\n")));
+        return Err(Error::invalid_parameter(format!(
+            "user.{name}: Attribute cannot be updated.\n"
+        )));
     }
     user.attributes.remove(name);
     if let Some(medium) = Medium::of(name) {

@@ -8,14 +8,25 @@ use super::alias::{self, Taken};
 use super::allowance::{self, Action};
 use super::{User, store as rows, verified_flag};
 use crate::code::{self, Purpose, Redeemed};
-use crate::message::{self, Delivery, Medium, Message};
+use crate::message::{self, Address, Delivery, Medium};
 use crate::pool::Pool;
 use crate::{Engine, Error, Result};
 
 /// Sends a code to the user's address.
-pub async fn send_attribute_code(engine: &Engine, pool: &Arc<Pool>, sub: &str, attribute: &str) -> Result<Delivery> {
+pub async fn send_attribute_code(
+    engine: &Engine,
+    pool: &Arc<Pool>,
+    sub: &str,
+    attribute: &str,
+) -> Result<Delivery> {
     let medium = medium(attribute)?;
-    message::to_the_end(send(engine.clone(), Arc::clone(pool), sub.to_owned(), medium)).await
+    message::to_the_end(send(
+        engine.clone(),
+        Arc::clone(pool),
+        sub.to_owned(),
+        medium,
+    ))
+    .await
 }
 
 /// Takes the code that proves an address. A new address that waited for it comes into force.
@@ -27,7 +38,12 @@ pub async fn verify_attribute(
     given: &str,
 ) -> Result<()> {
     let medium = medium(attribute)?;
-    let input = (engine.clone(), Arc::clone(pool), sub.to_owned(), given.to_owned());
+    let input = (
+        engine.clone(),
+        Arc::clone(pool),
+        sub.to_owned(),
+        given.to_owned(),
+    );
     engine
         .db()
         .write_with(input, move |tx, (engine, pool, sub, given)| {
@@ -45,11 +61,15 @@ async fn send(engine: Engine, pool: Arc<Pool>, sub: String, medium: Medium) -> R
             Box::pin(async move { put(tx, engine, pool, sub, medium, code).await })
         })
         .await??;
-    let text = message::verification(&pool, medium, &code);
-    let (named, purpose) = (user.username.as_str(), message::Purpose::VerifyUserAttribute);
-    let told = Message::new(&user, named, purpose, medium, &value, &code, text, engine.now_ms());
-    engine.outbox().deliver(&told).await?;
-    Ok(Delivery::to(medium, &value))
+    let purpose = message::Purpose::VerifyUserAttribute;
+    let to = Address {
+        user: &user,
+        named: &user.username,
+        purpose,
+        medium,
+        destination: &value,
+    };
+    message::send_code(&engine, &pool, to, &code).await
 }
 
 async fn put(
@@ -60,15 +80,23 @@ async fn put(
     medium: Medium,
     code: &str,
 ) -> Result<Result<(User, String)>> {
-    let user = rows::by_sub(tx, pool.id(), sub).await?.ok_or_else(Error::user_not_found)?;
-    if let Err(refusal) = allowance::take(tx, pool.id(), sub, Action::AttributeCode, engine.now_ms()).await? {
+    let user = rows::by_sub(tx, pool.id(), sub)
+        .await?
+        .ok_or_else(Error::user_not_found)?;
+    if let Err(refusal) =
+        allowance::take(tx, pool.id(), sub, Action::AttributeCode, engine.now_ms()).await?
+    {
         return Ok(Err(refusal));
     }
     let purpose = Purpose::verify(medium);
     // An address that waits for its proof is the one to prove, not the one in force.
     let waiting = code::destination(tx, &user, purpose).await?;
-    let Some(value) = waiting.or_else(|| user.attribute(medium.attribute()).map(str::to_owned)) else {
-        return Ok(Err(Error::invalid_parameter(format!("User does not have {}.", medium.attribute()))));
+    let Some(value) = waiting.or_else(|| user.attribute(medium.attribute()).map(str::to_owned))
+    else {
+        return Ok(Err(Error::invalid_parameter(format!(
+            "User does not have {}.",
+            medium.attribute()
+        ))));
     };
     code::put(tx, engine, &user, purpose, medium, &value, code).await?;
     Ok(Ok((user, value)))
@@ -82,9 +110,13 @@ async fn verify(
     medium: Medium,
     given: &str,
 ) -> Result<Result<()>> {
-    let mut user = rows::by_sub(tx, pool.id(), sub).await?.ok_or_else(Error::user_not_found)?;
+    let mut user = rows::by_sub(tx, pool.id(), sub)
+        .await?
+        .ok_or_else(Error::user_not_found)?;
     let now_ms = engine.now_ms();
-    if let Err(refusal) = allowance::take(tx, pool.id(), sub, Action::VerifyAttribute, now_ms).await? {
+    if let Err(refusal) =
+        allowance::take(tx, pool.id(), sub, Action::VerifyAttribute, now_ms).await?
+    {
         return Ok(Err(refusal));
     }
     match code::redeem(tx, engine, &user, Purpose::verify(medium), given).await? {
@@ -99,10 +131,15 @@ async fn verify(
         }
         Redeemed::Right { value, .. } => {
             user.attributes.insert(medium.attribute().into(), value);
-            user.attributes.insert(verified_flag(medium.attribute()).into(), "true".into());
+            user.attributes
+                .insert(verified_flag(medium.attribute()).into(), "true".into());
             rows::set_attributes(tx, pool, &user, now_ms).await?;
             // AWS: who proves an alias last holds it; where it is the username, it stays with its holder.
-            let taken = if pool.username_attributes().is_empty() { Taken::Move } else { Taken::Refuse };
+            let taken = if pool.username_attributes().is_empty() {
+                Taken::Move
+            } else {
+                Taken::Refuse
+            };
             alias::sync(tx, pool, &user, taken, now_ms).await.map(Ok)
         }
     }
@@ -110,6 +147,8 @@ async fn verify(
 
 fn medium(attribute: &str) -> Result<Medium> {
     Medium::of(attribute).ok_or_else(|| {
-        Error::invalid_parameter(format!("Invalid attribute name {attribute}: only email and phone_number can be verified."))
+        Error::invalid_parameter(format!(
+            "Invalid attribute name {attribute}: only email and phone_number can be verified."
+        ))
     })
 }

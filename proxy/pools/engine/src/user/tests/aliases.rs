@@ -25,7 +25,11 @@ async fn with_address_names() -> World {
 #[tokio::test]
 async fn only_a_proved_address_is_an_alias() {
     let world = with_aliases().await;
-    let sub = world.sign_up("ada", &[("email", "Ada@Example.com")]).await.unwrap().sub;
+    let sub = world
+        .sign_up("ada", &[("email", "Ada@Example.com")])
+        .await
+        .unwrap()
+        .sub;
     assert!(world.find("ada@example.com").await.is_none());
     let code = world.code();
     world.confirm("ada", &code).await.unwrap();
@@ -41,12 +45,31 @@ async fn an_alias_that_is_taken_moves_only_by_force() {
     let code = world.code();
     assert_eq!(
         refusal(world.confirm("eve", &code).await),
-        (Refusal::AliasExists, "An account with the email already exists.".into())
+        (
+            Refusal::AliasExists,
+            "An account with the email already exists.".into()
+        )
     );
-    assert_eq!(world.status("eve").await, "UNCONFIRMED", "nothing of the refused call stays");
-    user::confirm_sign_up(&world.engine, &world.pool, &world.client, "eve", &code, true).await.unwrap();
+    assert_eq!(
+        world.status("eve").await,
+        "UNCONFIRMED",
+        "nothing of the refused call stays"
+    );
+    user::confirm_sign_up(
+        &world.engine,
+        &world.pool,
+        &world.client,
+        "eve",
+        &code,
+        true,
+    )
+    .await
+    .unwrap();
     assert_eq!(world.find("a@b.c").await.unwrap().username, "eve");
-    assert_eq!(world.find("ada").await.unwrap().attribute("email_verified"), Some("false"));
+    assert_eq!(
+        world.find("ada").await.unwrap().attribute("email_verified"),
+        Some("false")
+    );
 }
 
 #[tokio::test]
@@ -56,27 +79,49 @@ async fn a_username_never_looks_like_an_alias() {
         refusal(world.sign_up("a@b.c", &[]).await),
         (
             Refusal::InvalidParameter,
-            "Username cannot be of email format, since user pool is configured for email alias.".into()
+            "Username cannot be of email format, since user pool is configured for email alias."
+                .into()
         )
     );
     let world = World::with(json!({"AliasAttributes": ["phone_number"]})).await;
-    assert_eq!(kind(world.sign_up("+12065550100", &[]).await), Refusal::InvalidParameter);
+    assert_eq!(
+        kind(world.sign_up("+12065550100", &[]).await),
+        Refusal::InvalidParameter
+    );
     world.sign_up("a@b.c", &[]).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_preferred_username_is_nobody_elses_name() {
     let world = with_aliases().await;
-    world.sign_up("ada", &[("email", "a@b.c"), ("preferred_username", "Lovelace")]).await.unwrap();
-    assert!(world.find("lovelace").await.is_none(), "not before the user is confirmed");
+    world
+        .sign_up(
+            "ada",
+            &[("email", "a@b.c"), ("preferred_username", "Lovelace")],
+        )
+        .await
+        .unwrap();
+    assert!(
+        world.find("lovelace").await.is_none(),
+        "not before the user is confirmed"
+    );
     let code = world.code();
     world.confirm("ada", &code).await.unwrap();
     assert_eq!(world.find("lovelace").await.unwrap().username, "ada");
-    assert_eq!(kind(world.sign_up("LOVELACE", &[]).await), Refusal::UsernameExists);
+    assert_eq!(
+        kind(world.sign_up("LOVELACE", &[]).await),
+        Refusal::UsernameExists
+    );
 
     world.user("bob", "b@b.c").await;
     for taken in ["ada", "lovelace"] {
-        let end = user::admin_update(&world.engine, &world.pool, "bob", given(&[("preferred_username", taken)])).await;
+        let end = user::admin_update(
+            &world.engine,
+            &world.pool,
+            "bob",
+            given(&[("preferred_username", taken)]),
+        )
+        .await;
         assert_eq!(kind(end), Refusal::AliasExists, "{taken}");
     }
 }
@@ -86,21 +131,35 @@ async fn an_address_can_be_the_username() {
     let world = with_address_names().await;
     let sub = world.sign_up("Ada@Example.com", &[]).await.unwrap().sub;
     let user = world.find("ada@example.COM").await.unwrap();
-    assert_eq!((user.username.as_str(), user.attribute("email")), (sub.as_str(), Some("Ada@Example.com")));
-    assert_eq!(world.outbox().last().unwrap()["username"], "Ada@Example.com");
+    assert_eq!(
+        (user.username.as_str(), user.attribute("email")),
+        (sub.as_str(), Some("Ada@Example.com"))
+    );
+    assert_eq!(
+        world.outbox().last().unwrap()["username"],
+        "Ada@Example.com"
+    );
     let code = world.code();
     world.confirm("ada@example.com", &code).await.unwrap();
     assert_eq!(world.find(&sub).await.unwrap().sub, sub);
 
     assert_eq!(
         refusal(world.sign_up("ada@example.com", &[]).await),
-        (Refusal::UsernameExists, "An account with the given email already exists.".into())
+        (
+            Refusal::UsernameExists,
+            "An account with the given email already exists.".into()
+        )
     );
     assert_eq!(
         refusal(world.sign_up("ada", &[]).await),
-        (Refusal::InvalidParameter, "Username should be an email.".into())
+        (
+            Refusal::InvalidParameter,
+            "Username should be an email.".into()
+        )
     );
-    let other = world.sign_up("eve@example.com", &[("email", "ada2@example.com")]).await;
+    let other = world
+        .sign_up("eve@example.com", &[("email", "ada2@example.com")])
+        .await;
     assert_eq!(kind(other), Refusal::InvalidParameter);
 }
 
@@ -137,6 +196,8 @@ async fn an_operator_moves_an_alias_by_force_alone() {
     let end = user::admin_create(&world.engine, &world.pool, invite(false)).await;
     assert_eq!(kind(end), Refusal::AliasExists);
     assert!(world.find("eve").await.is_none());
-    user::admin_create(&world.engine, &world.pool, invite(true)).await.unwrap();
+    user::admin_create(&world.engine, &world.pool, invite(true))
+        .await
+        .unwrap();
     assert_eq!(world.find("a@b.c").await.unwrap().username, "eve");
 }

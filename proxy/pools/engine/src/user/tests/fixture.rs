@@ -49,14 +49,28 @@ impl World {
         }
         let config: Config = serde_json::from_value(config).unwrap();
         let store = format!("sqlite:{}", dir.path().join("pools.db").display());
-        let secrets = Secrets { store: store.into(), seal: vec!["1".repeat(64).into()] };
+        let secrets = Secrets {
+            store: store.into(),
+            seal: vec!["1".repeat(64).into()],
+        };
         let clock = Arc::new(FixedClock::default());
         let rng = Arc::new(SeededRng::new(1));
-        let engine = Engine::open(&config, &secrets, Arc::<FixedClock>::clone(&clock), rng).await.unwrap();
+        let engine = Engine::open(&config, &secrets, Arc::<FixedClock>::clone(&clock), rng)
+            .await
+            .unwrap();
         let object = |value: Value| value.as_object().unwrap().clone();
         let pool = pool::create(&engine, "test", object(pool)).await.unwrap();
-        let client = client::create(&engine, &pool, "app", object(client)).await.unwrap();
-        Self { engine, pool, client, clock, outbox: path, _dir: dir }
+        let client = client::create(&engine, &pool, "app", object(client))
+            .await
+            .unwrap();
+        Self {
+            engine,
+            pool,
+            client,
+            clock,
+            outbox: path,
+            _dir: dir,
+        }
     }
 
     pub(crate) fn advance_minutes(&self, minutes: u64) {
@@ -66,21 +80,42 @@ impl World {
     /// Everything that was sent.
     pub(crate) fn outbox(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(&self.outbox).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// The secret that was sent last.
     pub(crate) fn code(&self) -> String {
-        self.outbox().last().unwrap()["code"].as_str().unwrap().to_owned()
+        self.outbox().last().unwrap()["code"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// Another code than the one that was sent last.
     pub(crate) fn wrong_code(&self) -> &'static str {
-        if self.code() == "000000" { "000001" } else { "000000" }
+        if self.code() == "000000" {
+            "000001"
+        } else {
+            "000000"
+        }
     }
 
-    pub(crate) async fn sign_up(&self, name: &str, attributes: &[(&str, &str)]) -> Result<SignedUp> {
-        user::sign_up(&self.engine, &self.pool, &self.client, name, PASSWORD, given(attributes)).await
+    pub(crate) async fn sign_up(
+        &self,
+        name: &str,
+        attributes: &[(&str, &str)],
+    ) -> Result<SignedUp> {
+        user::sign_up(
+            &self.engine,
+            &self.pool,
+            &self.client,
+            name,
+            PASSWORD,
+            given(attributes),
+        )
+        .await
     }
 
     pub(crate) async fn confirm(&self, name: &str, code: &str) -> Result<()> {
@@ -106,7 +141,10 @@ impl World {
 }
 
 pub(crate) fn given(attributes: &[(&str, &str)]) -> Given {
-    attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    attributes
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 /// Kind and message of a refusal.

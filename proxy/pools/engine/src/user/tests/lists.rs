@@ -15,7 +15,9 @@ async fn crowd(world: &World, count: usize) {
             suppress: true,
             ..Invitation::default()
         };
-        user::admin_create(&world.engine, &world.pool, invitation).await.unwrap();
+        user::admin_create(&world.engine, &world.pool, invitation)
+            .await
+            .unwrap();
     }
 }
 
@@ -24,7 +26,15 @@ async fn all(world: &World, filter: &str, limit: usize) -> (Vec<User>, usize) {
     let filter = Filter::parse(filter).unwrap();
     let (mut users, mut token, mut pages) = (Vec::new(), None, 0);
     loop {
-        let page = user::list(&world.engine, &world.pool, filter.as_ref(), limit, token.as_deref()).await.unwrap();
+        let page = user::list(
+            &world.engine,
+            &world.pool,
+            filter.as_ref(),
+            limit,
+            token.as_deref(),
+        )
+        .await
+        .unwrap();
         assert!(page.items.len() <= limit);
         users.extend(page.items);
         pages += 1;
@@ -56,8 +66,12 @@ async fn pages_hold_each_user_once() {
 async fn filters_find_who_they_name() {
     let world = World::with(json!({"UsernameConfiguration": {"CaseSensitive": false}})).await;
     crowd(&world, 4).await;
-    user::admin_disable(&world.engine, &world.pool, "a3").await.unwrap();
-    user::admin_set_password(&world.engine, &world.pool, "a2", "Passw0rd!", true).await.unwrap();
+    user::admin_disable(&world.engine, &world.pool, "a3")
+        .await
+        .unwrap();
+    user::admin_set_password(&world.engine, &world.pool, "a2", "Passw0rd!", true)
+        .await
+        .unwrap();
     let sub = world.find("a1").await.unwrap().sub;
     for (filter, expected) in [
         (r#"username = "A1""#.to_owned(), vec!["a1"]),
@@ -75,7 +89,10 @@ async fn filters_find_who_they_name() {
         (r#"status = "Enabled""#.into(), vec!["a0", "a1", "a2"]),
         (r#"status = "enabled""#.into(), vec![]),
         (r#"status ^= """#.into(), vec!["a0", "a1", "a2", "a3"]),
-        (r#"cognito:user_status = "force_change_password""#.into(), vec!["a0", "a1", "a3"]),
+        (
+            r#"cognito:user_status = "force_change_password""#.into(),
+            vec!["a0", "a1", "a3"],
+        ),
         (r#"cognito:user_status ^= "CONF""#.into(), vec!["a2"]),
         (format!(r#"sub = "{sub}""#), vec!["a1"]),
         (format!(r#"sub ^= "{}""#, &sub[..13]), vec!["a1"]),
@@ -94,10 +111,18 @@ async fn long_values_are_found_by_their_beginning() {
         suppress: true,
         ..Invitation::default()
     };
-    user::admin_create(&world.engine, &world.pool, invitation).await.unwrap();
+    user::admin_create(&world.engine, &world.pool, invitation)
+        .await
+        .unwrap();
     let most = "x".repeat(240);
-    assert_eq!(names(&world, &format!(r#"name ^= "{most}""#)).await, ["ada"]);
-    assert_eq!(names(&world, &format!(r#"name = "{most}""#)).await, Vec::<String>::new());
+    assert_eq!(
+        names(&world, &format!(r#"name ^= "{most}""#)).await,
+        ["ada"]
+    );
+    assert_eq!(
+        names(&world, &format!(r#"name = "{most}""#)).await,
+        Vec::<String>::new()
+    );
 }
 
 #[tokio::test]
@@ -108,14 +133,28 @@ async fn a_token_continues_its_own_list_for_an_hour() {
         let world = &world;
         async move {
             let filter = Filter::parse(filter).unwrap();
-            user::list(&world.engine, &world.pool, filter.as_ref(), 1, token.as_deref()).await
+            user::list(
+                &world.engine,
+                &world.pool,
+                filter.as_ref(),
+                1,
+                token.as_deref(),
+            )
+            .await
         }
     };
     let token = list("", None).await.unwrap().next.unwrap();
     list("", Some(token.clone())).await.unwrap();
-    assert_eq!(kind(list(r#"name = "Ada""#, Some(token.clone())).await), Refusal::InvalidParameter);
+    assert_eq!(
+        kind(list(r#"name = "Ada""#, Some(token.clone())).await),
+        Refusal::InvalidParameter
+    );
     for forged in ["", "x", "s1.0.AAAA", &token[..token.len() - 2]] {
-        assert_eq!(kind(list("", Some(forged.to_owned())).await), Refusal::InvalidParameter, "{forged}");
+        assert_eq!(
+            kind(list("", Some(forged.to_owned())).await),
+            Refusal::InvalidParameter,
+            "{forged}"
+        );
     }
     world.advance_minutes(59);
     list("", Some(token.clone())).await.unwrap();
@@ -145,9 +184,19 @@ async fn each_filter_is_a_range_of_an_index() {
     ] {
         let filter = Filter::parse(filter).unwrap();
         let (sql, args) = user::list::query(&world.pool, filter.as_ref(), None, 60).unwrap();
-        let plan = world.engine.db().rows(format!("EXPLAIN QUERY PLAN {sql}"), args).await.unwrap();
+        let plan = world
+            .engine
+            .db()
+            .rows(format!("EXPLAIN QUERY PLAN {sql}"), args)
+            .await
+            .unwrap();
         let steps: Vec<String> = plan.iter().map(|row| row.text("detail").unwrap()).collect();
-        let [step] = steps.as_slice() else { panic!("{filter:?}: {steps:?}") };
-        assert!(step.starts_with("SEARCH users") && step.contains(index), "{filter:?}: {step}");
+        let [step] = steps.as_slice() else {
+            panic!("{filter:?}: {steps:?}")
+        };
+        assert!(
+            step.starts_with("SEARCH users") && step.contains(index),
+            "{filter:?}: {step}"
+        );
     }
 }

@@ -8,29 +8,52 @@ use crate::user;
 #[tokio::test]
 async fn a_user_signs_up_and_confirms() {
     let world = World::new().await;
-    let done = world.sign_up("Ada", &[("email", "ada@example.com"), ("name", "Ada L")]).await.unwrap();
-    assert_eq!(done.delivery, Some(Delivery { destination: "a***@e***".into(), medium: Medium::Email }));
+    let done = world
+        .sign_up("Ada", &[("email", "ada@example.com"), ("name", "Ada L")])
+        .await
+        .unwrap();
+    assert_eq!(
+        done.delivery,
+        Some(Delivery {
+            destination: "a***@e***".into(),
+            medium: Medium::Email
+        })
+    );
     let user = world.find("Ada").await.unwrap();
-    assert_eq!((user.sub.as_str(), user.status.as_str(), user.enabled), (done.sub.as_str(), "UNCONFIRMED", true));
+    assert_eq!(
+        (user.sub.as_str(), user.status.as_str(), user.enabled),
+        (done.sub.as_str(), "UNCONFIRMED", true)
+    );
     assert_eq!(user.attribute("email_verified"), Some("false"));
 
     let code = world.code();
     world.confirm("Ada", &code).await.unwrap();
     let user = world.find("Ada").await.unwrap();
-    assert_eq!((user.status.as_str(), user.attribute("email_verified")), ("CONFIRMED", Some("true")));
+    assert_eq!(
+        (user.status.as_str(), user.attribute("email_verified")),
+        ("CONFIRMED", Some("true"))
+    );
     assert_eq!(user.attribute("name"), Some("Ada L"));
     assert_eq!(
         refusal(world.confirm("Ada", &code).await),
-        (Refusal::NotAuthorized, "User cannot be confirmed. Current status is CONFIRMED".into())
+        (
+            Refusal::NotAuthorized,
+            "User cannot be confirmed. Current status is CONFIRMED".into()
+        )
     );
 }
 
 #[tokio::test]
 async fn the_message_tells_all_once() {
     let world = World::new().await;
-    let done = world.sign_up("ada", &[("email", "ada@example.com")]).await.unwrap();
+    let done = world
+        .sign_up("ada", &[("email", "ada@example.com")])
+        .await
+        .unwrap();
     let outbox = world.outbox();
-    let [message] = outbox.as_slice() else { panic!("{outbox:?}") };
+    let [message] = outbox.as_slice() else {
+        panic!("{outbox:?}")
+    };
     let code = message["code"].as_str().unwrap();
     assert!(code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()));
     assert_eq!(
@@ -46,20 +69,38 @@ async fn the_message_tells_all_once() {
 #[tokio::test]
 async fn without_a_verified_address_nothing_is_sent() {
     let world = World::with(json!({})).await;
-    let done = world.sign_up("ada", &[("email", "ada@example.com")]).await.unwrap();
+    let done = world
+        .sign_up("ada", &[("email", "ada@example.com")])
+        .await
+        .unwrap();
     assert_eq!(done.delivery, None);
     assert_eq!(world.outbox().len(), 0);
     assert_eq!(
         refusal(user::resend_code(&world.engine, &world.pool, &world.client, "ada").await),
-        (Refusal::InvalidParameter, "Auto verification not turned on.".into())
+        (
+            Refusal::InvalidParameter,
+            "Auto verification not turned on.".into()
+        )
     );
 }
 
 #[tokio::test]
 async fn the_phone_comes_before_the_mail() {
     let world = World::with(json!({"AutoVerifiedAttributes": ["email", "phone_number"]})).await;
-    let done = world.sign_up("ada", &[("email", "a@b.c"), ("phone_number", "+12065551234")]).await.unwrap();
-    assert_eq!(done.delivery, Some(Delivery { destination: "+*******1234".into(), medium: Medium::Sms }));
+    let done = world
+        .sign_up(
+            "ada",
+            &[("email", "a@b.c"), ("phone_number", "+12065551234")],
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        done.delivery,
+        Some(Delivery {
+            destination: "+*******1234".into(),
+            medium: Medium::Sms
+        })
+    );
     let code = world.code();
     world.confirm("ada", &code).await.unwrap();
     let user = world.find("ada").await.unwrap();
@@ -69,8 +110,16 @@ async fn the_phone_comes_before_the_mail() {
 
 #[tokio::test]
 async fn without_a_way_of_delivery_the_user_is_made_and_the_caller_told() {
-    let world = World::build(json!({"AutoVerifiedAttributes": ["email"]}), json!({}), false).await;
-    assert_eq!(kind(world.sign_up("ada", &[("email", "a@b.c")]).await), Refusal::CodeDeliveryFailure);
+    let world = World::build(
+        json!({"AutoVerifiedAttributes": ["email"]}),
+        json!({}),
+        false,
+    )
+    .await;
+    assert_eq!(
+        kind(world.sign_up("ada", &[("email", "a@b.c")]).await),
+        Refusal::CodeDeliveryFailure
+    );
     assert_eq!(world.status("ada").await, "UNCONFIRMED");
 }
 
@@ -87,7 +136,10 @@ async fn names_are_taken_once() {
     let world = World::with(json!({"UsernameConfiguration": {"CaseSensitive": true}})).await;
     world.sign_up("Ada", &[]).await.unwrap();
     world.sign_up("ada", &[]).await.unwrap();
-    assert_eq!(kind(world.sign_up("Ａda", &[]).await), Refusal::UsernameExists);
+    assert_eq!(
+        kind(world.sign_up("Ａda", &[]).await),
+        Refusal::UsernameExists
+    );
 }
 
 #[tokio::test]
@@ -96,7 +148,12 @@ async fn parallel_sign_ups_of_one_name_yield_one_user() {
     let tries: Vec<_> = (0..8)
         .map(|_| {
             let world = std::sync::Arc::clone(&world);
-            tokio::spawn(async move { world.sign_up("ada", &[("email", "a@b.c")]).await.map(|done| done.sub) })
+            tokio::spawn(async move {
+                world
+                    .sign_up("ada", &[("email", "a@b.c")])
+                    .await
+                    .map(|done| done.sub)
+            })
         })
         .collect();
     let mut made = Vec::new();
@@ -121,12 +178,36 @@ async fn what_does_not_fit_is_refused() {
     for (name, attributes, expected) in [
         ("a b", vec![fine], Refusal::InvalidParameter),
         ("ada", vec![], Refusal::InvalidParameter),
-        ("ada", vec![fine, ("email", "nowhere")], Refusal::InvalidParameter),
-        ("ada", vec![fine, ("email", "a@b\r\nBcc: c@d")], Refusal::InvalidParameter),
-        ("ada", vec![fine, ("phone_number", "123")], Refusal::InvalidParameter),
-        ("ada", vec![fine, ("custom:none", "x")], Refusal::InvalidParameter),
-        ("ada", vec![fine, ("email", "a@b.c"), ("email_verified", "true")], Refusal::NotAuthorized),
-        ("ada", vec![fine, ("sub", "0f8fad5b-d9cb-469f-a165-70867728950e")], Refusal::NotAuthorized),
+        (
+            "ada",
+            vec![fine, ("email", "nowhere")],
+            Refusal::InvalidParameter,
+        ),
+        (
+            "ada",
+            vec![fine, ("email", "a@b\r\nBcc: c@d")],
+            Refusal::InvalidParameter,
+        ),
+        (
+            "ada",
+            vec![fine, ("phone_number", "123")],
+            Refusal::InvalidParameter,
+        ),
+        (
+            "ada",
+            vec![fine, ("custom:none", "x")],
+            Refusal::InvalidParameter,
+        ),
+        (
+            "ada",
+            vec![fine, ("email", "a@b.c"), ("email_verified", "true")],
+            Refusal::NotAuthorized,
+        ),
+        (
+            "ada",
+            vec![fine, ("sub", "0f8fad5b-d9cb-469f-a165-70867728950e")],
+            Refusal::NotAuthorized,
+        ),
     ] {
         let end = world.sign_up(name, &attributes).await;
         assert_eq!(kind(end), expected, "{name} {attributes:?}");
@@ -139,8 +220,15 @@ async fn a_client_writes_only_what_it_may() {
     let pool = json!({"AutoVerifiedAttributes": ["email"]});
     let world = World::build(pool, json!({"WriteAttributes": ["email"]}), true).await;
     assert_eq!(
-        refusal(world.sign_up("ada", &[("email", "a@b.c"), ("name", "Ada")]).await),
-        (Refusal::NotAuthorized, "A client attempted to write unauthorized attribute".into())
+        refusal(
+            world
+                .sign_up("ada", &[("email", "a@b.c"), ("name", "Ada")])
+                .await
+        ),
+        (
+            Refusal::NotAuthorized,
+            "A client attempted to write unauthorized attribute".into()
+        )
     );
     world.sign_up("ada", &[("email", "a@b.c")]).await.unwrap();
 }
@@ -148,14 +236,26 @@ async fn a_client_writes_only_what_it_may() {
 #[tokio::test]
 async fn the_password_must_meet_the_policy() {
     let world = World::new().await;
-    let end = user::sign_up(&world.engine, &world.pool, &world.client, "ada", "short", user::Given::new()).await;
+    let end = user::sign_up(
+        &world.engine,
+        &world.pool,
+        &world.client,
+        "ada",
+        "short",
+        user::Given::new(),
+    )
+    .await;
     assert_eq!(kind(end), Refusal::InvalidPassword);
 }
 
 #[tokio::test]
 async fn an_operators_pool_takes_no_sign_ups() {
-    let world = World::with(json!({"AdminCreateUserConfig": {"AllowAdminCreateUserOnly": true}})).await;
-    assert_eq!(kind(world.sign_up("ada", &[]).await), Refusal::NotAuthorized);
+    let world =
+        World::with(json!({"AdminCreateUserConfig": {"AllowAdminCreateUserOnly": true}})).await;
+    assert_eq!(
+        kind(world.sign_up("ada", &[]).await),
+        Refusal::NotAuthorized
+    );
 }
 
 #[tokio::test]
@@ -166,12 +266,18 @@ async fn a_wrong_code_counts_and_the_fifth_kills_it() {
     for _ in 0..5 {
         assert_eq!(
             refusal(world.confirm("ada", wrong).await),
-            (Refusal::CodeMismatch, "Invalid verification code provided, please try again.".into())
+            (
+                Refusal::CodeMismatch,
+                "Invalid verification code provided, please try again.".into()
+            )
         );
     }
     assert_eq!(
         refusal(world.confirm("ada", &code).await),
-        (Refusal::ExpiredCode, "Invalid code provided, please request a code again.".into())
+        (
+            Refusal::ExpiredCode,
+            "Invalid code provided, please request a code again.".into()
+        )
     );
     assert_eq!(world.status("ada").await, "UNCONFIRMED");
 }
@@ -181,11 +287,18 @@ async fn a_code_lives_a_day() {
     let world = World::new().await;
     world.sign_up("ada", &[("email", "a@b.c")]).await.unwrap();
     world.sign_up("bob", &[("email", "b@b.c")]).await.unwrap();
-    let codes: Vec<String> = world.outbox().iter().map(|one| one["code"].as_str().unwrap().to_owned()).collect();
+    let codes: Vec<String> = world
+        .outbox()
+        .iter()
+        .map(|one| one["code"].as_str().unwrap().to_owned())
+        .collect();
     world.advance_minutes(24 * 60 - 1);
     world.confirm("ada", &codes[0]).await.unwrap();
     world.advance_minutes(1);
-    assert_eq!(kind(world.confirm("bob", &codes[1]).await), Refusal::ExpiredCode);
+    assert_eq!(
+        kind(world.confirm("bob", &codes[1]).await),
+        Refusal::ExpiredCode
+    );
 }
 
 #[tokio::test]
@@ -194,18 +307,28 @@ async fn fifteen_tries_an_hour_are_enough() {
     world.sign_up("ada", &[("email", "a@b.c")]).await.unwrap();
     for round in 0..3 {
         if round > 0 {
-            user::resend_code(&world.engine, &world.pool, &world.client, "ada").await.unwrap();
+            user::resend_code(&world.engine, &world.pool, &world.client, "ada")
+                .await
+                .unwrap();
         }
         let wrong = world.wrong_code();
         for _ in 0..5 {
-            assert_eq!(kind(world.confirm("ada", wrong).await), Refusal::CodeMismatch);
+            assert_eq!(
+                kind(world.confirm("ada", wrong).await),
+                Refusal::CodeMismatch
+            );
         }
     }
-    user::resend_code(&world.engine, &world.pool, &world.client, "ada").await.unwrap();
+    user::resend_code(&world.engine, &world.pool, &world.client, "ada")
+        .await
+        .unwrap();
     let code = world.code();
     assert_eq!(
         refusal(world.confirm("ada", &code).await),
-        (Refusal::LimitExceeded, "Attempt limit exceeded, please try after some time.".into())
+        (
+            Refusal::LimitExceeded,
+            "Attempt limit exceeded, please try after some time.".into()
+        )
     );
     world.advance_minutes(60);
     world.confirm("ada", &code).await.unwrap();
@@ -217,8 +340,16 @@ async fn a_new_code_voids_the_old_and_five_an_hour_are_sent() {
     world.sign_up("ada", &[("email", "a@b.c")]).await.unwrap();
     let first = world.code();
     for _ in 0..5 {
-        let told = user::resend_code(&world.engine, &world.pool, &world.client, "ada").await.unwrap();
-        assert_eq!(told, Delivery { destination: "a***@b***".into(), medium: Medium::Email });
+        let told = user::resend_code(&world.engine, &world.pool, &world.client, "ada")
+            .await
+            .unwrap();
+        assert_eq!(
+            told,
+            Delivery {
+                destination: "a***@b***".into(),
+                medium: Medium::Email
+            }
+        );
     }
     assert_eq!(
         kind(user::resend_code(&world.engine, &world.pool, &world.client, "ada").await),
@@ -228,19 +359,28 @@ async fn a_new_code_voids_the_old_and_five_an_hour_are_sent() {
     assert_eq!(world.outbox().last().unwrap()["purpose"], "resend_code");
     let last = world.code();
     assert_ne!(first, last);
-    assert_eq!(kind(world.confirm("ada", &first).await), Refusal::CodeMismatch);
+    assert_eq!(
+        kind(world.confirm("ada", &first).await),
+        Refusal::CodeMismatch
+    );
     world.confirm("ada", &last).await.unwrap();
     world.advance_minutes(60);
     assert_eq!(
         refusal(user::resend_code(&world.engine, &world.pool, &world.client, "ada").await),
-        (Refusal::InvalidParameter, "User is already confirmed.".into())
+        (
+            Refusal::InvalidParameter,
+            "User is already confirmed.".into()
+        )
     );
 }
 
 #[tokio::test]
 async fn an_open_client_says_who_is_not_there() {
     let world = World::new().await;
-    let expected = (Refusal::UserNotFound, "Username/client id combination not found.".to_owned());
+    let expected = (
+        Refusal::UserNotFound,
+        "Username/client id combination not found.".to_owned(),
+    );
     assert_eq!(refusal(world.confirm("nobody", "123456").await), expected);
     let resent = user::resend_code(&world.engine, &world.pool, &world.client, "nobody").await;
     assert_eq!(refusal(resent), expected);
@@ -252,7 +392,10 @@ async fn a_discreet_client_does_not() {
     let world = World::build(pool, json!({"PreventUserExistenceErrors": "ENABLED"}), true).await;
     world.user("ada", "ada@example.com").await;
     let sent = world.outbox().len();
-    assert_eq!(kind(world.confirm("nobody", "123456").await), Refusal::ExpiredCode);
+    assert_eq!(
+        kind(world.confirm("nobody", "123456").await),
+        Refusal::ExpiredCode
+    );
     for name in ["nobody", "ada"] {
         let resend = || user::resend_code(&world.engine, &world.pool, &world.client, name);
         let told = resend().await.unwrap();
@@ -267,12 +410,20 @@ async fn a_discreet_client_does_not() {
 async fn an_operator_confirms_without_a_code() {
     let world = World::new().await;
     world.sign_up("ada", &[("email", "a@b.c")]).await.unwrap();
-    user::admin_confirm_sign_up(&world.engine, &world.pool, "ada").await.unwrap();
+    user::admin_confirm_sign_up(&world.engine, &world.pool, "ada")
+        .await
+        .unwrap();
     let user = world.find("ada").await.unwrap();
-    assert_eq!((user.status.as_str(), user.attribute("email_verified")), ("CONFIRMED", Some("false")));
+    assert_eq!(
+        (user.status.as_str(), user.attribute("email_verified")),
+        ("CONFIRMED", Some("false"))
+    );
     assert_eq!(
         refusal(user::admin_confirm_sign_up(&world.engine, &world.pool, "ada").await),
-        (Refusal::NotAuthorized, "User cannot be confirmed. Current status is CONFIRMED".into())
+        (
+            Refusal::NotAuthorized,
+            "User cannot be confirmed. Current status is CONFIRMED".into()
+        )
     );
     let absent = user::admin_confirm_sign_up(&world.engine, &world.pool, "nobody").await;
     assert_eq!(kind(absent), Refusal::UserNotFound);
