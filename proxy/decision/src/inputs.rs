@@ -48,7 +48,7 @@ enum Source {
     Header,
 }
 
-/// The values of one request: one for each input of the plan, absent where no policy mentions it.
+/// The values of one request: one for each input of the plan, none where no policy mentions it.
 pub(crate) struct Values<'r>(Vec<Option<Cow<'r, str>>>);
 
 /// The context attribute that is made of the access token.
@@ -164,9 +164,6 @@ impl Input {
         request: &'r impl Request,
         now: SystemTime,
     ) -> Result<Option<Cow<'r, str>>, Outcome> {
-        if !self.mentioned && !self.required {
-            return Ok(None);
-        }
         match self.source.of(request, &self.name, now) {
             Single::Absent if self.required => {
                 Err(self.refusal(Code::InputMissing, "is required and absent"))

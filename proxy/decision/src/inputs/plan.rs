@@ -65,13 +65,26 @@ impl Planning<'_> {
                 .push(format!("context attribute `{name}` must be of type {ty}"));
         }
         let mentioned = self.mentions.touch(&[name]);
-        self.plan.inputs.push(Input {
-            source,
-            record: None,
-            name: name.into(),
-            required: false,
-            mentioned,
-        });
+        self.input(source, None, name, (false, mentioned));
+    }
+
+    /// What is neither required nor mentioned is not asked for.
+    fn input(
+        &mut self,
+        source: Source,
+        record: Option<&'static str>,
+        name: &str,
+        (required, mentioned): (bool, bool),
+    ) {
+        if required || mentioned {
+            self.plan.inputs.push(Input {
+                source,
+                record,
+                name: name.into(),
+                required,
+                mentioned,
+            });
+        }
     }
 
     fn record(&mut self, source: Source, record: &'static str, attribute: &Attribute) {
@@ -101,14 +114,7 @@ impl Planning<'_> {
         };
         if given {
             let mentioned = self.mentions.touch(&[record, name]);
-            let required = member.required;
-            self.plan.inputs.push(Input {
-                source,
-                record: Some(record),
-                name: name.into(),
-                required,
-                mentioned,
-            });
+            self.input(source, Some(record), name, (member.required, mentioned));
         } else if member.required {
             let lacks = if source == Source::Header {
                 "lets policies read no such header"
