@@ -19,3 +19,6 @@ pub use generated::{identity, idp, permissions, sts, sync};
 pub use operation::{ErrorShape, Protocol, Request, Service, Spec};
 pub use shape::{Kind, Location, Member, Pattern, Shape};
 pub use value::{Blob, DateTime, Document, EpochSeconds};
+
+#[cfg(test)]
+mod tests;

@@ -103,6 +103,12 @@ macro_rules! operations {
                 Self::ALL.get(index).copied()
             }
 
+            /// Whether its typed request can be made of `value`.
+            #[cfg(test)]
+            pub(crate) fn decodes(self, value: serde_json::Value) -> bool {
+                match self { $(Self::$name => $crate::typed::<$input>(value).is_ok()),* }
+            }
+
             /// What the model says of it.
             pub fn spec(self) -> &'static $crate::operation::Spec {
                 match self { $(Self::$name => {

@@ -15,10 +15,26 @@ pub static SERVICE: Service = Service {
     version: "1",
     xml_namespace: None,
     errors: &[
-        ErrorShape { name: "AccessDeniedException", code: "AccessDeniedException", status: 400 },
-        ErrorShape { name: "InternalErrorException", code: "InternalErrorException", status: 500 },
-        ErrorShape { name: "InvalidParameterException", code: "InvalidParameterException", status: 400 },
-        ErrorShape { name: "ResourceNotFoundException", code: "ResourceNotFoundException", status: 400 },
+        ErrorShape {
+            name: "AccessDeniedException",
+            code: "AccessDeniedException",
+            status: 400,
+        },
+        ErrorShape {
+            name: "InternalErrorException",
+            code: "InternalErrorException",
+            status: 500,
+        },
+        ErrorShape {
+            name: "InvalidParameterException",
+            code: "InvalidParameterException",
+            status: 400,
+        },
+        ErrorShape {
+            name: "ResourceNotFoundException",
+            code: "ResourceNotFoundException",
+            status: 400,
+        },
     ],
 };
 
@@ -54,19 +70,40 @@ static POOL_ID_PATTERN: Pattern = Pattern::new(r"[\w-]+_[0-9a-zA-Z]+");
 
 static POOL_ID: Shape = Shape {
     sensitive: false,
-    kind: Kind::Text { min: Some(1), max: Some(55), pattern: Some(&POOL_ID_PATTERN), values: &[] },
+    kind: Kind::Text {
+        min: Some(1),
+        max: Some(55),
+        pattern: Some(&POOL_ID_PATTERN),
+        values: &[],
+    },
 };
 
 /// A week is longer than any key set is cached.
-static DELAY: Shape = Shape { sensitive: false, kind: Kind::Integer { min: Some(0), max: Some(604_800) } };
+static DELAY: Shape = Shape {
+    sensitive: false,
+    kind: Kind::Integer {
+        min: Some(0),
+        max: Some(604_800),
+    },
+};
 
 static ROTATE_SIGNING_KEYS_REQUEST: Shape = Shape {
     sensitive: false,
     kind: Kind::Structure {
         union: false,
         members: &[
-            Member { name: "UserPoolId", required: true, location: Location::Body, shape: &POOL_ID },
-            Member { name: "ActivateAfterSeconds", required: false, location: Location::Body, shape: &DELAY },
+            Member {
+                name: "UserPoolId",
+                required: true,
+                location: Location::Body,
+                shape: &POOL_ID,
+            },
+            Member {
+                name: "ActivateAfterSeconds",
+                required: false,
+                location: Location::Body,
+                shape: &DELAY,
+            },
         ],
     },
 };

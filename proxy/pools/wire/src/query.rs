@@ -26,7 +26,9 @@ pub fn parameters(body: &[u8]) -> Result<Parameters, Rejected> {
 
 /// The value of a checked request: `Tags.member.1.Key` is the key of the first of `Tags`.
 pub fn decode(shape: &Shape, parameters: &Parameters) -> Result<Value, Rejected> {
-    let Kind::Structure { members, .. } = &shape.kind else { return Err(malformed()) };
+    let Kind::Structure { members, .. } = &shape.kind else {
+        return Err(malformed());
+    };
     let value = Value::Object(structure(members, parameters, ""));
     check(shape, &value)?;
     Ok(value)
@@ -45,16 +47,29 @@ pub fn encode<T: Serialize>(
     if let Some(wrapper) = spec.wrapper {
         element(wrapper, &result, &mut out);
     }
-    element("ResponseMetadata", &serde_json::json!({ "RequestId": request_id }), &mut out);
+    element(
+        "ResponseMetadata",
+        &serde_json::json!({ "RequestId": request_id }),
+        &mut out,
+    );
     let _ = write!(out, "</{}Response>", spec.name);
     Ok(out.into_bytes())
 }
 
 /// An error's document.
-pub fn encode_error(service: &Service, code: &str, message: &str, sender: bool, request_id: &str) -> Vec<u8> {
+pub fn encode_error(
+    service: &Service,
+    code: &str,
+    message: &str,
+    sender: bool,
+    request_id: &str,
+) -> Vec<u8> {
     let kind = if sender { "Sender" } else { "Receiver" };
     let error = serde_json::json!({ "Type": kind, "Code": code, "Message": message });
-    let mut out = format!("<ErrorResponse xmlns=\"{}\">", escaped(service.xml_namespace.unwrap_or_default()));
+    let mut out = format!(
+        "<ErrorResponse xmlns=\"{}\">",
+        escaped(service.xml_namespace.unwrap_or_default())
+    );
     element("Error", &error, &mut out);
     element("RequestId", &Value::String(request_id.into()), &mut out);
     out.push_str("</ErrorResponse>");
@@ -63,7 +78,14 @@ pub fn encode_error(service: &Service, code: &str, message: &str, sender: bool, 
 
 fn structure(members: &[Member], parameters: &Parameters, prefix: &str) -> Map<String, Value> {
     let value = |member: &Member| {
-        Some((member.name.to_owned(), value(member.shape, parameters, &format!("{prefix}{}", member.name))?))
+        Some((
+            member.name.to_owned(),
+            value(
+                member.shape,
+                parameters,
+                &format!("{prefix}{}", member.name),
+            )?,
+        ))
     };
     members.iter().filter_map(value).collect()
 }
@@ -79,32 +101,48 @@ fn value(shape: &Shape, parameters: &Parameters, name: &str) -> Option<Value> {
         Kind::List { item, .. } => list(item, parameters, name),
         // No shape of the query services is a map or a document.
         Kind::Map { .. } | Kind::Document => None,
-        Kind::Integer { .. } => parameters.get(name).map(|text| text.parse().map_or_else(|_| text.as_str().into(), i64::into)),
-        Kind::Boolean => parameters.get(name).map(|text| text.parse().map_or_else(|_| text.as_str().into(), bool::into)),
-        Kind::Text { .. } | Kind::Timestamp | Kind::Blob { .. } => parameters.get(name).map(|text| text.as_str().into()),
+        Kind::Integer { .. } => parameters.get(name).map(|text| {
+            text.parse()
+                .map_or_else(|_| text.as_str().into(), i64::into)
+        }),
+        Kind::Boolean => parameters.get(name).map(|text| {
+            text.parse()
+                .map_or_else(|_| text.as_str().into(), bool::into)
+        }),
+        Kind::Text { .. } | Kind::Timestamp | Kind::Blob { .. } => {
+            parameters.get(name).map(|text| text.as_str().into())
+        }
     }
 }
 
 fn list(item: &Shape, parameters: &Parameters, name: &str) -> Option<Value> {
-    let present = |member: &String| parameters.contains_key(member) || below(parameters, &format!("{member}."));
+    let present = |member: &String| {
+        parameters.contains_key(member) || below(parameters, &format!("{member}."))
+    };
     let items: Vec<Value> = (1..=parameters.len())
         .map(|index| format!("{name}.member.{index}"))
         .take_while(present)
         .map(|member| value(item, parameters, &member).unwrap_or(Value::Null))
         .collect();
     // An empty list is written as the bare name.
-    (!items.is_empty() || parameters.get(name).is_some_and(String::is_empty)).then_some(Value::Array(items))
+    (!items.is_empty() || parameters.get(name).is_some_and(String::is_empty))
+        .then_some(Value::Array(items))
 }
 
 fn below(parameters: &Parameters, prefix: &str) -> bool {
-    parameters.range(prefix.to_owned()..).next().is_some_and(|(name, _)| name.starts_with(prefix))
+    parameters
+        .range(prefix.to_owned()..)
+        .next()
+        .is_some_and(|(name, _)| name.starts_with(prefix))
 }
 
 /// One element; lists have an element `member` for each item.
 fn element(name: &str, value: &Value, out: &mut String) {
     let _ = write!(out, "<{name}>");
     match value {
-        Value::Object(object) => object.iter().for_each(|(name, value)| element(name, value, out)),
+        Value::Object(object) => object
+            .iter()
+            .for_each(|(name, value)| element(name, value, out)),
         Value::Array(items) => items.iter().for_each(|item| element("member", item, out)),
         Value::String(text) => out.push_str(&escaped(text)),
         Value::Null => {}
@@ -136,7 +174,10 @@ fn escaped(text: &str) -> String {
 
 fn decoded(text: &str) -> Result<String, Rejected> {
     let spaced = text.replace('+', " ");
-    percent_decode_str(&spaced).decode_utf8().map(Into::into).map_err(|_| malformed())
+    percent_decode_str(&spaced)
+        .decode_utf8()
+        .map(Into::into)
+        .map_err(|_| malformed())
 }
 
 fn malformed() -> Rejected {
@@ -151,7 +192,10 @@ mod tests {
     use crate::sts::{self, Operation};
 
     fn assume_role(form: &str) -> Result<Value, Rejected> {
-        decode(Operation::AssumeRole.spec().input, &parameters(form.as_bytes())?)
+        decode(
+            Operation::AssumeRole.spec().input,
+            &parameters(form.as_bytes())?,
+        )
     }
 
     #[test]
@@ -178,9 +222,15 @@ mod tests {
     #[test]
     fn forms_are_checked_like_json() {
         let missing = assume_role("RoleSessionName=ab").unwrap_err().to_string();
-        assert!(missing.contains("Value null at 'roleArn' failed to satisfy constraint: Member must not be null"));
-        assert!(matches!(assume_role("RoleArn=%ff"), Err(Rejected::Malformed(_))));
-        let duration = "RoleArn=arn:aws:iam::000000000000:role/r&RoleSessionName=ab&DurationSeconds=long";
+        assert!(missing.contains(
+            "Value null at 'roleArn' failed to satisfy constraint: Member must not be null"
+        ));
+        assert!(matches!(
+            assume_role("RoleArn=%ff"),
+            Err(Rejected::Malformed(_))
+        ));
+        let duration =
+            "RoleArn=arn:aws:iam::000000000000:role/r&RoleSessionName=ab&DurationSeconds=long";
         assert!(matches!(assume_role(duration), Err(Rejected::Malformed(_))));
     }
 
@@ -204,7 +254,13 @@ mod tests {
 
     #[test]
     fn errors_are_xml() {
-        let body = encode_error(&sts::SERVICE, "InvalidAction", "no <such> action", true, "r-1");
+        let body = encode_error(
+            &sts::SERVICE,
+            "InvalidAction",
+            "no <such> action",
+            true,
+            "r-1",
+        );
         assert_eq!(
             String::from_utf8(body).unwrap(),
             "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\

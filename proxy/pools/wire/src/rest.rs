@@ -20,9 +20,15 @@ pub fn matches(spec: &Spec, method: &http::Method, path: &str) -> Option<Paramet
     loop {
         match (wanted.next(), given.next()) {
             (None, None) => return Some(found),
-            (Some(wanted), Some(given)) => match wanted.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+            (Some(wanted), Some(given)) => match wanted
+                .strip_prefix('{')
+                .and_then(|name| name.strip_suffix('}'))
+            {
                 Some(name) if !given.is_empty() => {
-                    found.insert(name.to_owned(), percent_decode_str(given).decode_utf8().ok()?.into_owned());
+                    found.insert(
+                        name.to_owned(),
+                        percent_decode_str(given).decode_utf8().ok()?.into_owned(),
+                    );
                 }
                 None if wanted == given => {}
                 _ => return None,
@@ -40,7 +46,9 @@ pub fn decode(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Value, Rejected> {
-    let Kind::Structure { members, .. } = &shape.kind else { return Err(Rejected::Malformed(String::new())) };
+    let Kind::Structure { members, .. } = &shape.kind else {
+        return Err(Rejected::Malformed(String::new()));
+    };
     let query = parameters(query.as_bytes())?;
     let mut object = body_object(body)?;
     for member in *members {
@@ -48,7 +56,10 @@ pub fn decode(
             Location::Body => continue,
             Location::Uri(name) => path.get(name).cloned(),
             Location::Query(name) => query.get(name).cloned(),
-            Location::Header(name) => headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned),
+            Location::Header(name) => headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned),
         };
         // What the body says of such a member does not count.
         match text {
@@ -94,7 +105,11 @@ mod tests {
         for operation in Operation::ALL {
             let spec = operation.spec();
             let path = spec.uri.split('?').next().unwrap().replace(['{', '}'], "");
-            assert_eq!(route(&spec.method.parse().unwrap(), &path), [*operation], "{path}");
+            assert_eq!(
+                route(&spec.method.parse().unwrap(), &path),
+                [*operation],
+                "{path}"
+            );
         }
         assert_eq!(route(&Method::GET, "/identitypools/"), []);
         assert_eq!(route(&Method::PUT, "/identitypools"), []);
@@ -105,7 +120,14 @@ mod tests {
         let spec = Operation::ListRecords.spec();
         let path = "/identitypools/us-east-1%3A1f/identities/us-east-1%3A2e/datasets/notes/records";
         let found = matches(spec, &Method::GET, path).unwrap();
-        let value = decode(spec.input, &found, "lastSyncCount=7&maxResults=5", &HeaderMap::new(), b"").unwrap();
+        let value = decode(
+            spec.input,
+            &found,
+            "lastSyncCount=7&maxResults=5",
+            &HeaderMap::new(),
+            b"",
+        )
+        .unwrap();
         assert_eq!(
             value,
             json!({
