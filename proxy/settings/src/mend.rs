@@ -76,6 +76,7 @@ impl Mending<'_> {
     fn mend_missing(&mut self, holder: &Place, key: &str) -> Option<()> {
         let missing = holder.key(key);
         if self.dropped.contains(&missing) {
+            self.told.insert(holder.clone());
             return self.tree.remove(holder).then_some(());
         }
         if self.told.insert(missing.clone()) {

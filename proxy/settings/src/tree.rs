@@ -3,13 +3,15 @@
 //! YAML is read once into this, and types are read from this, so that a mistake in one member leaves the others to be
 //! looked at.
 
+mod fault;
 mod parse;
 mod read;
 
 use crate::place::{Place, Segment};
 
+pub(crate) use fault::{Fault, Kind as FaultKind};
 pub(crate) use parse::parse;
-pub(crate) use read::{ATTEMPT_COUNT, Fault, Kind as FaultKind, read};
+pub(crate) use read::{ATTEMPT_COUNT, read};
 
 /// A value and its line.
 #[derive(Debug, Clone)]

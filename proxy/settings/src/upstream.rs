@@ -77,7 +77,7 @@ fn upstream(name: &str, raw: &written::Upstream, check: &mut Check<'_>) -> Upstr
     for (text, place) in raw.servers.iter().zip(check.items(&list)) {
         match server(text) {
             Ok(server) if !seen.insert(server.clone()) => {
-                check.report(&place, format!("`{server}` is there twice"))
+                check.report(&place, format!("`{server}` is there twice"));
             }
             Ok(server) => servers.push(server),
             Err(message) => check.report(&place, message),

@@ -1,6 +1,4 @@
 //! Keys, tokens and a clock for tests.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::{
     sync::{Arc, LazyLock},
     time::{Duration, SystemTime, UNIX_EPOCH},

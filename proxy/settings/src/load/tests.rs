@@ -160,7 +160,7 @@ fn good_settings_are_resolved() {
 
 #[test]
 fn ten_mistakes_are_ten_problems() {
-    let yaml = r#"
+    let yaml = r"
 listener: []
 listeners:
   - {address: localhost:80}
@@ -177,7 +177,7 @@ routes:
   - {match: {host: c.test, methods: GET}, authenticate: none, authorize: none, upstream: {to: app}}
   - {match: {host: d.test}, authenticate: none, authorize: sometimes, upstream: {to: app}}
 trusted_peers: [10.0.0.0/33]
-"#;
+";
     Folder::new().expect(
         yaml,
         &[
@@ -595,4 +595,23 @@ fn the_examples_are_clean() {
         }
     }
     assert!(seen >= 3);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig {
+        failure_persistence: None,
+        ..proptest::prelude::ProptestConfig::default()
+    })]
+
+    /// Whatever is cut out of settings, or put in, reading them comes to an end and tells why they are no good.
+    #[test]
+    fn any_damage_is_answered(start in 0_usize..2000, length in 0_usize..60, put in "[a-z0-9:{}\\[\\], \n\"-]{0,12}") {
+        let start = start % GOOD.len();
+        let end = (start + length).min(GOOD.len());
+        let text = format!("{}{put}{}", &GOOD[..start], &GOOD[end..]);
+        let (settings, problems) = read(&text, Path::new("/nowhere/portcullis.yaml"));
+        // The files that are named are not there, so there is always something to tell.
+        proptest::prop_assert!(settings.is_none() || !problems.is_empty());
+        proptest::prop_assert!(!problems.is_empty());
+    }
 }
