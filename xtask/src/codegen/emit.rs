@@ -39,7 +39,7 @@ fn imports(body: &str) -> String {
             .filter(|name| words.contains(name) && !only_variant(body, name))
             .collect();
         if !names.is_empty() {
-            out.push_str(&format!("use {path}::{{{}}};\n", names.join(", ")));
+            out.extend(["use ", path, "::{", &names.join(", "), "};\n"]);
         }
     }
     out + "\n"

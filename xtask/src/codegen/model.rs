@@ -57,6 +57,7 @@ pub(crate) struct Reference {
 }
 
 /// One shape, of any type.
+#[expect(clippy::struct_excessive_bools, reason = "the model's own flags")]
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Shape {

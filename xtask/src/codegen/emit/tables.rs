@@ -8,7 +8,7 @@ use crate::codegen::model::Shape;
 
 /// Writes one static per input shape and one per pattern.
 pub(super) fn emit(service: &Service<'_>, out: &mut String) -> anyhow::Result<()> {
-    let patterns = patterns(service)?;
+    let patterns = patterns(service);
     for (pattern, name) in &patterns {
         writeln!(
             out,
@@ -37,7 +37,7 @@ pub(super) fn emit(service: &Service<'_>, out: &mut String) -> anyhow::Result<()
     Ok(())
 }
 
-fn patterns<'m>(service: &Service<'m>) -> anyhow::Result<BTreeMap<&'m str, String>> {
+fn patterns<'m>(service: &Service<'m>) -> BTreeMap<&'m str, String> {
     let mut found = BTreeMap::new();
     for name in &service.inputs {
         if let Some(pattern) = &service
@@ -52,7 +52,7 @@ fn patterns<'m>(service: &Service<'m>) -> anyhow::Result<BTreeMap<&'m str, Strin
     for (index, name) in found.values_mut().enumerate() {
         *name = format!("PATTERN_{index}");
     }
-    Ok(found)
+    found
 }
 
 fn kind(
