@@ -67,11 +67,6 @@ impl Verifier {
         Self(GENERATOR.pow(&*x).retrieve())
     }
 
-    /// A verifier that no password has, made of random bytes.
-    pub fn of_nobody(random: &[u8; SECRET_BYTES]) -> Self {
-        Self(GENERATOR.pow(&exponent(random)).retrieve())
-    }
-
     /// The number, most significant byte first.
     pub fn to_bytes(&self) -> Zeroizing<[u8; GROUP_BYTES]> {
         Zeroizing::new(number_bytes(&self.0))

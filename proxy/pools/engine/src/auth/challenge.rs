@@ -98,6 +98,16 @@ impl Waiting {
         }
     }
 
+    /// Refuses a challenge that was answered before, so that a replay is told so whatever changed since. Only
+    /// [`take`] decides between answers at the same time.
+    pub(super) async fn refuse_answered(&self, sign_in: SignIn<'_>) -> Result<()> {
+        let sql = "SELECT id FROM answered_challenges WHERE id = $1";
+        match sign_in.engine.db().row(sql, args![self.id]).await? {
+            Some(_) => Err(Problem::Used.into()),
+            None => Ok(()),
+        }
+    }
+
     /// Refuses an answer that names another user than the challenge does.
     pub(super) fn check_user(&self, given: &str) -> Result<()> {
         // Clients send USER_ID_FOR_SRP, or go on with the name they began with.

@@ -65,6 +65,7 @@ pub(super) async fn set(
     let password = required(responses, "NEW_PASSWORD")?;
     sign_in.check_secret_hash(given, responses)?;
     let waiting = Waiting::open(sign_in, ChallengeKind::NewPasswordRequired, session)?;
+    waiting.refuse_answered(sign_in).await?;
     let SignIn {
         engine,
         pool,
