@@ -1,1 +1,13 @@
-//! x
+//! What the benches measure: a pool, a token it issued, routes and the pet store's policies, as the gate has them.
+//!
+//! Stands beside the product; nothing of it ships.
+
+mod bare;
+mod gate;
+mod measure;
+mod pool;
+
+pub use bare::{BareDecision, BareSigner, BareVerifier, openssl_sign_seconds};
+pub use gate::{Gate, Head, Who};
+pub use measure::{Lane, race};
+pub use pool::Pool;

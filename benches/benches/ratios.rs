@@ -1,0 +1,270 @@
+//! What is asked of the gate and of the pools, as ratios within one run: `cargo bench -p portcullis-benches --bench ratios`.
+//!
+//! Prints a table and fails if a target is missed.
+
+use std::{hint::black_box, process::ExitCode, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use http::Method;
+use portcullis_benches::{
+    BareDecision, BareSigner, BareVerifier, Gate, Head, Lane, Pool, Who, openssl_sign_seconds, race,
+};
+use tokio::runtime::{Builder, Runtime};
+
+fn main() -> Result<ExitCode> {
+    // `cargo test --benches` runs this too, without `--bench`: then that it can be set up is enough.
+    let measured = std::env::args().any(|argument| argument == "--bench");
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let mut rows = Vec::new();
+    let pool = runtime.block_on(Pool::new())?;
+    let token = runtime.block_on(pool.sign_in())?;
+    let gate = Gate::new(&pool)?;
+    if !measured {
+        runtime.block_on(gate.verify(&token))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    rows.extend(request(&runtime, &pool, &gate, &token)?);
+    rows.extend(signatures(&runtime, &pool)?);
+    rows.push(sign_in(&runtime, &pool)?);
+    println!(
+        "\n{:<58} {:>12} {:>12} {:>7} {:>8}",
+        "", "ours", "beside", "ratio", "asked"
+    );
+    for row in &rows {
+        println!("{row}");
+    }
+    Ok(if rows.iter().all(Row::holds) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The gate's stages. All of them run in turns, so that the ratios are of one minute.
+fn request(runtime: &Runtime, pool: &Pool, gate: &Gate, token: &str) -> Result<Vec<Row>> {
+    let bare_verifier = runtime.block_on(BareVerifier::new(pool, token))?;
+    let verified = runtime.block_on(gate.verify(token))?;
+    let bare_decision = BareDecision::new(&verified)?;
+    let who = Who {
+        verified: verified.clone(),
+        digest: Some([1; 32]),
+    };
+    let stranger = Who {
+        verified,
+        digest: None,
+    };
+    ensure!(
+        bare_verifier.verify() && bare_decision.decide(),
+        "the bare calls do not agree"
+    );
+    ensure!(
+        gate.guard.decide(Head, &who, gate.now).is_ok(),
+        "the reader is not permitted"
+    );
+    let verify = |first: bool| {
+        let once = async {
+            if first {
+                gate.verify_first_seen(token).await
+            } else {
+                gate.verify(token).await
+            }
+        };
+        black_box(runtime.block_on(once).is_ok());
+    };
+    let afresh = |who: &Who| {
+        black_box(
+            gate.guard
+                .decide_afresh(black_box(Head), who, gate.now)
+                .is_ok(),
+        );
+    };
+    let remembered = || {
+        black_box(gate.guard.decide(black_box(Head), &who, gate.now).is_ok());
+    };
+    let find = || {
+        black_box(gate.table.find(
+            black_box("api5.example.com"),
+            black_box("/pets/1/photos/2"),
+            &Method::GET,
+        ));
+    };
+    let mut lanes = [
+        Lane::new("route", find),
+        Lane::new("bare verify", || {
+            black_box(bare_verifier.verify());
+        }),
+        Lane::new("verify first-seen", || verify(true)),
+        Lane::new("verify remembered", || verify(false)),
+        Lane::new("bare decide", || {
+            black_box(bare_decision.decide());
+        }),
+        Lane::new("decide afresh", || afresh(&who)),
+        Lane::new("decide afresh, new caller", || afresh(&stranger)),
+        Lane::new("decide remembered", remembered),
+        Lane::new("both remembered", || {
+            verify(false);
+            remembered();
+        }),
+    ];
+    let times = race(&mut lanes, 201, Duration::from_millis(4));
+    let time = |name| {
+        times
+            .iter()
+            .find(|(found, _)| *found == name)
+            .map_or(f64::NAN, |(_, time)| *time)
+    };
+    let row = |what, ours, beside, asked| Row {
+        what,
+        ours: time(ours),
+        beside: time(beside),
+        asked,
+    };
+    Ok(vec![
+        row(
+            "find a route among 100 : decide afresh",
+            "route",
+            "decide afresh",
+            None,
+        ),
+        row(
+            "verify first-seen : bare aws-lc-rs check",
+            "verify first-seen",
+            "bare verify",
+            Some(1.3),
+        ),
+        row(
+            "decide afresh : bare is_authorized, prepared",
+            "decide afresh",
+            "bare decide",
+            Some(1.5),
+        ),
+        row(
+            "  the same, of a caller not seen before",
+            "decide afresh, new caller",
+            "bare decide",
+            None,
+        ),
+        row(
+            "decide remembered : decide afresh",
+            "decide remembered",
+            "decide afresh",
+            Some(0.2),
+        ),
+        row(
+            "verify remembered : verify first-seen",
+            "verify remembered",
+            "verify first-seen",
+            None,
+        ),
+        row(
+            "verify and decide remembered : decide afresh",
+            "both remembered",
+            "decide afresh",
+            Some(0.2),
+        ),
+    ])
+}
+
+/// Signatures, ours in issued tokens.
+fn signatures(runtime: &Runtime, pool: &Pool) -> Result<Vec<Row>> {
+    let mut bare = BareSigner::new()?;
+    ensure!(bare.sign(), "the bare key does not sign");
+    let mut ours = Vec::new();
+    let mut openssl = Vec::new();
+    // OpenSSL measures itself, in a process of its own: the best of three turns.
+    for _ in 0..3 {
+        let mut lanes = [Lane::new("issue", || {
+            black_box(runtime.block_on(pool.issue()).is_ok());
+        })];
+        ours.extend(
+            race(&mut lanes, 41, Duration::from_millis(20))
+                .into_iter()
+                .map(|(_, time)| time / 2.0),
+        );
+        openssl.push(openssl_sign_seconds().context("`openssl speed rsa2048`")?);
+    }
+    let best = |times: &[f64]| times.iter().copied().fold(f64::INFINITY, f64::min);
+    let (ours, beside) = (best(&ours), best(&openssl));
+    Ok(vec![Row {
+        what: "a token signed, claims and all : openssl speed rsa2048",
+        ours,
+        beside,
+        asked: Some(1.2),
+    }])
+}
+
+/// A sign-in through the API, on SQLite with every commit on disk, without its password hash.
+fn sign_in(runtime: &Runtime, pool: &Pool) -> Result<Row> {
+    let hash = runtime.block_on(pool.hash())?;
+    ensure!(
+        runtime.block_on(pool.verify_hash(&hash))?,
+        "the hash does not verify"
+    );
+    let mut bare = BareSigner::new()?;
+    let mut lanes = [
+        Lane::new("sign-in", || {
+            black_box(runtime.block_on(pool.sign_in()).is_ok());
+        }),
+        Lane::new("hash", || {
+            black_box(runtime.block_on(pool.verify_hash(&hash)).is_ok());
+        }),
+        Lane::new("signature", || {
+            black_box(bare.sign());
+        }),
+    ];
+    let times = race(&mut lanes, 101, Duration::from_millis(60));
+    let [(_, whole), (_, hash), (_, signature)] = times.as_slice() else {
+        return Err(anyhow::anyhow!("a lane is missing"));
+    };
+    let what = "USER_PASSWORD_AUTH without its hash : an RSA signature";
+    Ok(Row {
+        what,
+        ours: whole - hash,
+        beside: *signature,
+        asked: Some(6.0),
+    })
+}
+
+/// One line of the table; times in seconds.
+struct Row {
+    what: &'static str,
+    ours: f64,
+    beside: f64,
+    asked: Option<f64>,
+}
+
+impl Row {
+    fn ratio(&self) -> f64 {
+        self.ours / self.beside
+    }
+
+    fn holds(&self) -> bool {
+        self.asked.is_none_or(|asked| self.ratio() <= asked)
+    }
+}
+
+impl std::fmt::Display for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let micros = |seconds: f64| format!("{:.2} µs", seconds * 1e6);
+        write!(
+            f,
+            "{:<58} {:>12} {:>12} {:>7.3}",
+            self.what,
+            micros(self.ours),
+            micros(self.beside),
+            self.ratio()
+        )?;
+        match self.asked {
+            Some(asked) => write!(
+                f,
+                " {:>8}{}",
+                format!("≤ {asked}"),
+                if self.holds() { "" } else { "  missed" }
+            ),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What the gate has for a request: a table of routes, a verifier, a guard, and the request itself.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+    time::SystemTime,
+};
+
+use anyhow::{Context, Result, anyhow};
+use decision::{Ask, Caller, Config, Guard, Policies, Request, Single};
+use engine::Clock as _;
+use route::{Match, Table};
+use serde_json::{Map, Value};
+use token::{
+    Audience, Issuer, IssuerIndex, Kind, Limits, Naming, Requirements, Rules, Verified, Verifier,
+};
+
+use crate::Pool;
+
+/// The gate's parts.
+pub struct Gate {
+    /// A hundred routes.
+    pub table: Table<usize>,
+    /// `GET /pets/{petId}`, resource the application.
+    pub guard: Guard,
+    /// When the requests come.
+    pub now: SystemTime,
+    issuer: IssuerIndex,
+    verifier: Verifier,
+    /// Remembers nothing, so every token is seen for the first time.
+    forgetful: Verifier,
+    requirements: Requirements,
+}
+
+impl Gate {
+    /// In front of the pet store, trusting the pool.
+    pub fn new(pool: &Pool) -> Result<Self> {
+        let verifier = verifier_of(pool, Limits::default())?;
+        let issuer = verifier.index("pets").context("the issuer is not there")?;
+        let config = Config {
+            path: petstore(),
+            principal: "PetStore::User".into(),
+            group: Some("PetStore::UserGroup".into()),
+        };
+        let ask = Ask {
+            action: "get /pets/{petId}",
+            resource: None,
+            parameters: &["petId"],
+            headers: &[],
+        };
+        Ok(Self {
+            table: table()?,
+            guard: Policies::load(&config, 1)?.guard(&ask)?,
+            now: pool.engine.clock().now(),
+            issuer,
+            verifier,
+            forgetful: verifier_of(
+                pool,
+                Limits {
+                    remembered_bytes: 0,
+                    ..Limits::default()
+                },
+            )?,
+            requirements: Requirements::default(),
+        })
+    }
+
+    /// Verifies a token as if it were seen for the first time.
+    pub async fn verify_first_seen(&self, token: &str) -> Result<Verified> {
+        let allowed = [self.issuer];
+        let verified = self
+            .forgetful
+            .verify(token, &allowed, &self.requirements, self.now)
+            .await;
+        verified.map_err(|refusal| anyhow!("the token is refused: {}", refusal.code()))
+    }
+
+    /// Verifies a token; whoever verifies it again is told what is remembered.
+    pub async fn verify(&self, token: &str) -> Result<Verified> {
+        let allowed = [self.issuer];
+        let verified = self
+            .verifier
+            .verify(token, &allowed, &self.requirements, self.now)
+            .await;
+        verified.map_err(|refusal| anyhow!("the token is refused: {}", refusal.code()))
+    }
+}
+
+/// Where the policies are.
+pub(crate) fn petstore() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../policies/petstore")
+}
+
+/// The verifier of the pool's tokens, revocations included.
+fn verifier_of(pool: &Pool, limits: Limits) -> Result<Verifier> {
+    let rules = Rules {
+        name: "pets".into(),
+        iss: pool.engine.issuer(Pool::ID),
+        kind: Kind::Cognito,
+        audience: Audience::Embedded,
+        naming: Naming::cognito(Pool::ID),
+    };
+    let issuer = Issuer::new(
+        rules,
+        pool.engine.pool_keys(Pool::ID),
+        Some(pool.engine.revocations()),
+    );
+    Ok(Verifier::new(vec![issuer], limits)?)
+}
+
+/// Ten hosts with ten routes each.
+fn table() -> Result<Table<usize>> {
+    let paths = [
+        "/",
+        "/pets",
+        "/pets/{petId}",
+        "/pets/{petId}/photos",
+        "/pets/{petId}/photos/{photo}",
+    ];
+    let paths = paths.iter().chain(&[
+        "/owners",
+        "/owners/{owner}/pets",
+        "/files/{path*}",
+        "/healthz",
+        "/{rest*}",
+    ]);
+    let routes = (0..10).flat_map(|host| {
+        paths.clone().enumerate().map(move |(at, path)| {
+            let host = Some(format!("api{host}.example.com"));
+            let methods = vec!["GET".to_owned(), "PUT".to_owned()];
+            (
+                format!("{host:?} {path}"),
+                Match {
+                    host,
+                    path: Some((*path).to_owned()),
+                    methods,
+                },
+                at,
+            )
+        })
+    });
+    Table::build(routes.collect()).map_err(|problems| anyhow!("{problems:?}"))
+}
+
+/// `GET /pets/1`.
+#[derive(Debug, Clone, Copy)]
+pub struct Head;
+
+impl Request for Head {
+    fn method(&self) -> &'static str {
+        "GET"
+    }
+
+    fn host(&self) -> &'static str {
+        "api5.example.com"
+    }
+
+    fn path(&self) -> &'static str {
+        "/pets/1"
+    }
+
+    fn path_parameter(&self, name: &str) -> Option<&str> {
+        (name == "petId").then_some("1")
+    }
+
+    fn query_parameter(&self, _: &str) -> Single<'_> {
+        Single::Absent
+    }
+
+    fn header(&self, _: &str) -> Single<'_> {
+        Single::Absent
+    }
+
+    fn client_ip(&self) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::LOCALHOST)
+    }
+}
+
+/// The token's bearer.
+#[derive(Debug)]
+pub struct Who {
+    /// What verification gave.
+    pub verified: Verified,
+    /// The token's digest, under which policies' view of the caller is remembered.
+    pub digest: Option<[u8; 32]>,
+}
+
+impl Caller for Who {
+    fn id(&self) -> &str {
+        self.verified.principal().unwrap_or_default()
+    }
+
+    fn group_prefix(&self) -> Option<&str> {
+        self.verified.prefix()
+    }
+
+    fn groups(&self) -> Vec<&str> {
+        self.verified.groups().collect()
+    }
+
+    fn id_claims(&self) -> Option<&Map<String, Value>> {
+        None
+    }
+
+    fn access_claims(&self) -> Option<&Map<String, Value>> {
+        Some(self.verified.raw())
+    }
+
+    fn digest(&self) -> Option<[u8; 32]> {
+        self.digest
+    }
+}

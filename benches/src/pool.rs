@@ -1,0 +1,132 @@
+//! A pool with a user, and the sign-in of that user through the API.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use api::{Api, Operators, Unobserved};
+use axum::{Router, body::Body};
+use engine::{
+    client,
+    group::{self, Group},
+    issue::{self, IssueInput},
+    pool,
+    user::{self, Invitation, User},
+};
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use testkit::TestEngine;
+use tower::ServiceExt;
+
+/// An engine on SQLite with the pool of the pet store's policies, a client, and a user who is a reader.
+pub struct Pool {
+    /// The engine.
+    pub engine: TestEngine,
+    service: Router,
+    pool: Arc<pool::Pool>,
+    client: Arc<client::Client>,
+    user: User,
+    group: Group,
+}
+
+impl Pool {
+    /// The pool's id, as in `policies/petstore`.
+    pub const ID: &'static str = "us-east-1_PetStore1";
+    const CLIENT: &'static str = "benches";
+    const USER: &'static str = "ada";
+    /// The user's password.
+    pub const PASSWORD: &'static str = "Correct-Horse-7";
+
+    /// Makes it all.
+    pub async fn new() -> Result<Self> {
+        let flows = ["USER_PASSWORD_AUTH", "REFRESH_TOKEN_AUTH"];
+        let declare = json!([{"id": Self::ID, "clients": [{"id": Self::CLIENT, "flows": flows}], "groups": ["readers"]}]);
+        let engine = TestEngine::with(json!({"declare": declare})).await?;
+        let (pool, client) = client::load(&engine, Self::CLIENT).await?;
+        let invitation = Invitation {
+            username: Self::USER.into(),
+            suppress: true,
+            ..Invitation::default()
+        };
+        user::admin_create(&engine, &pool, invitation).await?;
+        user::admin_set_password(&engine, &pool, Self::USER, Self::PASSWORD, true).await?;
+        group::add_user(&engine, &pool, "readers", Self::USER).await?;
+        // The change of password revoked what was issued up to now.
+        engine.advance(std::time::Duration::from_secs(2));
+        let user = user::load(&engine, &pool, Self::USER)
+            .await?
+            .context("the user is not there")?;
+        let group = group::load(&engine, &pool, "readers").await?;
+        let api = Api::new(
+            (*engine).clone(),
+            Operators::from_iter([]),
+            Arc::new(Unobserved),
+        );
+        Ok(Self {
+            service: api::service(api),
+            engine,
+            pool,
+            client,
+            user,
+            group,
+        })
+    }
+
+    /// Signs the user in with USER_PASSWORD_AUTH, from the request's bytes to the answer's; gives the access token.
+    pub async fn sign_in(&self) -> Result<String> {
+        let body = json!({
+            "AuthFlow": "USER_PASSWORD_AUTH",
+            "ClientId": Self::CLIENT,
+            "AuthParameters": {"USERNAME": Self::USER, "PASSWORD": Self::PASSWORD},
+        });
+        let request = Request::post("/")
+            .header("content-type", "application/x-amz-json-1.1")
+            .header(
+                "x-amz-target",
+                "AWSCognitoIdentityProviderService.InitiateAuth",
+            )
+            .body(Body::from(body.to_string()))?;
+        let response = self.service.clone().oneshot(request).await?;
+        let status = response.status();
+        let answer: Value =
+            serde_json::from_slice(&response.into_body().collect().await?.to_bytes())?;
+        ensure!(status == StatusCode::OK, "sign-in: {status} {answer}");
+        let token = answer
+            .pointer("/AuthenticationResult/AccessToken")
+            .and_then(Value::as_str);
+        token
+            .map(str::to_owned)
+            .context("the answer has no access token")
+    }
+
+    /// Hashes the user's password once, for [`Pool::verify_hash`].
+    pub async fn hash(&self) -> Result<String> {
+        Ok(self.engine.hasher().hash(Self::PASSWORD).await?)
+    }
+
+    /// The password check that a sign-in makes.
+    pub async fn verify_hash(&self, hash: &str) -> Result<bool> {
+        Ok(self.engine.hasher().verify(Self::PASSWORD, hash).await?)
+    }
+
+    /// Issues an ID and an access token, so makes two signatures with the pool's keys.
+    pub async fn issue(&self) -> Result<issue::Tokens> {
+        let input = IssueInput {
+            origin_jti: "7f1c3f5e-0000-4000-8000-000000000000",
+            event_id: "7f1c3f5e-0000-4000-8000-000000000001",
+            auth_time_ms: self.engine.now_ms(),
+            scope: issue::USER_ADMIN_SCOPE,
+            nonce: None,
+        };
+        let groups = std::slice::from_ref(&self.group);
+        Ok(issue::tokens(
+            &self.engine,
+            &self.pool,
+            &self.client,
+            &self.user,
+            groups,
+            input,
+        )
+        .await?)
+    }
+}
