@@ -122,6 +122,10 @@ async fn exchange(
     let mut pending = None;
     let mut seen = 0;
     loop {
+        if pending.is_none() && session.is_body_done() {
+            // The service sees the body's end by this.
+            body = None;
+        }
         let room = room(body.as_ref().filter(|_| pending.is_some()));
         let event = tokio::select! {
             biased;
