@@ -18,8 +18,14 @@ mod answer;
 mod change_password;
 mod confirm_sign_up;
 mod create_group;
+mod create_user_pool;
+mod create_user_pool_client;
 mod delete_group;
 mod delete_user;
+mod delete_user_pool;
+mod delete_user_pool_client;
+mod describe_user_pool;
+mod describe_user_pool_client;
 mod get_group;
 mod get_tokens_from_refresh_token;
 mod get_user;
@@ -27,15 +33,20 @@ mod get_user_attribute_verification_code;
 mod global_sign_out;
 mod initiate_auth;
 mod list_groups;
+mod list_user_pool_clients;
+mod list_user_pools;
 mod list_users;
 mod list_users_in_group;
 mod resend_confirmation_code;
 mod respond_to_auth_challenge;
 mod revoke_token;
+mod settings;
 mod shape;
 mod sign_up;
 mod update_group;
 mod update_user_attributes;
+mod update_user_pool;
+mod update_user_pool_client;
 mod verify_user_attribute;
 
 use wire::idp::Operation;
@@ -87,8 +98,8 @@ table! { Operation;
     CreateResourceServer => not_built,
     CreateTerms => not_built,
     CreateUserImportJob => not_built,
-    CreateUserPool => not_built,
-    CreateUserPoolClient => not_built,
+    CreateUserPool => create_user_pool(Admin),
+    CreateUserPoolClient => create_user_pool_client(Admin),
     CreateUserPoolDomain => not_built,
     CreateUserPoolReplica => not_built,
     DeleteGroup => delete_group(Admin),
@@ -98,8 +109,8 @@ table! { Operation;
     DeleteTerms => not_built,
     DeleteUser => delete_user(Bearer),
     DeleteUserAttributes => not_built,
-    DeleteUserPool => not_built,
-    DeleteUserPoolClient => not_built,
+    DeleteUserPool => delete_user_pool(Admin),
+    DeleteUserPoolClient => delete_user_pool_client(Admin),
     DeleteUserPoolClientSecret => not_built,
     DeleteUserPoolDomain => not_built,
     DeleteUserPoolReplica => not_built,
@@ -112,8 +123,8 @@ table! { Operation;
     DescribeTerms => not_built,
     DescribeTermsByClient => not_built,
     DescribeUserImportJob => not_built,
-    DescribeUserPool => not_built,
-    DescribeUserPoolClient => not_built,
+    DescribeUserPool => describe_user_pool(Admin),
+    DescribeUserPoolClient => describe_user_pool_client(Admin),
     DescribeUserPoolDomain => not_built,
     ForgetDevice => not_built,
     ForgotPassword => not_built,
@@ -144,9 +155,9 @@ table! { Operation;
     ListTerms => not_built,
     ListUserImportJobs => not_built,
     ListUserPoolClientSecrets => not_built,
-    ListUserPoolClients => not_built,
+    ListUserPoolClients => list_user_pool_clients(Admin),
     ListUserPoolReplicas => not_built,
-    ListUserPools => not_built,
+    ListUserPools => list_user_pools(Admin),
     ListUserSessions => not_built,
     ListUsers => list_users(Admin),
     ListUsersInGroup => list_users_in_group(Admin),
@@ -178,8 +189,8 @@ table! { Operation;
     UpdateResourceServer => not_built,
     UpdateTerms => not_built,
     UpdateUserAttributes => update_user_attributes(Bearer),
-    UpdateUserPool => not_built,
-    UpdateUserPoolClient => not_built,
+    UpdateUserPool => update_user_pool(Admin),
+    UpdateUserPoolClient => update_user_pool_client(Admin),
     UpdateUserPoolDomain => not_built,
     UpdateUserPoolReplica => not_built,
     VerifySoftwareToken => not_built,

@@ -43,6 +43,11 @@ pub(crate) fn after<const N: usize>(
         .transpose()
 }
 
+/// How many items to read for a page: one more than it has tells whether the list goes on.
+pub(crate) fn one_more(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
+}
+
 /// `list` names the list with all that chooses its items: a token of one list does not open another.
 fn seal(engine: &Engine, list: &str, key: &[String]) -> Result<String> {
     let content = serde_json::json!([engine.now_ms(), key]).to_string();

@@ -4,6 +4,7 @@ use store::{Db, Row, Tx, args};
 
 use super::{Group, Settings};
 use crate::Result;
+use crate::page::one_more;
 use crate::user::User;
 
 /// The groups of a user, the one of lowest precedence first. One statement.
@@ -138,11 +139,6 @@ fn read(row: &Row) -> Result<Group> {
         created_ms: row.int("created_ms")?,
         modified_ms: row.int("modified_ms")?,
     })
-}
-
-/// One more than the page has, to know whether the list goes on.
-fn one_more(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
 }
 
 // The databases order NULL differently, so it is given its place.

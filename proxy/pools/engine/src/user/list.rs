@@ -5,7 +5,7 @@ use store::{Row, Value, args};
 use super::filter::{Attribute, Filter};
 use super::name::canonical;
 use super::{User, store as rows};
-use crate::page::{self, Page};
+use crate::page::{self, Page, one_more};
 use crate::pool::Pool;
 use crate::{Engine, Result};
 
@@ -186,11 +186,6 @@ fn page(engine: &Engine, name: &str, found: &[Row], limit: usize) -> Result<Page
         items: page.items.into_iter().map(|(user, _)| user).collect(),
         next: page.next,
     })
-}
-
-/// One more than the page has, to know whether the list goes on.
-fn one_more(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
 }
 
 const MEMBERS: &str = "SELECT users.*, '' AS place FROM memberships
