@@ -141,6 +141,9 @@ impl Guard {
             write_text(&mut key, Some(&resource.id));
         }
         values.write_key(&mut key);
+        if key.len() > LONGEST_KEY {
+            return Answer::fresh(self.evaluate(identity, resource, values));
+        }
         if let Some(outcome) = self.shared.decisions.get(&*key) {
             return Answer {
                 outcome,
@@ -261,3 +264,6 @@ fn settle<H>(decided: Decided, head: H) -> Result<Permit<H>, Denied<H>> {
         })
     }
 }
+
+/// Longer keys are not remembered, in bytes: one request with a huge header must not push out what many others use.
+const LONGEST_KEY: usize = 4096;

@@ -452,6 +452,25 @@ fn equal_decisions_are_remembered() {
 }
 
 #[test]
+fn a_huge_request_is_decided_and_forgotten() {
+    let guard = guard(
+        r#"@id("a") permit(principal, action, resource) when { context.headers has "x-tenant" && context.headers["x-tenant"] like "a*" };"#,
+    );
+    let tenant = |length| Req {
+        tenant: Some("a".repeat(length)),
+        ..Req::default()
+    };
+    for (length, remembered) in [(10, true), (10_000, false)] {
+        decide(&guard, tenant(length), &Who::new("u", &[]));
+        let again = decide(&guard, tenant(length), &Who::new("u", &[]));
+        assert_eq!(
+            (again.outcome().code(), again.is_remembered()),
+            (Code::Permitted, remembered)
+        );
+    }
+}
+
+#[test]
 fn routes_that_do_not_fit_the_schema_are_reported() {
     let policies = policies(READERS);
     let problems = |ask: Ask<'_>| policies.guard(&ask).unwrap_err().to_string();
