@@ -14,7 +14,7 @@ use serde_json::{Map, Number, Value};
 /// Reads an object that makes up the whole of `document`.
 pub(crate) fn object(document: &[u8]) -> Option<Map<String, Value>> {
     let mut deserializer = serde_json::Deserializer::from_slice(document);
-    let value = Unambiguous.deserialize(&mut deserializer).ok()?;
+    let value = ROOT.deserialize(&mut deserializer).ok()?;
     deserializer.end().ok()?;
     match value {
         Value::Object(map) => Some(map),
@@ -23,7 +23,11 @@ pub(crate) fn object(document: &[u8]) -> Option<Map<String, Value>> {
 }
 
 /// Reads a [`Value`], refusing repeated names. Depth is bounded by `serde_json` (128).
-struct Unambiguous;
+#[derive(Clone, Copy)]
+struct Unambiguous {
+    /// Members to make room for in an object.
+    members: usize,
+}
 
 impl<'de> DeserializeSeed<'de> for Unambiguous {
     type Value = Value;
@@ -72,16 +76,16 @@ impl<'de> Visitor<'de> for Unambiguous {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
         let mut values = Vec::new();
-        while let Some(value) = sequence.next_element_seed(Self)? {
+        while let Some(value) = sequence.next_element_seed(NESTED)? {
             values.push(value);
         }
         Ok(Value::Array(values))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
+        let mut map = Map::with_capacity(self.members);
         while let Some(name) = entries.next_key::<String>()? {
-            let value = entries.next_value_seed(Self)?;
+            let value = entries.next_value_seed(NESTED)?;
             if map.insert(name, value).is_some() {
                 return Err(A::Error::custom("a name is given twice"));
             }
@@ -89,6 +93,12 @@ impl<'de> Visitor<'de> for Unambiguous {
         Ok(Value::Object(map))
     }
 }
+
+/// Room for the claims of a Cognito access token: growing step by step would hash each name several times.
+const ROOT: Unambiguous = Unambiguous { members: 16 };
+
+/// No room in advance: an array of many empty objects must not cost more than it is long.
+const NESTED: Unambiguous = Unambiguous { members: 0 };
 
 #[cfg(test)]
 mod tests {

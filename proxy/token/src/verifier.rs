@@ -208,7 +208,7 @@ impl Verifier {
             self.limits.leeway,
             now,
         )?);
-        self.remembered.put(digest, size, &claims, now);
+        self.remembered.put(digest, size, &claims);
         Ok(claims)
     }
 }

@@ -3,11 +3,10 @@
 use std::{
     hash::{BuildHasherDefault, Hasher},
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
-use moka::{Expiry, sync::Cache};
+use moka::{policy::EvictionPolicy, sync::Cache};
 
 use crate::Claims;
 
@@ -20,7 +19,9 @@ impl Remembered {
             Cache::builder()
                 .max_capacity(bytes)
                 .weigher(|_, entry: &Entry| entry.weight)
-                .expire_after(AtExpiry)
+                // Only tokens that verified come in, so nobody flushes the others out by sending many; and one that
+                // is over, for which nobody asks any more, is the first to go.
+                .eviction_policy(EvictionPolicy::lru())
                 .build_with_hasher(BuildHasherDefault::default()),
         )
     }
@@ -30,17 +31,10 @@ impl Remembered {
     }
 
     /// Remembers a token that was `size` bytes long.
-    pub(super) fn put(&self, digest: Digest, size: usize, claims: &Arc<Claims>, now: SystemTime) {
+    pub(super) fn put(&self, digest: Digest, size: usize, claims: &Arc<Claims>) {
         let weight = u32::try_from(size.saturating_mul(3).saturating_add(512)).unwrap_or(u32::MAX);
-        let life = claims.expires_at().duration_since(now).unwrap_or_default();
-        self.0.insert(
-            digest,
-            Entry {
-                claims: Arc::clone(claims),
-                weight,
-                life,
-            },
-        );
+        let claims = Arc::clone(claims);
+        self.0.insert(digest, Entry { claims, weight });
     }
 
     #[cfg(test)]
@@ -76,17 +70,6 @@ impl std::hash::Hash for Digest {
 struct Entry {
     claims: Arc<Claims>,
     weight: u32,
-    life: Duration,
-}
-
-/// Frees the memory of tokens that are over. That an expired token is not accepted does not hang on this: the verifier
-/// compares `exp` itself.
-struct AtExpiry;
-
-impl Expiry<Digest, Entry> for AtExpiry {
-    fn expire_after_create(&self, _: &Digest, entry: &Entry, _: Instant) -> Option<Duration> {
-        Some(entry.life)
-    }
 }
 
 /// A digest is spread evenly already, and only tokens that verified are put in: its first bytes are its hash.
