@@ -16,6 +16,7 @@ pub use flow::{Flow, Flows};
 pub use secret::Secret;
 pub(crate) use store::Rows;
 
+use crate::page::{self, Page};
 use crate::pool::{self, Document, Pool};
 use crate::{Engine, Error, Result, cache};
 
@@ -198,14 +199,17 @@ pub async fn find(engine: &Engine, id: &str) -> Result<Option<Arc<Client>>> {
     Ok(Some(client))
 }
 
-/// Clients of a pool in the order of their ids, from behind `after`; at most `limit`.
+/// Clients of a pool by id, from where `token` says; at most `limit`.
 pub async fn list(
     engine: &Engine,
-    pool_id: &str,
-    after: Option<&str>,
-    limit: u16,
-) -> Result<Vec<Summary>> {
-    store::list(engine.db(), pool_id, after.unwrap_or_default(), limit).await
+    pool: &Pool,
+    limit: usize,
+    token: Option<&str>,
+) -> Result<Page<Summary>> {
+    let list = format!("clients/{}", pool.id());
+    let [after] = page::after(engine, &list, token)?.unwrap_or_default();
+    let found = store::list(engine.db(), pool.id(), &after, limit).await?;
+    Page::of(engine, &list, found, limit, |client| [client.id.clone()])
 }
 
 /// What names a client.

@@ -18,6 +18,7 @@ pub(crate) use document::drop_nulls;
 pub use password::PasswordPolicy;
 pub use schema::Schema;
 
+use crate::page::{self, Page};
 use crate::user::name::Case;
 use crate::{Engine, Error, Result, cache};
 
@@ -237,9 +238,11 @@ pub async fn find(engine: &Engine, id: &str) -> Result<Option<Arc<Pool>>> {
     Ok(Some(pool))
 }
 
-/// Pools in the order of their ids, from behind `after`; at most `limit`.
-pub async fn list(engine: &Engine, after: Option<&str>, limit: u16) -> Result<Vec<Summary>> {
-    store::list(engine.db(), after.unwrap_or_default(), limit).await
+/// Pools by id, from where `token` says; at most `limit`.
+pub async fn list(engine: &Engine, limit: usize, token: Option<&str>) -> Result<Page<Summary>> {
+    let [after] = page::after(engine, "pools", token)?.unwrap_or_default();
+    let found = store::list(engine.db(), &after, limit).await?;
+    Page::of(engine, "pools", found, limit, |pool| [pool.id.clone()])
 }
 
 /// How many users a pool has.

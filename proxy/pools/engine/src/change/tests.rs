@@ -11,9 +11,7 @@ async fn poll(engine: &Engine) {
     Feed::default().poll(engine).await.unwrap();
 }
 
-#[tokio::test]
-async fn another_process_learns_of_settings() {
-    let here = Harness::new().await;
+async fn another_process_learns_of_settings(here: Harness) {
     let there = here.second().await;
     let pool = pool::create(&here.engine, "staff", document(json!({})))
         .await
@@ -53,9 +51,7 @@ async fn another_process_learns_of_settings() {
     assert!(pool::find(&there, pool.id()).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn another_process_learns_of_keys() {
-    let here = Harness::new().await;
+async fn another_process_learns_of_keys(here: Harness) {
     let there = here.second().await;
     let pool = pool::create(&here.engine, "staff", document(json!({})))
         .await
@@ -74,9 +70,7 @@ async fn another_process_learns_of_keys() {
     assert_ne!(before.generation(), after.generation());
 }
 
-#[tokio::test]
-async fn a_change_is_taken_in_once() {
-    let here = Harness::new().await;
+async fn a_change_is_taken_in_once(here: Harness) {
     let pool = pool::create(&here.engine, "staff", document(json!({})))
         .await
         .unwrap();
@@ -94,9 +88,7 @@ async fn a_change_is_taken_in_once() {
     ));
 }
 
-#[tokio::test]
-async fn a_row_that_commits_late_is_not_missed() {
-    let here = Harness::new().await;
+async fn a_row_that_commits_late_is_not_missed(here: Harness) {
     let mut feed = Feed::default();
     feed.poll(&here.engine).await.unwrap();
     let late = here.engine.db().now_ms().await.unwrap() - OVERLAP_MS / 2;
@@ -125,9 +117,7 @@ async fn a_row_that_commits_late_is_not_missed() {
     assert!(here.engine.revoked().is_revoked(token));
 }
 
-#[tokio::test]
-async fn a_process_starts_with_what_is_revoked() {
-    let here = Harness::new().await;
+async fn a_process_starts_with_what_is_revoked(here: Harness) {
     let now_ms = here.engine.now_ms();
     here.engine
         .db()
@@ -150,9 +140,7 @@ async fn a_process_starts_with_what_is_revoked() {
     assert!(!there.revoked().is_stale(Duration::from_secs(5)));
 }
 
-#[tokio::test]
-async fn old_rows_go() {
-    let here = Harness::new().await;
+async fn old_rows_go(here: Harness) {
     let db = here.engine.db();
     let old = db.now_ms().await.unwrap() - KEPT_MS - 1;
     db.write_with(old, |tx, old| {
@@ -172,9 +160,7 @@ async fn old_rows_go() {
     );
 }
 
-#[tokio::test]
-async fn the_tasks_end_with_the_engine() {
-    let here = Harness::new().await;
+async fn the_tasks_end_with_the_engine(here: Harness) {
     let weak = std::sync::Arc::downgrade(&here.engine.0);
     drop(here);
     // A poll under way holds the engine until it is done, never longer.
@@ -189,4 +175,14 @@ async fn the_tasks_end_with_the_engine() {
         assert!(Instant::now() < deadline, "the engine is still there");
         tokio::task::yield_now().await;
     }
+}
+
+crate::harness::on_both_stores! {
+    another_process_learns_of_settings,
+    another_process_learns_of_keys,
+    a_change_is_taken_in_once,
+    a_row_that_commits_late_is_not_missed,
+    a_process_starts_with_what_is_revoked,
+    old_rows_go,
+    the_tasks_end_with_the_engine,
 }

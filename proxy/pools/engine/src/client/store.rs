@@ -4,7 +4,7 @@ use store::{Db, Row, Tx, args};
 use zeroize::Zeroizing;
 
 use super::{Client, Document, Identity, Secret, Summary};
-use crate::{Engine, Error, Result, seal};
+use crate::{Engine, Error, Result, page, seal};
 
 /// What an insertion writes: sealing is not done within a transaction.
 pub(crate) struct Rows {
@@ -107,8 +107,15 @@ pub(super) async fn delete(tx: &mut Tx, pool_id: &str, id: &str) -> Result<bool>
         == 1)
 }
 
-pub(super) async fn list(db: &Db, pool_id: &str, after: &str, limit: u16) -> Result<Vec<Summary>> {
-    let rows = db.rows(LIST, args![pool_id, after, limit]).await?;
+pub(super) async fn list(
+    db: &Db,
+    pool_id: &str,
+    after: &str,
+    limit: usize,
+) -> Result<Vec<Summary>> {
+    let rows = db
+        .rows(LIST, args![pool_id, after, page::one_more(limit)])
+        .await?;
     rows.iter()
         .map(|row| {
             Ok(Summary {

@@ -14,7 +14,10 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let harness = Harness::new().await;
+        Self::of(Harness::new().await).await
+    }
+
+    async fn of(harness: Harness) -> Self {
         let schema = json!({"Schema": [
             {"Name": "email", "Required": true},
             {"Name": "team", "AttributeDataType": "String", "Mutable": true},
@@ -118,9 +121,8 @@ async fn lifetimes_have_units_and_limits() {
     }
 }
 
-#[tokio::test]
-async fn a_secret_is_sealed_and_proved() {
-    let world = World::new().await;
+async fn a_secret_is_sealed_and_proved(harness: Harness) {
+    let world = World::of(harness).await;
     let client = world.create(json!({"GenerateSecret": true})).await.unwrap();
     let secret = client.secrets()[0].expose().to_owned();
     assert_eq!(secret.len(), 51);
@@ -283,9 +285,8 @@ async fn oauth_settings_must_make_sense() {
     }
 }
 
-#[tokio::test]
-async fn an_update_replaces_all_but_the_secret() {
-    let world = World::new().await;
+async fn an_update_replaces_all_but_the_secret(harness: Harness) {
+    let world = World::of(harness).await;
     let engine = &world.harness.engine;
     let client = world
         .create(json!({"GenerateSecret": true, "AccessTokenValidity": 2, "PreventUserExistenceErrors": "ENABLED"}))
@@ -308,9 +309,8 @@ async fn an_update_replaces_all_but_the_secret() {
     assert_eq!(after.secrets()[0].expose(), client.secrets()[0].expose());
 }
 
-#[tokio::test]
-async fn a_client_is_found_in_its_own_pool_only() {
-    let world = World::new().await;
+async fn a_client_is_found_in_its_own_pool_only(harness: Harness) {
+    let world = World::of(harness).await;
     let engine = &world.harness.engine;
     let client = world.create(json!({})).await.unwrap();
     let other = pool::create(engine, "other", document(json!({})))
@@ -339,25 +339,31 @@ async fn a_client_is_found_in_its_own_pool_only() {
     assert_eq!((error.refusal().unwrap(), error.to_string()), absent);
 }
 
-#[tokio::test]
-async fn clients_are_listed_in_pages() {
-    let world = World::new().await;
+async fn clients_are_listed_in_pages(harness: Harness) {
+    let world = World::of(harness).await;
     let mut ids = Vec::new();
     for _ in 0..3 {
         ids.push(world.create(json!({})).await.unwrap().id().to_owned());
     }
     ids.sort();
     let engine = &world.harness.engine;
-    let first = list(engine, world.pool.id(), None, 2).await.unwrap();
-    assert_eq!(
-        first.iter().map(|one| one.id.clone()).collect::<Vec<_>>(),
-        ids[..2]
-    );
-    let rest = list(engine, world.pool.id(), Some(&ids[1]), 2)
+    let found = |page: &crate::page::Page<Summary>| {
+        page.items
+            .iter()
+            .map(|one| one.id.clone())
+            .collect::<Vec<_>>()
+    };
+    let first = list(engine, &world.pool, 2, None).await.unwrap();
+    assert_eq!(found(&first), ids[..2]);
+    let rest = list(engine, &world.pool, 2, first.next.as_deref())
         .await
         .unwrap();
-    assert_eq!(
-        rest.iter().map(|one| one.id.clone()).collect::<Vec<_>>(),
-        ids[2..]
-    );
+    assert_eq!((found(&rest), rest.next), (ids[2..].to_vec(), None));
+}
+
+crate::harness::on_both_stores! {
+    a_secret_is_sealed_and_proved,
+    an_update_replaces_all_but_the_secret,
+    a_client_is_found_in_its_own_pool_only,
+    clients_are_listed_in_pages,
 }

@@ -22,9 +22,7 @@ async fn count(engine: &Engine, table: &str) -> i64 {
     row.unwrap().int("rows").unwrap()
 }
 
-#[tokio::test]
-async fn what_is_declared_is_made_once() {
-    let harness = Harness::with(declared()).await;
+async fn what_is_declared_is_made_once(harness: Harness) {
     let (pool, web) = client::load(&harness.engine, "web").await.unwrap();
     assert_eq!(
         (pool.id(), pool.name()),
@@ -49,9 +47,7 @@ async fn what_is_declared_is_made_once() {
     }
 }
 
-#[tokio::test]
-async fn what_is_there_is_left_alone_and_what_is_new_is_added() {
-    let harness = Harness::with(declared()).await;
+async fn what_is_there_is_left_alone_and_what_is_new_is_added(harness: Harness) {
     let settings = crate::harness::document(json!({"UserPoolTags": {"a": "b"}}));
     pool::update(
         &harness.engine,
@@ -70,9 +66,7 @@ async fn what_is_there_is_left_alone_and_what_is_new_is_added() {
     assert_eq!(count(&again, "groups").await, 2);
 }
 
-#[tokio::test]
-async fn two_processes_may_declare_at_once() {
-    let harness = Harness::new().await;
+async fn two_processes_may_declare_at_once(harness: Harness) {
     let (one, two) = tokio::join!(harness.open_as(declared()), harness.open_as(declared()));
     let (one, two) = (one.unwrap(), two.unwrap());
     assert_eq!(count(&one, "signing_keys").await, 2);
@@ -83,9 +77,7 @@ async fn two_processes_may_declare_at_once() {
     assert_eq!(sets[0].as_ref().unwrap(), sets[1].as_ref().unwrap());
 }
 
-#[tokio::test]
-async fn a_wrong_declaration_stops_the_start_with_its_place() {
-    let harness = Harness::new().await;
+async fn a_wrong_declaration_stops_the_start_with_its_place(harness: Harness) {
     let bad = json!({"declare": [{"id": "us-east-1_A"}, {"id": "us-east-1_B", "clients": [{"id": "w e b"}]}]});
     let error = harness.open_as(bad).await.unwrap_err();
     assert!(
@@ -121,4 +113,11 @@ fn every_problem_is_told_with_its_place() {
             "declare",
         ]
     );
+}
+
+crate::harness::on_both_stores! {
+    what_is_declared_is_made_once with declared,
+    what_is_there_is_left_alone_and_what_is_new_is_added with declared,
+    two_processes_may_declare_at_once,
+    a_wrong_declaration_stops_the_start_with_its_place,
 }

@@ -143,7 +143,7 @@ impl Schema {
     fn known(&self, name: &str) -> Result<&Attribute> {
         self.attribute(name).ok_or_else(|| {
             nonconforming(&format!(
-                "Type for attribute {{{name}}} could not be determined"
+                "{name}: Attribute does not exist in the schema.\n"
             ))
         })
     }

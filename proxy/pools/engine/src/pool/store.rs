@@ -3,7 +3,7 @@
 use store::{Db, Row, Tx, args};
 
 use super::{Document, Pool, Summary};
-use crate::{Error, Result};
+use crate::{Error, Result, page};
 
 pub(super) async fn find(db: &Db, id: &str) -> Result<Option<Pool>> {
     db.row(FIND, args![id])
@@ -63,8 +63,8 @@ pub(super) async fn delete(tx: &mut Tx, id: &str) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn list(db: &Db, after: &str, limit: u16) -> Result<Vec<Summary>> {
-    let rows = db.rows(LIST, args![after, limit]).await?;
+pub(super) async fn list(db: &Db, after: &str, limit: usize) -> Result<Vec<Summary>> {
+    let rows = db.rows(LIST, args![after, page::one_more(limit)]).await?;
     rows.iter()
         .map(parse)
         .map(|pool| pool.map(Summary::from))

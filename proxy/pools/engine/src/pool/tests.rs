@@ -13,9 +13,7 @@ async fn created(harness: &Harness, settings: Value) -> Arc<Pool> {
     load(&harness.engine, pool.id()).await.unwrap()
 }
 
-#[tokio::test]
-async fn a_pool_without_settings_has_awss_defaults() {
-    let harness = Harness::new().await;
+async fn a_pool_without_settings_has_awss_defaults(harness: Harness) {
     let pool = created(&harness, json!({})).await;
     let (region, name) = pool.id().split_once('_').unwrap();
     assert_eq!((region, name.len()), ("us-east-1", 9));
@@ -53,9 +51,7 @@ async fn a_pool_without_settings_has_awss_defaults() {
     assert_eq!(count_users(&harness.engine, pool.id()).await.unwrap(), 0);
 }
 
-#[tokio::test]
-async fn settings_have_effect_and_come_back_to_the_letter() {
-    let harness = Harness::new().await;
+async fn settings_have_effect_and_come_back_to_the_letter(harness: Harness) {
     let settings = json!({
         "Policies": {"PasswordPolicy": {"MinimumLength": 12, "RequireNumbers": true, "PasswordHistorySize": 3,
             "TemporaryPasswordValidityDays": 3}},
@@ -86,16 +82,18 @@ async fn settings_have_effect_and_come_back_to_the_letter() {
     );
     assert_eq!(pool.document()["UserPoolTags"], json!({"team": "blue"}));
     assert!(!pool.document().contains_key("SmsConfiguration"));
-    let summary = list(&harness.engine, None, 60).await.unwrap().remove(0);
+    let summary = list(&harness.engine, 60, None)
+        .await
+        .unwrap()
+        .items
+        .remove(0);
     assert_eq!(
         summary.triggers["PreSignUp"],
         "arn:aws:lambda:us-east-1:000000000000:function:f"
     );
 }
 
-#[tokio::test]
-async fn an_update_replaces_all_but_what_is_fixed() {
-    let harness = Harness::new().await;
+async fn an_update_replaces_all_but_what_is_fixed(harness: Harness) {
     let pool = created(
         &harness,
         json!({
@@ -123,9 +121,7 @@ async fn an_update_replaces_all_but_what_is_fixed() {
     assert_eq!(after.modified_ms(), pool.modified_ms() + 1000);
 }
 
-#[tokio::test]
-async fn a_protected_pool_stays() {
-    let harness = Harness::new().await;
+async fn a_protected_pool_stays(harness: Harness) {
     let pool = created(&harness, json!({"DeletionProtection": "ACTIVE"})).await;
     let error = delete(&harness.engine, pool.id()).await.unwrap_err();
     assert_eq!(error.refusal(), Some(Refusal::InvalidParameter));
@@ -147,9 +143,7 @@ async fn a_protected_pool_stays() {
     );
 }
 
-#[tokio::test]
-async fn nothing_of_a_deleted_pool_is_left() {
-    let harness = Harness::new().await;
+async fn nothing_of_a_deleted_pool_is_left(harness: Harness) {
     let pool = created(&harness, json!({})).await;
     let settings = document(json!({"GenerateSecret": true}));
     let client = crate::client::create(&harness.engine, &pool, "web", settings)
@@ -194,9 +188,7 @@ fn tables_of_pools() -> Vec<String> {
     tables
 }
 
-#[tokio::test]
-async fn contradictions_are_refused() {
-    let harness = Harness::new().await;
+async fn contradictions_are_refused(harness: Harness) {
     for bad in [
         json!({"AliasAttributes": ["email"], "UsernameAttributes": ["email"]}),
         json!({"MfaConfiguration": "ON"}),
@@ -216,21 +208,38 @@ async fn contradictions_are_refused() {
     }
 }
 
-#[tokio::test]
-async fn pools_are_listed_in_pages() {
-    let harness = Harness::with(json!({
+async fn pools_are_listed_in_pages(harness: Harness) {
+    let ids = |page: &crate::page::Page<Summary>| {
+        page.items
+            .iter()
+            .map(|one| one.id.clone())
+            .collect::<Vec<_>>()
+    };
+    let first = list(&harness.engine, 2, None).await.unwrap();
+    assert_eq!(ids(&first), ["us-east-1_A", "us-east-1_B"]);
+    assert_eq!(first.items.last().unwrap().name, "bees");
+    let rest = list(&harness.engine, 2, first.next.as_deref())
+        .await
+        .unwrap();
+    assert_eq!(
+        (ids(&rest), rest.next),
+        (vec!["us-east-1_C".to_owned()], None)
+    );
+    list(&harness.engine, 2, Some("x")).await.unwrap_err();
+}
+
+fn three_pools() -> Value {
+    json!({
         "declare": [{"id": "us-east-1_C"}, {"id": "us-east-1_A"}, {"id": "us-east-1_B", "name": "bees"}],
-    }))
-    .await;
-    let first = list(&harness.engine, None, 2).await.unwrap();
-    assert_eq!(
-        first.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(),
-        ["us-east-1_A", "us-east-1_B"]
-    );
-    assert_eq!(first.last().unwrap().name, "bees");
-    let rest = list(&harness.engine, Some("us-east-1_B"), 2).await.unwrap();
-    assert_eq!(
-        rest.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(),
-        ["us-east-1_C"]
-    );
+    })
+}
+
+crate::harness::on_both_stores! {
+    a_pool_without_settings_has_awss_defaults,
+    settings_have_effect_and_come_back_to_the_letter,
+    an_update_replaces_all_but_what_is_fixed,
+    a_protected_pool_stays,
+    nothing_of_a_deleted_pool_is_left,
+    contradictions_are_refused,
+    pools_are_listed_in_pages with three_pools,
 }

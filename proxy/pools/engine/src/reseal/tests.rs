@@ -38,9 +38,7 @@ async fn fill(harness: &Harness, pool_id: &str) {
         .unwrap();
 }
 
-#[tokio::test]
-async fn a_key_is_retired_when_nothing_needs_it() {
-    let harness = Harness::new().await;
+async fn a_key_is_retired_when_nothing_needs_it(harness: Harness) {
     let pool = pool::create(&harness.engine, "staff", document(json!({})))
         .await
         .unwrap();
@@ -80,9 +78,7 @@ async fn a_key_is_retired_when_nothing_needs_it() {
     }
 }
 
-#[tokio::test]
-async fn a_wrong_key_is_refused_at_the_start() {
-    let harness = Harness::new().await;
+async fn a_wrong_key_is_refused_at_the_start(harness: Harness) {
     let error = harness.open_with(&["2"]).await.unwrap_err();
     assert!(
         matches!(error, Error::Seal(seal::Error::WrongKey(_))),
@@ -96,9 +92,7 @@ async fn a_wrong_key_is_refused_at_the_start() {
     );
 }
 
-#[tokio::test]
-async fn a_forged_check_value_is_refused_at_the_start() {
-    let harness = Harness::new().await;
+async fn a_forged_check_value_is_refused_at_the_start(harness: Harness) {
     harness
         .engine
         .db()
@@ -145,4 +139,10 @@ fn every_sealed_column_is_known() {
     found.sort();
     known.sort();
     assert_eq!(found, known);
+}
+
+crate::harness::on_both_stores! {
+    a_key_is_retired_when_nothing_needs_it,
+    a_wrong_key_is_refused_at_the_start,
+    a_forged_check_value_is_refused_at_the_start,
 }

@@ -89,9 +89,7 @@ fn knowledge_grows_stale() {
     }
 }
 
-#[tokio::test]
-async fn the_stored_entry_keeps_the_latest_time() {
-    let harness = Harness::new().await;
+async fn the_stored_entry_keeps_the_latest_time(harness: Harness) {
     let now_ms = harness.engine.now_ms();
     for now_ms in [now_ms, now_ms - 1000] {
         let revoke = harness.engine.db().write_with(now_ms, |tx, now_ms| {
@@ -120,4 +118,8 @@ async fn stored(harness: &Harness) -> Vec<i64> {
     rows.iter()
         .map(|row| row.int("not_before_ms").unwrap())
         .collect()
+}
+
+crate::harness::on_both_stores! {
+    the_stored_entry_keeps_the_latest_time,
 }

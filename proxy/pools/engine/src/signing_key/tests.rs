@@ -31,9 +31,7 @@ async fn signing(engine: &Engine, pool_id: &str) -> [String; 2] {
     })
 }
 
-#[tokio::test]
-async fn a_pool_has_two_keys_in_awss_form() {
-    let harness = Harness::new().await;
+async fn a_pool_has_two_keys_in_awss_form(harness: Harness) {
     let pool = pool::create(&harness.engine, "staff", document(json!({})))
         .await
         .unwrap();
@@ -66,9 +64,7 @@ async fn a_pool_has_two_keys_in_awss_form() {
     assert_ne!(id, access);
 }
 
-#[tokio::test]
-async fn a_successor_is_published_before_it_signs_and_the_old_key_after() {
-    let harness = Harness::new().await;
+async fn a_successor_is_published_before_it_signs_and_the_old_key_after(harness: Harness) {
     let engine = &harness.engine;
     let pool = pool::create(engine, "staff", document(json!({})))
         .await
@@ -125,9 +121,7 @@ async fn the_schedule_publishes_a_day_ahead() {
     assert_ne!(signing(engine, pool.id()).await, before);
 }
 
-#[tokio::test]
-async fn two_processes_make_one_successor() {
-    let harness = Harness::with(json!({"signing_keys": {"rotation_days": 1}})).await;
+async fn two_processes_make_one_successor(harness: Harness) {
     let other = harness.second().await;
     let pool = pool::create(&harness.engine, "staff", document(json!({})))
         .await
@@ -159,9 +153,7 @@ async fn keys_that_are_long_overdue_are_still_published_ahead() {
     assert_ne!(signing(engine, pool.id()).await, before);
 }
 
-#[tokio::test]
-async fn the_gate_sees_keys_of_a_pool_that_comes_later() {
-    let harness = Harness::with(json!({"region": "eu-west-1"})).await;
+async fn the_gate_sees_keys_of_a_pool_that_comes_later(harness: Harness) {
     let engine = &harness.engine;
     let keys = engine.pool_keys("eu-west-1_Later1");
     assert!(!keys.current().is_loaded());
@@ -185,9 +177,7 @@ async fn the_gate_sees_keys_of_a_pool_that_comes_later() {
     );
 }
 
-#[tokio::test]
-async fn the_gate_does_not_keep_an_engine_open() {
-    let harness = Harness::new().await;
+async fn the_gate_does_not_keep_an_engine_open(harness: Harness) {
     let pool = pool::create(&harness.engine, "staff", document(json!({})))
         .await
         .unwrap();
@@ -205,9 +195,7 @@ async fn the_gate_does_not_keep_an_engine_open() {
     keys.fetch_unknown("k").await;
 }
 
-#[tokio::test]
-async fn private_keys_are_sealed() {
-    let harness = Harness::new().await;
+async fn private_keys_are_sealed(harness: Harness) {
     let pool = pool::create(&harness.engine, "staff", document(json!({})))
         .await
         .unwrap();
@@ -229,11 +217,27 @@ fn args_none() -> Vec<::store::Value> {
     Vec::new()
 }
 
-#[tokio::test]
-async fn rotating_an_absent_pool_is_refused() {
-    let harness = Harness::new().await;
+async fn rotating_an_absent_pool_is_refused(harness: Harness) {
     let error = rotate(&harness.engine, "us-east-1_Nobody", 0)
         .await
         .unwrap_err();
     assert_eq!(error.refusal(), Some(crate::Refusal::ResourceNotFound));
+}
+
+fn daily() -> Value {
+    json!({"signing_keys": {"rotation_days": 1}})
+}
+
+fn in_europe() -> Value {
+    json!({"region": "eu-west-1"})
+}
+
+crate::harness::on_both_stores! {
+    a_pool_has_two_keys_in_awss_form,
+    a_successor_is_published_before_it_signs_and_the_old_key_after,
+    two_processes_make_one_successor with daily,
+    the_gate_sees_keys_of_a_pool_that_comes_later with in_europe,
+    the_gate_does_not_keep_an_engine_open,
+    private_keys_are_sealed,
+    rotating_an_absent_pool_is_refused,
 }

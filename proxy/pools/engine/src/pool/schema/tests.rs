@@ -48,7 +48,7 @@ fn custom_attributes_carry_their_prefix() {
     );
     assert_eq!(
         refusal(schema.check("team", "blue")),
-        "Attributes did not conform to the schema: Type for attribute {team} could not be determined"
+        "Attributes did not conform to the schema: team: Attribute does not exist in the schema.\n"
     );
 }
 
