@@ -10,7 +10,7 @@ pub(crate) struct Check<'t> {
     pub(crate) dir: PathBuf,
     /// The tree as it was written.
     pub(crate) written: &'t Node,
-    /// The tree without what could not be read.
+    /// The tree without what could not be read, or with a placeholder for it.
     pub(crate) read: &'t Node,
     pub(crate) problems: Vec<Problem>,
 }
@@ -18,7 +18,11 @@ pub(crate) struct Check<'t> {
 impl Check<'_> {
     /// Reports a problem at `place`, unless what stands there could not be read and was reported for that.
     pub(crate) fn report(&mut self, place: &Place, message: impl Into<String>) {
-        if self.written.at(place).is_some() && self.read.at(place).is_none() {
+        let is_gone =
+            |place: &Place| self.written.at(place).is_some() && self.read.at(place).is_none();
+        if self.read.placeholder_around(place).is_some()
+            || place.around().any(|place| is_gone(&place))
+        {
             return;
         }
         let line = self.written.line_of(place);
@@ -27,6 +31,11 @@ impl Check<'_> {
             line,
             message: message.into(),
         });
+    }
+
+    /// Whether something stands at `place`, right or wrong.
+    pub(crate) fn is_written(&self, place: &Place) -> bool {
+        self.written.at(place).is_some()
     }
 
     /// The places of a list's items, as they were written.

@@ -64,6 +64,8 @@ pub(crate) fn check(raw: &BTreeMap<String, Config>, check: &mut Check<'_>) -> Ve
         }
         issuers.extend(match &raw.embedded {
             Some(pool) => Some(embedded(name, pool, raw, &place, check)),
+            // Written, but not readable.
+            None if check.is_written(&place.key("embedded")) => None,
             None => remote(name, raw, &place, check),
         });
     }
@@ -90,7 +92,7 @@ fn embedded(name: &str, pool: &str, raw: &Config, place: &Place, check: &mut Che
             "is not a pool id as `us-east-1_Staff0001`",
         );
     }
-    if check.written.at(&"pools".into()).is_none() {
+    if !check.is_written(&"pools".into()) {
         check.report(
             &place.key("embedded"),
             "there is no engine to ask; add `pools`, or give `kind` and `issuer`",

@@ -9,9 +9,10 @@ use crate::{
     tree::{self, Fault, FaultKind, Node, Value},
 };
 
-/// Reads `T` from what is right of `tree`, which is left with only that, and tells each mistake to `report`.
+/// Reads `T` from what is right of `tree`, and tells each mistake to `report`.
 ///
-/// `None` where nothing can be read.
+/// `tree` is left with what was right, and with placeholders where something else had to stand: values there mean nothing,
+/// and [`crate::check::Check::report`] keeps silent about them. `None` where nothing can be read.
 pub(crate) fn read_all<T: DeserializeOwned>(
     tree: &mut Node,
     report: &mut dyn FnMut(&Place, String),
@@ -24,11 +25,7 @@ pub(crate) fn read_all<T: DeserializeOwned>(
     };
     loop {
         match tree::read::<T>(mending.tree) {
-            Ok(value) => match mending.tree.placeholder() {
-                None => return Some(value),
-                // What holds a placeholder is not what was written; all of its mistakes are told by now.
-                Some(place) => mending.drop_placeholder(&place)?,
-            },
+            Ok(value) => return Some(value),
             Err(fault) => mending.mend(&fault)?,
         }
     }
@@ -48,7 +45,7 @@ impl Mending<'_> {
     /// Takes one mistake out. `None` where that leaves nothing.
     fn mend(&mut self, fault: &Fault) -> Option<()> {
         let place = fault.place();
-        if let Some(placeholder) = self.placeholder_around(&place) {
+        if let Some(placeholder) = self.tree.placeholder_around(&place) {
             return if self.tree.attempt(&placeholder) {
                 Some(())
             } else {
@@ -99,22 +96,6 @@ impl Mending<'_> {
                 .replace(&format!("{text:?}"), "it"),
             _ => message.to_owned(),
         }
-    }
-
-    /// The placeholder at `place` or around it.
-    fn placeholder_around(&self, place: &Place) -> Option<Place> {
-        let mut around = Some(place.clone());
-        while let Some(place) = around {
-            if self
-                .tree
-                .at(&place)
-                .is_some_and(|node| matches!(node.value, Value::Placeholder(_)))
-            {
-                return Some(place);
-            }
-            around = place.split_last().map(|(parent, _)| parent);
-        }
-        None
     }
 }
 

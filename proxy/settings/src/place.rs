@@ -38,6 +38,11 @@ impl Place {
         Some((Self(parent.to_vec()), last))
     }
 
+    /// The place itself, what it is a member of, and so on up to the root.
+    pub(crate) fn around(&self) -> impl Iterator<Item = Self> {
+        std::iter::successors(Some(self.clone()), |place| Some(place.split_last()?.0))
+    }
+
     pub(crate) fn segments(&self) -> &[Segment] {
         &self.0
     }

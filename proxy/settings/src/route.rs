@@ -156,7 +156,7 @@ fn handling(
     place: &Place,
     check: &mut Check<'_>,
 ) -> Option<Handling> {
-    if raw.serve.is_some() {
+    if check.is_written(&place.key("serve")) {
         check_served(&raw, place, check);
         return Some(Handling::Pools);
     }
@@ -174,7 +174,7 @@ fn handling(
 }
 
 fn check_served(raw: &written::Route, place: &Place, check: &mut Check<'_>) {
-    if check.written.at(&"pools".into()).is_none() {
+    if !check.is_written(&"pools".into()) {
         check.report(
             &place.key("serve"),
             "there is no engine to serve; add `pools`",

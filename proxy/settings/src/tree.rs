@@ -133,26 +133,17 @@ impl Node {
         }
     }
 
-    /// The place of some placeholder.
-    pub(crate) fn placeholder(&self) -> Option<Place> {
-        let within = |(segment, node): (Segment, &Self)| {
-            let mut inner = node.placeholder()?.segments().to_vec();
-            inner.insert(0, segment);
-            inner.reverse();
-            Some(Place::from_inner(inner))
-        };
-        match &self.value {
-            Value::Placeholder(_) => Some(Place::default()),
-            Value::Map(entries) => entries
-                .iter()
-                .map(|entry| (Segment::Key(entry.key.clone()), &entry.node))
-                .find_map(within),
-            Value::List(items) => items
-                .iter()
-                .map(|(index, node)| (Segment::Index(*index), node))
-                .find_map(within),
-            _ => None,
-        }
+    /// The placeholder at `place` or around it.
+    pub(crate) fn placeholder_around(&self, place: &Place) -> Option<Place> {
+        place.around().find(|place| {
+            matches!(
+                self.at(place),
+                Some(Self {
+                    value: Value::Placeholder(_),
+                    ..
+                })
+            )
+        })
     }
 
     fn member(&self, segment: &Segment) -> Option<&Self> {

@@ -218,6 +218,31 @@ fn several_mistakes_in_one_object_are_all_told() {
 }
 
 #[test]
+fn what_cannot_be_read_keeps_nothing_else_from_being_checked() {
+    let yaml = GOOD
+        .replace("public_url: https://auth.example.com", "public_url: 5")
+        .replace("seal: {file: seal.key}", "seal: {file: gone.key}")
+        .replace("serve: pools", "serve: poles")
+        .replace("{embedded: us-east-1_Staff0001}", "{embedded: [1]}")
+        .replace("{to: app}", "{to: [app]}")
+        .replace("address: 127.0.0.1:9901", "adress: 127.0.0.1:9901")
+        .replace("http://127.0.0.1:9000,", "{},");
+    Folder::new().expect(
+        &yaml,
+        &[
+            "pools.public_url: ",
+            "pools.seal.file: `",
+            "routes[0].serve: expected `pools`",
+            "issuers.staff.embedded: expected a string, found a list",
+            "routes[2].upstream.to: expected a string, found a list",
+            "admin.adress: unknown key; did you mean `address`?",
+            "admin: `address` is missing",
+            "upstreams.app.servers[0]: expected a string, found a mapping",
+        ],
+    );
+}
+
+#[test]
 fn a_problem_has_its_line_and_no_secret() {
     let folder = Folder::new();
     let yaml = GOOD.replace("seal: {file: seal.key}", "seal: 5e1f5e1f");
