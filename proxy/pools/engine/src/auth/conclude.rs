@@ -1,4 +1,4 @@
-//! The end of every sign-in with a password: the attempt is settled, and the user gets tokens, a challenge or a refusal.
+//! The end of every sign-in with a password: the attempt is settled and answered by tokens, a challenge or a refusal.
 
 use store::{Tx, args};
 
@@ -29,15 +29,9 @@ pub(super) async fn conclude(
         (Ok(Some(Next::Tokens)), Some(user)) => Some(Family::begin(sign_in, user, now_ms)),
         _ => None,
     };
-    let plan = Plan {
-        pool_id: sign_in.pool.id().to_owned(),
-        subject: subject.sub().to_owned(),
-        right,
-        now_ms,
-        waiting: waiting.map(|waiting| (waiting.id.clone(), waiting.expires_ms)),
-        seen: subject.user.as_ref().filter(|_| right).map(Seen::of),
-        row: family.as_ref().map(|family| family.row.clone()),
-    };
+    let mut plan = Plan::of(sign_in, &subject, right, now_ms);
+    plan.waiting = waiting.map(|waiting| (waiting.id.clone(), waiting.expires_ms));
+    plan.row = family.as_ref().map(|family| family.row.clone());
     let verdict = sign_in
         .engine
         .db()
@@ -106,6 +100,20 @@ struct Plan {
     waiting: Option<(String, i64)>,
     seen: Option<Seen>,
     row: Option<refresh::Row>,
+}
+
+impl Plan {
+    fn of(sign_in: SignIn<'_>, subject: &Subject, right: bool, now_ms: i64) -> Self {
+        Self {
+            pool_id: sign_in.pool.id().to_owned(),
+            subject: subject.sub().to_owned(),
+            right,
+            now_ms,
+            waiting: None,
+            seen: subject.user.as_ref().filter(|_| right).map(Seen::of),
+            row: None,
+        }
+    }
 }
 
 /// What the decision was made on.

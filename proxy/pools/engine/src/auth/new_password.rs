@@ -8,7 +8,7 @@ use store::Tx;
 
 use super::challenge::{self, Problem, Waiting};
 use super::refresh::{self, Family};
-use super::{Answer, Challenge, ChallengeKind, Parameters, SignIn, required};
+use super::{Answer, Challenge, ChallengeKind, Parameters, SignIn, conclude, required};
 use crate::client::Client;
 use crate::credential::{self, Prepared};
 use crate::group::{self, Group};
@@ -77,6 +77,7 @@ pub(super) async fn set(
         .ok_or(Problem::Invalid)?;
     check_named(sign_in, &user, given).await?;
     check_user(&user, &waiting.detail)?;
+    conclude::next(sign_in, &user, engine.now_ms())?;
 
     pool.password_policy().check(password)?;
     let attributes = attributes(sign_in, &user, responses)?;

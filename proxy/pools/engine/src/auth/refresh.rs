@@ -63,23 +63,27 @@ impl Family {
         user: &User,
         groups: &[Group],
     ) -> Result<Tokens> {
-        issue(sign_in, &self.row, user, groups, Some(&self.token)).await
+        let fresh = Some(self.token.as_str());
+        issue(sign_in, &self.row, user, groups, fresh, self.row.auth_ms).await
     }
 }
 
-/// Access and ID token of a family; `refresh_token` is the new one, if there is one.
+/// Access and ID token of a family; `refresh_token` is the new one, if there is one, and `asked_ms` is before the store
+/// was asked.
 async fn issue(
     sign_in: SignIn<'_>,
     row: &Row,
     user: &User,
     groups: &[Group],
     refresh_token: Option<&str>,
+    asked_ms: i64,
 ) -> Result<Tokens> {
     let input = IssueInput {
         origin_jti: &row.origin,
         event_id: &row.event_id,
         auth_time_ms: row.auth_ms,
         scope: &row.scope,
+        issued_ms: asked_ms,
         nonce: None,
     };
     let SignIn {

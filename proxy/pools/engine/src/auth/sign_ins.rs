@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::{Answer, SignIn};
+use super::{Answer, Challenge, ChallengeKind, SignIn};
 use crate::{Error, Refusal, Result};
 
 /// How a sign-in ended.
@@ -58,13 +58,19 @@ pub struct SignIns {
 pub(crate) struct Counters(Mutex<BTreeMap<(String, String, SignInResult), u64>>);
 
 impl Counters {
-    /// Counts one step of a sign-in.
+    /// Counts the end of a sign-in. The first half of SRP is none: nobody has proved anything yet.
     pub(super) fn count(&self, sign_in: SignIn<'_>, answer: &Result<Answer>) {
-        let key = (
-            sign_in.pool.id().to_owned(),
-            sign_in.client.id().to_owned(),
+        let unproved = |challenge: &Challenge| challenge.kind == ChallengeKind::PasswordVerifier;
+        if matches!(answer, Ok(Answer::Challenge(challenge)) if unproved(challenge)) {
+            return;
+        }
+        let (pool, client, result) = (
+            sign_in.pool.id(),
+            sign_in.client.id(),
             SignInResult::of(answer),
         );
+        tracing::info!(pool, client, result = result.as_str(), "Sign-in");
+        let key = (pool.to_owned(), client.to_owned(), result);
         *self
             .0
             .lock()

@@ -14,6 +14,10 @@ use crate::{Error, Refusal, Result};
 /// `REFRESH_TOKEN_AUTH`: the caller proves the client's secret by `SECRET_HASH` over the user's name.
 pub async fn by_parameters(sign_in: SignIn<'_>, parameters: &Parameters) -> Result<Tokens> {
     let token = required(parameters, "REFRESH_TOKEN")?;
+    if !parameters.contains_key("SECRET_HASH") {
+        // Refused where one is needed, before anything is told of the token.
+        sign_in.check_secret_hash("", parameters)?;
+    }
     let owned = Owned::load(sign_in, token).await?;
     // The hash is over the user's name, which a client that has only tokens reads from them, or over `sub`.
     let proved = sign_in.check_secret_hash(&owned.user.username, parameters);
@@ -40,6 +44,8 @@ struct Owned {
     row: Row,
     user: User,
     groups: Vec<Group>,
+    /// Before the store was asked.
+    asked_ms: i64,
 }
 
 impl Owned {
@@ -48,7 +54,7 @@ impl Owned {
         if !opaque::is_shaped(token) {
             return Err(invalid());
         }
-        let digest = opaque::digest(token);
+        let (digest, asked_ms) = (opaque::digest(token), sign_in.engine.now_ms());
         let found = sign_in
             .engine
             .db()
@@ -63,7 +69,7 @@ impl Owned {
         check(&row, sign_in.engine.now_ms())?;
         let user = user.ok_or_else(Error::user_not_found)?;
         check_user(&user)?;
-        Ok(Self { row, user, groups })
+        Ok(Self { row, user, groups, asked_ms })
     }
 
     async fn exchange(self, sign_in: SignIn<'_>, token: &str) -> Result<Tokens> {
@@ -78,6 +84,7 @@ impl Owned {
             &self.user,
             &self.groups,
             successor.as_deref().map(String::as_str),
+            self.asked_ms,
         )
         .await
     }

@@ -54,9 +54,10 @@ pub async fn revoke(engine: &Engine, pool: &Pool, client: &Client, token: &str) 
 
 /// `GlobalSignOut` and `AdminUserGlobalSignOut`: ends all sign-ins of a user.
 pub async fn sign_out(engine: &Engine, pool_id: &str, sub: &str) -> Result<()> {
-    let input = (pool_id.to_owned(), sub.to_owned(), engine.now_ms());
-    let done = engine.db().write_with(input, |tx, (pool_id, sub, now_ms)| {
-        Box::pin(revocation::revoke_user(tx, pool_id, sub, *now_ms))
+    let input = (pool_id.to_owned(), sub.to_owned(), engine.clone());
+    let done = engine.db().write_with(input, |tx, (pool_id, sub, engine)| {
+        // The time is taken within the transaction: a sign-in that came before it took its own earlier.
+        Box::pin(revocation::revoke_user(tx, pool_id, sub, engine.now_ms()))
     });
     engine.note_revoked(&done.await?);
     Ok(())

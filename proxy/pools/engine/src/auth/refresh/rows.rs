@@ -122,11 +122,14 @@ const INSERT: &str = "INSERT INTO refresh_tokens
     (digest, pool_id, client_id, sub, origin, event_id, scope, auth_ms, expires_ms)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
-const ORIGINS: &str = "SELECT DISTINCT origin FROM refresh_tokens WHERE pool_id = $1 AND sub = $2 AND revoked_ms IS NULL";
+const ORIGINS: &str = "SELECT DISTINCT origin FROM refresh_tokens
+    WHERE pool_id = $1 AND sub = $2 AND revoked_ms IS NULL";
 
-const REVOKE_ORIGIN: &str = "UPDATE refresh_tokens SET revoked_ms = $3 WHERE pool_id = $1 AND origin = $2 AND revoked_ms IS NULL";
+const REVOKE_ORIGIN: &str = "UPDATE refresh_tokens SET revoked_ms = $3
+    WHERE pool_id = $1 AND origin = $2 AND revoked_ms IS NULL";
 
-const REVOKE_USER: &str = "UPDATE refresh_tokens SET revoked_ms = $3 WHERE pool_id = $1 AND sub = $2 AND revoked_ms IS NULL";
+const REVOKE_USER: &str = "UPDATE refresh_tokens SET revoked_ms = $3
+    WHERE pool_id = $1 AND sub = $2 AND revoked_ms IS NULL";
 
 const REVOKE_CLIENT: &str =
     "UPDATE refresh_tokens SET revoked_ms = $2 WHERE client_id = $1 AND revoked_ms IS NULL";

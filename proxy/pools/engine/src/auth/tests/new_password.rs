@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::world::{ALL_FLOWS, World};
 use super::{challenge, claims, invalid_parameter, not_authorized, parameters, refusal, tokens};
-use crate::Refusal;
 use crate::auth::{Challenge, ChallengeKind, Door, Parameters, respond};
 use crate::user::{self, Status};
+use crate::{Error, Refusal};
 
 const TEMPORARY: &str = "Temporary-1";
 const CHOSEN: &str = "Chosen-Horse-2";
@@ -168,6 +168,17 @@ async fn a_session_ends_with_the_password_it_rests_on() {
         refusal(answer(&world, &asked, &chosen(CHOSEN)).await),
         not_authorized("User is disabled.")
     );
+}
+
+#[tokio::test]
+async fn a_second_factor_asked_for_meanwhile_is_not_skipped() {
+    let mut world = World::open().await;
+    world.invited("bob", TEMPORARY).await;
+    let asked = asked(&world).await;
+    let settings = json!({"MfaConfiguration": "ON", "SmsConfiguration": {"SnsCallerArn": "arn:aws:iam::0:role/x"}});
+    world.update_pool(settings).await;
+    let answer = answer(&world, &asked, &chosen(CHOSEN)).await;
+    assert!(matches!(answer, Err(Error::NotBuilt(_))));
 }
 
 #[tokio::test]

@@ -328,6 +328,8 @@ async fn sign_ins_are_counted_by_their_end() {
     world.fail("ada", 2).await;
     world.invited("bob", "Temporary-1").await;
     challenge(world.password("bob", "Temporary-1").await);
+    let half = parameters([("USERNAME", "ada"), ("SRP_A", "abc123")]);
+    challenge(world.initiate("USER_SRP_AUTH", &half).await);
     let counted: Vec<_> = world
         .engine
         .sign_ins()

@@ -133,6 +133,14 @@ impl World {
             .unwrap()
     }
 
+    /// Replaces the pool's settings.
+    pub(super) async fn update_pool(&mut self, settings: Value) {
+        pool::update(&self.engine, self.pool.id(), None, document(settings))
+            .await
+            .unwrap();
+        self.pool = pool::load(&self.engine, self.pool.id()).await.unwrap();
+    }
+
     pub(super) fn sign_in(&self) -> SignIn<'_> {
         self.through(&self.client, Door::Public)
     }
