@@ -23,7 +23,7 @@ pub struct Call<'a> {
     pub(crate) operator: Option<&'a Operator>,
 }
 
-/// An operator, proved by a SigV4 signature; their rights may be limited to some pools.
+/// An operator, proved by a signature; their rights may be limited to some pools.
 #[derive(Clone, Copy)]
 pub struct Admin<'a> {
     call: Call<'a>,
@@ -46,12 +46,20 @@ pub struct Public<'a> {
 impl<'a> Call<'a> {
     pub(crate) fn admin(self) -> Result<Admin<'a>> {
         // An operation whose model asks for no signature never has one verified: its row may not say `Admin`.
-        let operator = self.operator.ok_or_else(|| Error::from(sigv4::Refusal::Missing))?;
-        Ok(Admin { call: self, operator })
+        let operator = self
+            .operator
+            .ok_or_else(|| Error::from(sigv4::Refusal::Missing))?;
+        Ok(Admin {
+            call: self,
+            operator,
+        })
     }
 
     pub(crate) async fn bearer(self, input: &Value) -> Result<Bearer<'a>> {
-        let token = input.get("AccessToken").and_then(Value::as_str).unwrap_or_default();
+        let token = input
+            .get("AccessToken")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         self.public().bearer(token).await
     }
 
@@ -86,12 +94,20 @@ impl<'a> Admin<'a> {
 
     /// Refuses an operator whose rights do not reach this pool, whether it is there or not.
     pub fn allow(&self, pool_id: &str) -> Result<()> {
-        if self.operator.scope().allows(pool_id) { Ok(()) } else { Err(self.denied(&self.engine().pool_arn(pool_id))) }
+        if self.operator.scope().allows(pool_id) {
+            Ok(())
+        } else {
+            Err(self.denied(&self.engine().pool_arn(pool_id)))
+        }
     }
 
     /// Refuses an operator whose rights are limited to some pools: for what belongs to none.
     pub fn allow_all(&self) -> Result<()> {
-        if self.operator.scope().is_all() { Ok(()) } else { Err(self.denied("*")) }
+        if self.operator.scope().is_all() {
+            Ok(())
+        } else {
+            Err(self.denied("*"))
+        }
     }
 
     /// Whether the operator may know of this pool.
@@ -101,7 +117,10 @@ impl<'a> Admin<'a> {
 
     fn denied(&self, resource: &str) -> Error {
         let account = &self.engine().config().account;
-        let (user, service) = (self.operator.access_key_id(), self.call.service.signing_name);
+        let (user, service) = (
+            self.operator.access_key_id(),
+            self.call.service.signing_name,
+        );
         Error::access_denied(format!(
             "User: arn:aws:iam::{account}:user/{user} is not authorized to perform: {service}:{} on resource: {resource}",
             self.call.spec.name
@@ -145,6 +164,9 @@ impl<'a> Public<'a> {
     /// The user of an access token, for operations that take a session or a token.
     pub async fn bearer(&self, access_token: &str) -> Result<Bearer<'a>> {
         let token = engine::issue::verify_access(self.engine(), access_token).await?;
-        Ok(Bearer { call: self.call, token })
+        Ok(Bearer {
+            call: self.call,
+            token,
+        })
     }
 }

@@ -25,7 +25,12 @@ pub struct Error {
 impl Error {
     /// The exception of that name, such as `InvalidParameterException`.
     pub fn new(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), status: None, detail: None }
+        Self {
+            code,
+            message: message.into(),
+            status: None,
+            detail: None,
+        }
     }
 
     /// A value that the rules do not allow.
@@ -58,13 +63,19 @@ impl Error {
     }
 
     pub(crate) fn with_status(self, status: StatusCode) -> Self {
-        Self { status: Some(status), ..self }
+        Self {
+            status: Some(status),
+            ..self
+        }
     }
 
     /// An operation of AWS's that is not built.
     pub(crate) fn not_built(operation: &str) -> Self {
-        Self::new("NotImplementedException", format!("{operation} is not implemented"))
-            .with_status(StatusCode::NOT_IMPLEMENTED)
+        Self::new(
+            "NotImplementedException",
+            format!("{operation} is not implemented"),
+        )
+        .with_status(StatusCode::NOT_IMPLEMENTED)
     }
 
     /// Nothing that we could call an operation.
@@ -84,7 +95,9 @@ impl From<engine::Error> for Error {
             engine::Error::Refused { kind, message } => Self::new(exception(kind), message),
             engine::Error::NotBuilt(what) => Self::not_built(what),
             // A node that cannot learn of revocations must not believe tokens; the caller may try again.
-            engine::Error::Stale => Self::internal(error).with_status(StatusCode::SERVICE_UNAVAILABLE),
+            engine::Error::Stale => {
+                Self::internal(error).with_status(StatusCode::SERVICE_UNAVAILABLE)
+            }
             failure => Self::internal(failure),
         }
     }

@@ -19,13 +19,20 @@ pub struct Entry {
 /// Every operation of the five services, by service and name.
 pub fn entries() -> Vec<Entry> {
     let aws = Target::all().filter(|target| !matches!(target, Target::Operator(_)));
-    aws.map(|target| Entry { service: target.service().name, operation: target.name(), state: target.state() }).collect()
+    aws.map(|target| Entry {
+        service: target.service().name,
+        operation: target.name(),
+        state: target.state(),
+    })
+    .collect()
 }
 
 /// The lines of a ledger file: `service operation`, for the operations of one state.
 pub fn lines(wanted: fn(State) -> bool) -> String {
     let found = entries().into_iter().filter(|entry| wanted(entry.state));
-    found.map(|entry| format!("{} {}\n", entry.service, entry.operation)).collect()
+    found
+        .flat_map(|entry| [entry.service, " ", entry.operation, "\n"])
+        .collect()
 }
 
 impl State {

@@ -50,7 +50,11 @@ pub struct RequestId(pub String);
 impl Api {
     /// An API over `engine` for these operators.
     pub fn new(engine: Engine, operators: Operators, observer: Arc<dyn Observer>) -> Self {
-        Self { engine, operators, observer }
+        Self {
+            engine,
+            operators,
+            observer,
+        }
     }
 }
 

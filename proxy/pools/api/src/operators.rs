@@ -32,8 +32,16 @@ pub struct Operators(HashMap<String, Operator>);
 impl Operator {
     /// An operator; `*` among `pools` stands for all of them.
     pub fn new(access_key_id: String, secret: SecretString, pools: Vec<String>) -> Self {
-        let scope = if pools.iter().any(|pool| pool == "*") { Scope::All } else { Scope::Pools(pools) };
-        Self { access_key_id, secret, scope }
+        let scope = if pools.iter().any(|pool| pool == "*") {
+            Scope::All
+        } else {
+            Scope::Pools(pools)
+        };
+        Self {
+            access_key_id,
+            secret,
+            scope,
+        }
     }
 
     /// As in `AWS_ACCESS_KEY_ID`.
@@ -64,9 +72,17 @@ impl Scope {
 
 impl Operators {
     /// The operator who signed `request` for `service`, proved.
-    pub(crate) fn verify(&self, request: &Request<'_>, service: &str, now: SystemTime) -> Result<&Operator> {
+    pub(crate) fn verify(
+        &self,
+        request: &Request<'_>,
+        service: &str,
+        now: SystemTime,
+    ) -> Result<&Operator> {
         let authorization = Authorization::parse(request.headers)?;
-        let operator = self.0.get(authorization.access_key_id()).ok_or_else(unrecognized)?;
+        let operator = self
+            .0
+            .get(authorization.access_key_id())
+            .ok_or_else(unrecognized)?;
         sigv4::verify(&authorization, request, &operator.secret, service, now)?;
         Ok(operator)
     }
@@ -74,7 +90,12 @@ impl Operators {
 
 impl FromIterator<Operator> for Operators {
     fn from_iter<I: IntoIterator<Item = Operator>>(operators: I) -> Self {
-        Self(operators.into_iter().map(|operator| (operator.access_key_id.clone(), operator)).collect())
+        Self(
+            operators
+                .into_iter()
+                .map(|operator| (operator.access_key_id.clone(), operator))
+                .collect(),
+        )
     }
 }
 
@@ -82,10 +103,16 @@ impl FromIterator<Operator> for Operators {
 impl fmt::Debug for Operator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Operator");
-        shown.field("access_key_id", &self.access_key_id).field("scope", &self.scope).finish_non_exhaustive()
+        shown
+            .field("access_key_id", &self.access_key_id)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
     }
 }
 
 fn unrecognized() -> Error {
-    Error::new("UnrecognizedClientException", "The security token included in the request is invalid.")
+    Error::new(
+        "UnrecognizedClientException",
+        "The security token included in the request is invalid.",
+    )
 }

@@ -5,8 +5,9 @@ use std::time::SystemTime;
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
-    ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, CONTENT_TYPE, DATE,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    CONTENT_TYPE, DATE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
@@ -30,7 +31,8 @@ pub(crate) struct Answer<'a> {
 
 impl Answer<'_> {
     fn protocol(&self) -> Protocol {
-        self.service.map_or(self.protocol, |service| service.protocol)
+        self.service
+            .map_or(self.protocol, |service| service.protocol)
     }
 }
 
@@ -46,7 +48,9 @@ pub(crate) fn respond(answer: &Answer<'_>, result: Result<Vec<u8>>) -> Response 
         Protocol::RestJson => "application/json",
         Protocol::Query => "text/xml",
     };
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     common_headers(response.headers_mut(), answer.request_id, answer.now);
     response
 }
@@ -56,8 +60,14 @@ pub(crate) fn preflight(asked: &HeaderMap, request_id: &str, now: SystemTime) ->
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     let wanted = asked.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned();
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, wanted.unwrap_or(HeaderValue::from_static("*")));
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE"));
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_HEADERS,
+        wanted.unwrap_or(HeaderValue::from_static("*")),
+    );
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET, POST, DELETE"),
+    );
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("172800"));
     common_headers(headers, request_id, now);
     response
@@ -68,7 +78,9 @@ pub(crate) fn rejected(service: &Service, rejected: Rejected) -> Error {
     match rejected {
         Rejected::Malformed(message) => Error::new("SerializationException", message),
         Rejected::Invalid(message) => match service.name {
-            "cognito-identity" | "verifiedpermissions" | "sts" => Error::new("ValidationException", message),
+            "cognito-identity" | "verifiedpermissions" | "sts" => {
+                Error::new("ValidationException", message)
+            }
             _ => Error::new("InvalidParameterException", message),
         },
     }
@@ -92,11 +104,19 @@ fn refuse(answer: &Answer<'_>, error: &Error) -> Response {
         Protocol::Query => {
             let service = answer.service.unwrap_or(&wire::sts::SERVICE);
             let sender = !status.is_server_error();
-            wire::query::encode_error(service, query_code(answer, error.code), &error.message, sender, answer.request_id)
+            wire::query::encode_error(
+                service,
+                query_code(answer, error.code),
+                &error.message,
+                sender,
+                answer.request_id,
+            )
         }
         // AWS leaves a message away that it does not have.
         _ if error.message.is_empty() => json!({ "__type": error.code }).to_string().into_bytes(),
-        _ => json!({ "__type": error.code, "message": error.message }).to_string().into_bytes(),
+        _ => json!({ "__type": error.code, "message": error.message })
+            .to_string()
+            .into_bytes(),
     };
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
@@ -110,11 +130,17 @@ fn refuse(answer: &Answer<'_>, error: &Error) -> Response {
 
 fn status(answer: &Answer<'_>, error: &Error) -> StatusCode {
     let modelled = || {
-        let shapes = answer.service.map(|service| service.errors).unwrap_or_default();
+        let shapes = answer
+            .service
+            .map(|service| service.errors)
+            .unwrap_or_default();
         let shape = shapes.iter().find(|shape| shape.name == error.code)?;
         StatusCode::from_u16(shape.status).ok()
     };
-    error.status.or_else(modelled).unwrap_or(StatusCode::BAD_REQUEST)
+    error
+        .status
+        .or_else(modelled)
+        .unwrap_or(StatusCode::BAD_REQUEST)
 }
 
 /// The query protocol has its own names for the errors that all services share.
@@ -130,8 +156,14 @@ fn query_code(answer: &Answer<'_>, code: &'static str) -> &'static str {
         "UnrecognizedClientException" => "InvalidClientTokenId",
         "ValidationException" => "ValidationError",
         other => {
-            let shapes = answer.service.map(|service| service.errors).unwrap_or_default();
-            shapes.iter().find(|shape| shape.name == other).map_or(other, |shape| shape.code)
+            let shapes = answer
+                .service
+                .map(|service| service.errors)
+                .unwrap_or_default();
+            shapes
+                .iter()
+                .find(|shape| shape.name == other)
+                .map_or(other, |shape| shape.code)
         }
     }
 }
@@ -139,7 +171,10 @@ fn query_code(answer: &Answer<'_>, code: &'static str) -> &'static str {
 fn common_headers(headers: &mut HeaderMap, request_id: &str, now: SystemTime) {
     insert(headers, REQUEST_ID, request_id);
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("x-amzn-RequestId,x-amzn-ErrorType,x-amzn-ErrorMessage,Date"));
+    headers.insert(
+        ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("x-amzn-RequestId,x-amzn-ErrorType,x-amzn-ErrorMessage,Date"),
+    );
     // Clients set their signatures' clock by it (RFC 9110 section 6.6.1).
     if let Ok(date) = OffsetDateTime::from(now).format(HTTP_DATE) {
         insert(headers, DATE, &date);
@@ -154,14 +189,23 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 
 /// Text as a header can carry it: other characters become `?`, and the length is bounded.
 fn printable(text: &str) -> String {
-    let printable = |letter: char| if letter == ' ' || letter.is_ascii_graphic() { letter } else { '?' };
+    let printable = |letter: char| {
+        if letter == ' ' || letter.is_ascii_graphic() {
+            letter
+        } else {
+            '?'
+        }
+    };
     text.chars().take(LONGEST_MESSAGE).map(printable).collect()
 }
 
 /// An error with all its causes, on one line.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");

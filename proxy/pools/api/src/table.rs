@@ -46,18 +46,34 @@ impl<'a, R: Request> Job<'a, R> {
     pub(crate) fn new(call: Call<'a>, row: R::Operation, input: Value) -> Result<(R, Self)> {
         if R::OPERATION != row {
             let name = call.spec.name;
-            return Err(Error::internal(format!("the row of {name} names a function of another operation")));
+            return Err(Error::internal(format!(
+                "the row of {name} names a function of another operation"
+            )));
         }
-        let request = wire::typed::<R>(input).map_err(|rejected| respond::rejected(call.service, rejected))?;
-        Ok((request, Self { call, answer: PhantomData }))
+        let request = wire::typed::<R>(input)
+            .map_err(|rejected| respond::rejected(call.service, rejected))?;
+        Ok((
+            request,
+            Self {
+                call,
+                answer: PhantomData,
+            },
+        ))
     }
 
     /// The body of the answer.
     pub(crate) fn encode(&self, response: &R::Response) -> Result<Vec<u8>> {
-        let Call { service, spec, request_id, .. } = self.call;
+        let Call {
+            service,
+            spec,
+            request_id,
+            ..
+        } = self.call;
         let body = match service.protocol {
             Protocol::Query => wire::query::encode(service, spec, response, request_id),
-            Protocol::Json10 | Protocol::Json11 | Protocol::RestJson => wire::json::encode(response),
+            Protocol::Json10 | Protocol::Json11 | Protocol::RestJson => {
+                wire::json::encode(response)
+            }
         };
         body.map_err(Error::internal)
     }
@@ -73,11 +89,11 @@ macro_rules! table {
         }
 
         /// Runs an operation on a checked request.
-        pub(crate) fn run<'a>(
+        pub(crate) fn run(
             operation: $operations,
-            call: $crate::caller::Call<'a>,
+            call: $crate::caller::Call<'_>,
             input: serde_json::Value,
-        ) -> $crate::table::Running<'a> {
+        ) -> $crate::table::Running<'_> {
             match operation {
                 $(<$operations>::$name => {
                     $crate::table::row!(run call, operation, input; $first $($second)? $(($caller))?)

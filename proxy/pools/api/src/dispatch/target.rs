@@ -72,7 +72,9 @@ impl Target {
     pub(crate) fn of_header(headers: &HeaderMap) -> Result<Self> {
         let mut values = headers.get_all(HEADER).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
-            return Err(Error::unknown_operation("a request needs one `X-Amz-Target` header"));
+            return Err(Error::unknown_operation(
+                "a request needs one `X-Amz-Target` header",
+            ));
         };
         let named = value.to_str().ok().and_then(|text| text.split_once('.'));
         let found = named.and_then(|(prefix, name)| Self::named(prefix, name));
@@ -81,10 +83,19 @@ impl Target {
 
     /// From `Action` and `Version` of a form.
     pub(crate) fn of_action(parameters: &Parameters) -> Result<Self> {
-        let action = parameters.get("Action").map(String::as_str).unwrap_or_default();
-        let version = parameters.get("Version").map(String::as_str).unwrap_or_default();
-        let found = wire::sts::Operation::from_name(action).filter(|_| version == wire::sts::SERVICE.version);
-        found.map(Self::Sts).ok_or_else(|| Error::unknown_operation("the form's `Action` and `Version` name no operation"))
+        let action = parameters
+            .get("Action")
+            .map(String::as_str)
+            .unwrap_or_default();
+        let version = parameters
+            .get("Version")
+            .map(String::as_str)
+            .unwrap_or_default();
+        let found = wire::sts::Operation::from_name(action)
+            .filter(|_| version == wire::sts::SERVICE.version);
+        found.map(Self::Sts).ok_or_else(|| {
+            Error::unknown_operation("the form's `Action` and `Version` name no operation")
+        })
     }
 
     /// From the path, for REST.

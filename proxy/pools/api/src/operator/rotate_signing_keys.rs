@@ -12,5 +12,7 @@ pub(super) async fn rotate_signing_keys(
     let delay_ms = req.activate_after_seconds.unwrap_or_default() * 1000;
     let active_ms = cx.engine().now_ms() + delay_ms;
     let key_ids = engine::signing_key::rotate(cx.engine(), pool.id(), active_ms).await?;
-    Ok(RotateSigningKeysResponse { key_ids: Some(key_ids) })
+    Ok(RotateSigningKeysResponse {
+        key_ids: Some(key_ids),
+    })
 }
