@@ -44,6 +44,22 @@ pub struct Settings {
     pub precedence: Option<i64>,
 }
 
+impl Settings {
+    /// Refuses what the databases do not store alike: PostgreSQL has no text with NUL.
+    fn check(&self) -> Result<()> {
+        if [&self.description, &self.role_arn]
+            .into_iter()
+            .flatten()
+            .any(|text| text.contains('\0'))
+        {
+            return Err(Error::invalid_parameter(
+                "Group settings must not contain NUL.",
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// Makes a group.
 pub async fn create(
     engine: &Engine,
@@ -51,6 +67,7 @@ pub async fn create(
     name: &str,
     settings: Settings,
 ) -> Result<Group> {
+    settings.check()?;
     let now_ms = engine.now_ms();
     let group = Group {
         pool_id: pool.id().to_owned(),
@@ -85,6 +102,7 @@ pub async fn load(engine: &Engine, pool: &Pool, name: &str) -> Result<Group> {
 
 /// Changes what `settings` names.
 pub async fn update(engine: &Engine, pool: &Pool, name: &str, settings: Settings) -> Result<Group> {
+    settings.check()?;
     let input = (
         pool.id().to_owned(),
         name.to_owned(),

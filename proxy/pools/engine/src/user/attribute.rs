@@ -22,8 +22,14 @@ pub(super) enum Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Refuses attributes that the writer may not write.
+    /// Refuses attributes that the writer may not write, and values that cannot be stored.
     pub(super) fn check(self, pool: &Pool, given: &Given) -> Result<()> {
+        // PostgreSQL has no text with NUL, and what one database refuses is refused on both.
+        if given.values().any(|value| value.contains('\0')) {
+            return Err(Error::invalid_parameter(
+                "Attribute values must not contain NUL.",
+            ));
+        }
         let Self::Client(client) = self else {
             return Ok(());
         };
@@ -74,18 +80,15 @@ pub(super) fn name_new(
     Ok(sub.to_owned())
 }
 
-/// Refuses addresses that cannot be reached and flags without an address.
-pub(super) fn check_addresses(attributes: &Given) -> Result<()> {
-    for medium in [Medium::Email, Medium::Sms] {
-        let (name, flag) = (medium.attribute(), verified_flag(medium.attribute()));
-        match attributes.get(name) {
-            Some(value) => check_address(medium, value)?,
-            None if attributes.get(flag).is_some_and(|flag| flag == "true") => {
-                return Err(Error::invalid_parameter(format!(
-                    "{flag} cannot be true without {name}."
-                )));
-            }
-            None => {}
+/// Refuses a flag that proves an address the user does not have.
+pub(super) fn check_flags(attributes: &Given) -> Result<()> {
+    for name in [Medium::Email, Medium::Sms].map(Medium::attribute) {
+        let flag = verified_flag(name);
+        if !attributes.contains_key(name) && attributes.get(flag).is_some_and(|flag| flag == "true")
+        {
+            return Err(Error::invalid_parameter(format!(
+                "{flag} cannot be true without {name}."
+            )));
         }
     }
     Ok(())
@@ -126,16 +129,4 @@ fn not_an_address(pool: &Pool) -> Error {
         (true, false) => "Username should be an email.",
         _ => "Username should be a phone number.",
     })
-}
-
-pub(super) fn check_address(medium: Medium, value: &str) -> Result<()> {
-    let (kind, problem) = match medium {
-        Medium::Email => (Alias::Email, "Invalid email address format."),
-        Medium::Sms => (Alias::PhoneNumber, "Invalid phone number format."),
-    };
-    if kind.fits(value) {
-        Ok(())
-    } else {
-        Err(Error::invalid_parameter(problem))
-    }
 }

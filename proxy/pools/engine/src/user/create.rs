@@ -6,8 +6,8 @@ use store::Tx;
 use zeroize::Zeroizing;
 
 use super::alias::Taken;
-use super::attribute::{Given, Writer, check_addresses, name_new};
-use super::sign_up::add;
+use super::attribute::{Given, Writer, check_flags, name_new};
+use super::sign_up::{add, exists};
 use super::{Lifetime, Password, Status, User, password, store as rows};
 use crate::credential::{self, Owner, Prepared};
 use crate::message::{self, Address, Medium, Purpose};
@@ -45,13 +45,13 @@ pub async fn admin_create(
     for (name, value) in given.iter() {
         pool.schema().check(name, value)?;
     }
-    check_addresses(given)?;
+    check_flags(given)?;
     let secret = temporary(engine, pool, invitation.password.take())?;
     if rows::load(engine, pool, &invitation.username)
         .await?
         .is_some()
     {
-        return Err(Error::username_exists());
+        return Err(exists(pool, &invitation.username));
     }
     let owner = Owner {
         pool_id: pool.id(),

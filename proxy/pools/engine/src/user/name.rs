@@ -232,6 +232,24 @@ mod tests {
     }
 
     #[test]
+    fn the_form_of_any_text_is_stable() {
+        let rng = crate::testing::SeededRng::new(7);
+        for _ in 0..20_000 {
+            let drawn: [u8; 16] = crate::rng::bytes(&rng);
+            let points = drawn
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .map(|four| u32::from_be_bytes(*four) % 0x3_0000);
+            let text: String = points.filter_map(char::from_u32).collect();
+            for case in [Case::Sensitive, Case::Insensitive] {
+                let once = canonical(&text, case).into_owned();
+                assert_eq!(canonical(&once, case), once, "{text:?}");
+            }
+        }
+    }
+
+    #[test]
     fn usernames_are_visible_and_bounded() {
         assert!(
             is_username("ada")

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use store::Tx;
 use zeroize::Zeroizing;
 
+use super::alias::{self, Taken};
 use super::allowance::{self, Action};
 use super::history::check_history;
-use super::{Lifetime, User, store as rows};
+use super::{Lifetime, Status, User, store as rows};
 use crate::auth::refresh;
 use crate::credential::{self, Prepared};
 use crate::pool::Pool;
@@ -38,13 +39,7 @@ pub async fn admin_set_password(
     let revoked = engine
         .db()
         .write_with(input, move |tx, (engine, pool, sub, prepared)| {
-            Box::pin(async move {
-                let user = rows::by_sub(tx, pool.id(), sub)
-                    .await?
-                    .ok_or_else(Error::user_not_found)?;
-                rows::set_password(tx, engine, pool, &user, prepared, lifetime).await?;
-                revocation::revoke_user(tx, pool.id(), sub, now_ms).await
-            })
+            Box::pin(async move { impose(tx, engine, pool, sub, prepared, lifetime).await })
         })
         .await?;
     engine.note_revoked(&revoked);
@@ -132,6 +127,26 @@ async fn count(engine: &Engine, user: &User) -> Result<()> {
             })
         })
         .await?
+}
+
+async fn impose(
+    tx: &mut Tx,
+    engine: &Engine,
+    pool: &Pool,
+    sub: &str,
+    prepared: &Prepared,
+    lifetime: Lifetime,
+) -> Result<Revocation> {
+    let mut user = rows::by_sub(tx, pool.id(), sub)
+        .await?
+        .ok_or_else(Error::user_not_found)?;
+    rows::set_password(tx, engine, pool, &user, prepared, lifetime).await?;
+    if user.status == Status::Unconfirmed {
+        // The user is confirmed by this, and entitled to a preferred username as an alias.
+        user.status = Status::Confirmed;
+        alias::sync(tx, pool, &user, Taken::Refuse, engine.now_ms()).await?;
+    }
+    revocation::revoke_user(tx, pool.id(), sub, engine.now_ms()).await
 }
 
 async fn check_previous(engine: &Engine, user: &User, previous: Option<&str>) -> Result<()> {

@@ -44,16 +44,18 @@ enum End {
 }
 
 async fn run(engine: &Engine, pool: &Arc<Pool>, named: Named, end: End) -> Result<()> {
-    let input = (Arc::clone(pool), named, engine.now_ms());
+    let input = (Arc::clone(pool), named, engine.clone());
     let revoked = engine
         .db()
-        .write_with(input, move |tx, (pool, named, now_ms)| {
+        .write_with(input, move |tx, (pool, named, engine)| {
             Box::pin(async move {
                 let user = match named {
                     Named::Name(name) => rows::find(tx, pool, name).await?,
                     Named::Sub(sub) => rows::by_sub(tx, pool.id(), sub).await?,
                 };
-                apply(tx, &user.ok_or_else(Error::user_not_found)?, end, *now_ms).await
+                // Taken within the transaction: a sign-in that came before it took its own time earlier.
+                let now_ms = engine.now_ms();
+                apply(tx, &user.ok_or_else(Error::user_not_found)?, end, now_ms).await
             })
         })
         .await?;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use store::Tx;
 
 use super::alias::{self, Taken};
-use super::attribute::{Given, Writer, check_addresses, name_new, to_verify};
+use super::attribute::{Given, Writer, check_flags, name_new, to_verify};
 use super::{Password, Status, User, store as rows, verified_flag};
 use crate::client::Client;
 use crate::code::{self, Purpose};
 use crate::credential::{self, Owner};
 use crate::message::{self, Address, Delivery, Medium};
 use crate::pool::Pool;
-use crate::user::name::{Alias, canonical};
+use crate::user::name::{Alias, canonical, is_sub};
 use crate::{Engine, Error, Refusal, Result, rng};
 
 /// Who signed up, and where the code went.
@@ -47,7 +47,7 @@ pub async fn sign_up(
             .map(|(name, value)| (name.as_str(), value.as_str())),
     )?;
     given.retain(|_, value| !value.is_empty());
-    check_addresses(&given)?;
+    check_flags(&given)?;
     pool.password_policy().check(password)?;
     // Before the hash, which is dear; the transaction looks again.
     if rows::load(engine, pool, username).await?.is_some() {
@@ -72,6 +72,11 @@ pub(super) async fn add(
     taken: Taken,
 ) -> Result<()> {
     let key = canonical(&user.username, pool.case());
+    // A name that is another user's `sub` would stand in for that user wherever a caller names users by `sub`.
+    let borrowed = user.username != user.sub && is_sub(&key);
+    if borrowed && rows::by_sub(tx, pool.id(), &key).await?.is_some() {
+        return Err(exists(pool, named));
+    }
     if alias::is_preferred_username(tx, pool, &key).await? || !rows::insert(tx, pool, user).await? {
         return Err(exists(pool, named));
     }
@@ -165,7 +170,8 @@ async fn enter(engine: Engine, pool: Arc<Pool>, user: User, named: String) -> Re
     })
 }
 
-fn exists(pool: &Pool, named: &str) -> Error {
+/// The refusal of a name that is taken.
+pub(super) fn exists(pool: &Pool, named: &str) -> Error {
     match Alias::ALL
         .into_iter()
         .find(|kind| kind.is_username(pool) && kind.fits(named))

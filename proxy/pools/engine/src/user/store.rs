@@ -12,13 +12,17 @@ use crate::{Engine, Error, Result};
 
 /// The user a caller names, by username, by an alias of the pool, or by `sub`: one statement in a transaction.
 pub async fn find(tx: &mut Tx, pool: &Pool, given: &str) -> Result<Option<User>> {
-    let (sql, args) = query(pool, given);
+    let Some((sql, args)) = query(pool, given) else {
+        return Ok(None);
+    };
     tx.row(sql, args).await?.as_ref().map(read).transpose()
 }
 
 /// Like [`find`], by itself.
 pub async fn load(engine: &Engine, pool: &Pool, given: &str) -> Result<Option<User>> {
-    let (sql, args) = query(pool, given);
+    let Some((sql, args)) = query(pool, given) else {
+        return Ok(None);
+    };
     engine
         .db()
         .row(sql, args)
@@ -28,14 +32,19 @@ pub async fn load(engine: &Engine, pool: &Pool, given: &str) -> Result<Option<Us
         .transpose()
 }
 
-fn query(pool: &Pool, given: &str) -> (&'static str, Vec<Value>) {
+/// `None` for a name that nobody can have.
+fn query(pool: &Pool, given: &str) -> Option<(&'static str, Vec<Value>)> {
+    if given.contains('\0') {
+        // PostgreSQL takes no text with NUL.
+        return None;
+    }
     let key = canonical(given, pool.case());
-    match Alias::of(pool, given) {
+    Some(match Alias::of(pool, given) {
         Some(alias) if alias.is_address() => (BY_ALIAS, args![pool.id(), key, alias.as_str()]),
         Some(alias) => (BY_ANY, args![pool.id(), key, given, alias.as_str()]),
         None if is_sub(given) => (BY_NAME_OR_SUB, args![pool.id(), key, given]),
         None => (BY_NAME, args![pool.id(), key]),
-    }
+    })
 }
 
 /// The user with that `sub`.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use store::Tx;
 
 use super::alias::{self, Taken};
-use super::attribute::{Given, Writer, check_address, check_addresses};
+use super::attribute::{Given, Writer, check_flags};
 use super::{User, store as rows, verified_flag};
 use crate::client::Client;
 use crate::code::{self, Purpose};
@@ -65,7 +65,7 @@ pub async fn complete(
         }
         pool.schema().check(name, value)?;
     }
-    check_addresses(given)?;
+    check_flags(given)?;
     for (name, value) in given.iter().filter(|(_, value)| !value.is_empty()) {
         let new = user
             .attributes
@@ -187,7 +187,6 @@ fn change(pool: &Pool, user: &mut User, update: &Update) -> Result<Vec<(Medium, 
             .check_change(name, value, user.attribute(name))?;
         match Medium::of(name) {
             Some(medium) if user.attribute(name) != Some(value) => {
-                check_address(medium, value)?;
                 unproved.extend(change_address(pool, user, medium, value, update));
             }
             _ => {
@@ -195,7 +194,7 @@ fn change(pool: &Pool, user: &mut User, update: &Update) -> Result<Vec<(Medium, 
             }
         }
     }
-    check_addresses(&user.attributes)?;
+    check_flags(&user.attributes)?;
     Ok(unproved)
 }
 

@@ -1,4 +1,6 @@
-use serde_json::json;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
 
 use super::fixture::{World, given, kind, refusal};
 use crate::Refusal;
@@ -13,13 +15,12 @@ async fn with_aliases() -> World {
     .await
 }
 
-async fn with_address_names() -> World {
-    World::with(json!({
+fn address_names() -> Value {
+    json!({
         "AutoVerifiedAttributes": ["email"],
         "UsernameAttributes": ["email"],
         "UsernameConfiguration": {"CaseSensitive": false},
-    }))
-    .await
+    })
 }
 
 #[tokio::test]
@@ -128,7 +129,7 @@ async fn a_preferred_username_is_nobody_elses_name() {
 
 #[tokio::test]
 async fn an_address_can_be_the_username() {
-    let world = with_address_names().await;
+    let world = World::with(address_names()).await;
     let sub = world.sign_up("Ada@Example.com", &[]).await.unwrap().sub;
     let user = world.find("ada@example.COM").await.unwrap();
     assert_eq!(
@@ -165,10 +166,18 @@ async fn an_address_can_be_the_username() {
 
 #[tokio::test]
 async fn parallel_sign_ups_of_one_address_yield_one_user() {
-    let world = std::sync::Arc::new(with_address_names().await);
+    for world in [
+        World::with(address_names()).await,
+        World::postgres(address_names()).await,
+    ] {
+        sign_up_at_once(Arc::new(world)).await;
+    }
+}
+
+async fn sign_up_at_once(world: Arc<World>) {
     let tries: Vec<_> = (0..6)
         .map(|_| {
-            let world = std::sync::Arc::clone(&world);
+            let world = Arc::clone(&world);
             tokio::spawn(async move { world.sign_up("a@b.c", &[]).await.map(|done| done.sub) })
         })
         .collect();
@@ -200,4 +209,18 @@ async fn an_operator_moves_an_alias_by_force_alone() {
         .await
         .unwrap();
     assert_eq!(world.find("a@b.c").await.unwrap().username, "eve");
+}
+
+#[tokio::test]
+async fn a_password_from_an_operator_confirms_and_entitles() {
+    let world = with_aliases().await;
+    world
+        .sign_up("ada", &[("preferred_username", "lovelace")])
+        .await
+        .unwrap();
+    assert!(world.find("lovelace").await.is_none());
+    user::admin_set_password(&world.engine, &world.pool, "ada", "An0ther!one", true)
+        .await
+        .unwrap();
+    assert_eq!(world.find("lovelace").await.unwrap().username, "ada");
 }

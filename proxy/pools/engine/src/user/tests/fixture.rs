@@ -38,19 +38,29 @@ impl World {
     /// A pool and a client of these settings, with or without an outbox.
     pub(crate) async fn build(pool: Value, client: Value, outbox: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", dir.path().join("pools.db").display());
+        Self::on(dir, url, pool, client, outbox).await
+    }
+
+    /// A pool of these settings in PostgreSQL.
+    pub(crate) async fn postgres(pool: Value) -> Self {
+        let url = testkit::PostgresCluster::shared()
+            .unwrap()
+            .database()
+            .unwrap();
+        Self::on(tempfile::tempdir().unwrap(), url, pool, json!({}), true).await
+    }
+
+    async fn on(dir: TempDir, url: String, pool: Value, client: Value, outbox: bool) -> Self {
         let path = dir.path().join("outbox.jsonl");
-        let mut config = json!({
-            "store": format!("sqlite:{}", dir.path().join("pools.db").display()),
-            "seal": {"file": "unused"},
-            "public_url": "http://localhost",
-        });
+        let mut config =
+            json!({"store": url, "seal": {"file": "unused"}, "public_url": "http://localhost"});
         if outbox {
             config["outbox"] = json!(path);
         }
         let config: Config = serde_json::from_value(config).unwrap();
-        let store = format!("sqlite:{}", dir.path().join("pools.db").display());
         let secrets = Secrets {
-            store: store.into(),
+            store: url.into(),
             seal: vec!["1".repeat(64).into()],
         };
         let clock = Arc::new(FixedClock::default());

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::fixture::{World, kind, refusal};
@@ -144,10 +146,19 @@ async fn names_are_taken_once() {
 
 #[tokio::test]
 async fn parallel_sign_ups_of_one_name_yield_one_user() {
-    let world = std::sync::Arc::new(World::new().await);
+    let settings = json!({"AutoVerifiedAttributes": ["email"]});
+    for world in [
+        World::with(settings.clone()).await,
+        World::postgres(settings).await,
+    ] {
+        sign_up_at_once(Arc::new(world)).await;
+    }
+}
+
+async fn sign_up_at_once(world: Arc<World>) {
     let tries: Vec<_> = (0..8)
         .map(|_| {
-            let world = std::sync::Arc::clone(&world);
+            let world = Arc::clone(&world);
             tokio::spawn(async move {
                 world
                     .sign_up("ada", &[("email", "a@b.c")])
@@ -427,4 +438,58 @@ async fn an_operator_confirms_without_a_code() {
     );
     let absent = user::admin_confirm_sign_up(&world.engine, &world.pool, "nobody").await;
     assert_eq!(kind(absent), Refusal::UserNotFound);
+}
+
+#[tokio::test]
+async fn nobody_takes_anothers_sub_for_a_name() {
+    let world = World::with(json!({"UsernameConfiguration": {"CaseSensitive": false}})).await;
+    let sub = world.sign_up("ada", &[]).await.unwrap().sub;
+    for name in [sub.clone(), sub.to_uppercase()] {
+        assert_eq!(
+            kind(world.sign_up(&name, &[]).await),
+            Refusal::UsernameExists
+        );
+    }
+    assert_eq!(world.find(&sub).await.unwrap().username, "ada");
+    let free = "0f8fad5b-d9cb-469f-a165-70867728950e";
+    world.sign_up(free, &[]).await.unwrap();
+    assert_eq!(world.find(free).await.unwrap().username, free);
+}
+
+#[tokio::test]
+async fn no_text_with_nul_reaches_the_store() {
+    let world = World::new().await;
+    assert!(world.find("a\0").await.is_none());
+    assert_eq!(
+        kind(world.sign_up("ada", &[("name", "a\0")]).await),
+        Refusal::InvalidParameter
+    );
+}
+
+#[tokio::test]
+async fn guesses_at_once_are_counted_one_by_one() {
+    let settings = json!({"AutoVerifiedAttributes": ["email"]});
+    for world in [
+        World::with(settings.clone()).await,
+        World::postgres(settings).await,
+    ] {
+        let world = Arc::new(world);
+        world.sign_up("ada", &[("email", "a@b.c")]).await.unwrap();
+        let (code, wrong) = (world.code(), world.wrong_code());
+        let guesses: Vec<_> = (0..12)
+            .map(|_| {
+                let world = Arc::clone(&world);
+                tokio::spawn(async move { kind(world.confirm("ada", wrong).await) })
+            })
+            .collect();
+        let mut compared = 0;
+        for guess in guesses {
+            compared += usize::from(guess.await.unwrap() == Refusal::CodeMismatch);
+        }
+        assert_eq!(compared, 5);
+        assert_eq!(
+            kind(world.confirm("ada", &code).await),
+            Refusal::ExpiredCode
+        );
+    }
 }
