@@ -69,7 +69,12 @@ impl Owned {
         check(&row, sign_in.engine.now_ms())?;
         let user = user.ok_or_else(Error::user_not_found)?;
         check_user(&user)?;
-        Ok(Self { row, user, groups, asked_ms })
+        Ok(Self {
+            row,
+            user,
+            groups,
+            asked_ms,
+        })
     }
 
     async fn exchange(self, sign_in: SignIn<'_>, token: &str) -> Result<Tokens> {
