@@ -1,0 +1,295 @@
+//! What each section of the settings is checked for.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use super::{Folder, GOOD};
+
+#[test]
+fn routes_must_make_sense() {
+    let with = |route: &str| {
+        GOOD.replace(
+            "  - name: open\n",
+            &format!("  - {route}\n  - name: open\n"),
+        )
+    };
+    let folder = Folder::new();
+    for (route, expected) in [
+        (
+            "{match: {host: x.test}}",
+            &[
+                "routes[2].authenticate: is left",
+                "routes[2].authorize: is left",
+                "routes[2].upstream: is left",
+            ][..],
+        ),
+        (
+            "{match: {host: x.test}, authenticate: none, authorize: authenticated, upstream: {to: app}}",
+            &["routes[2].authorize: nobody proves"],
+        ),
+        (
+            "{match: {host: x.test}, serve: pools, authenticate: none, upstream: {to: app}}",
+            &[
+                "routes[2].authenticate: says nothing beside `serve`",
+                "routes[2].upstream: says nothing beside `serve`",
+            ],
+        ),
+        (
+            "{match: {host: www.example.com}, serve: pools}",
+            &["routes[3].match"],
+        ),
+        (
+            "{name: open, match: {host: x.test}, serve: pools}",
+            &["routes[3].name"],
+        ),
+        (
+            "{match: {host: x.test, path: pets}, serve: pools}",
+            &["routes[2].match.path"],
+        ),
+        (
+            "{match: {host: x.test}, authenticate: none, authorize: none, upstream: {to: app, headers: {x-user: '{claims.sub}', Host: x}}}",
+            &[
+                "routes[2].upstream.headers.x-user: there is no token",
+                "routes[2].upstream.headers.Host: is a header that the gate",
+            ],
+        ),
+        (
+            "{match: {host: x.test}, authenticate: {bearer: {issuers: [okta], token_use: [id], claims: {a: []}}}, authorize: {policies: gone, headers: [authorization]}, upstream: {to: app}}",
+            &[
+                "routes[2].authenticate.bearer.token_use: says nothing",
+                "routes[2].authenticate.bearer.claims.a: name at least one",
+                "routes[2].authorize.policies: `gone`",
+                "routes[2].authorize.headers[0]: holds credentials",
+            ],
+        ),
+        (
+            "{match: {host: x.test}, authenticate: {bearer: {issuers: []}}, authorize: none, upstream: {to: app}}",
+            &["routes[2].authenticate.bearer.issuers: name at least one"],
+        ),
+    ] {
+        folder.expect(&with(route), expected);
+    }
+}
+
+#[test]
+fn issuers_must_make_sense() {
+    let with = |issuer: &str| GOOD.replace("issuers:\n", &format!("issuers:\n  new: {issuer}\n"));
+    let folder = Folder::new();
+    for (issuer, expected) in [
+        (
+            "{}",
+            &[
+                "issuers.new.kind: is missing",
+                "issuers.new.issuer: is missing",
+            ][..],
+        ),
+        (
+            "{embedded: nobody, kind: cognito, clients: [a]}",
+            &[
+                "issuers.new.embedded: is not a pool id",
+                "issuers.new.kind: says nothing",
+                "issuers.new.clients: says nothing",
+            ],
+        ),
+        (
+            "{embedded: us-east-1_Staff0001}",
+            &["issuers.staff: is the same issuer as `new`"],
+        ),
+        (
+            "{kind: oidc, issuer: http://login.test, audiences: [a]}",
+            &["issuers.new.issuer: must start with `https://`"],
+        ),
+        (
+            "{kind: oidc, issuer: 'https://u:p@login.test', audiences: [a]}",
+            &["issuers.new.issuer: must not hold"],
+        ),
+        (
+            "{kind: oidc, issuer: https://login.test, clients: [a]}",
+            &[
+                "issuers.new.clients: says nothing",
+                "issuers.new.audiences: name at least one",
+            ],
+        ),
+        (
+            "{kind: cognito, issuer: https://login.test, clients: [a], jwks_uri: x}",
+            &[
+                "issuers.new.issuer: does not end in a pool id",
+                "issuers.new.jwks_uri: is not a URL",
+            ],
+        ),
+    ] {
+        folder.expect(&with(issuer), expected);
+    }
+    let without = GOOD.split("pools:\n  store").next().unwrap();
+    folder.expect(
+        without,
+        &[
+            "issuers.staff.embedded: there is no engine",
+            "routes[0].serve: there is no engine",
+        ],
+    );
+}
+
+#[test]
+fn upstreams_must_make_sense() {
+    let folder = Folder::new();
+    for (upstream, expected) in [
+        ("{servers: []}", "upstreams.app.servers: name at least one"),
+        (
+            "{servers: [https://10.0.0.1]}",
+            "upstreams.app.servers[0]: https needs a host name",
+        ),
+        (
+            "{servers: [http://a.test/path]}",
+            "upstreams.app.servers[0]: is more than",
+        ),
+        (
+            "{servers: ['http://u:p@a.test']}",
+            "upstreams.app.servers[0]: is more than",
+        ),
+        (
+            "{servers: [http://a.test, http://A.test:80]}",
+            "upstreams.app.servers[1]: `http://a.test:80` is there twice",
+        ),
+        (
+            "{servers: [a.test]}",
+            "upstreams.app.servers[0]: is not a URL",
+        ),
+        (
+            "{servers: [http://a.test], health: healthz}",
+            "upstreams.app.health: must be a path",
+        ),
+    ] {
+        let good =
+            "{servers: [http://127.0.0.1:9000, \"http://[::1]:9000\", https://app.internal]}";
+        folder.expect(&GOOD.replace(good, upstream), &[expected]);
+    }
+}
+
+#[test]
+fn listeners_must_make_sense() {
+    let folder = Folder::new();
+    folder.write("tls/broken.crt", "nothing");
+    folder.certificate("tls/b");
+    for (from, to, expected) in [
+        (
+            "127.0.0.1:9901",
+            "0.0.0.0:8443",
+            "admin.address: `0.0.0.0:8443` is taken",
+        ),
+        (
+            "tls/a.crt",
+            "tls/b.crt",
+            "listeners[1].tls.certificates[0]: certificate and key cannot be used together",
+        ),
+        (
+            "tls/a.crt",
+            "tls/broken.crt",
+            "listeners[1].tls.certificates[0].cert: `",
+        ),
+        (
+            "tls/a.key",
+            "tls/gone.key",
+            "listeners[1].tls.certificates[0].key: `",
+        ),
+        (
+            "[{cert: tls/a.crt, key: tls/a.key}]",
+            "[]",
+            "listeners[1].tls.certificates: name at least one",
+        ),
+    ] {
+        folder.expect(&GOOD.replace(from, to), &[expected]);
+    }
+}
+
+#[test]
+fn secrets_must_be_there_and_private() {
+    let folder = Folder::new();
+    folder.write("short.key", "abcd");
+    folder.write("empty.key", "\n");
+    folder.write("open.key", &"cd".repeat(32));
+    let open = folder.0.path().join("open.key");
+    fs::set_permissions(open, fs::Permissions::from_mode(0o644)).unwrap();
+    for (to, expected) in [
+        ("{file: gone.key}", "pools.seal.file: `"),
+        (
+            "{file: short.key}",
+            "pools.seal: is not 64 hexadecimal digits",
+        ),
+        ("{file: empty.key}", "pools.seal.file: `"),
+        ("{file: open.key}", "pools.seal.file: every user may open"),
+        (
+            "{env: PORTCULLIS_SURELY_NOT_SET}",
+            "pools.seal.env: the environment variable `PORTCULLIS_SURELY_NOT_SET` is not set",
+        ),
+        (
+            "{file: seal.key}\n  seal_previous: [{file: seal.key}]",
+            "pools.seal_previous[0]: is the same key",
+        ),
+    ] {
+        folder.expect(&GOOD.replace("{file: seal.key}", to), &[expected]);
+    }
+}
+
+#[test]
+fn pools_must_make_sense() {
+    let folder = Folder::new();
+    for (from, to, expected) in [
+        (
+            "sqlite:pools.db",
+            "sqlite:gone/pools.db",
+            "pools.store: the folder of",
+        ),
+        (
+            "sqlite:pools.db",
+            "postgres://u:hunter2@db/p",
+            "pools.store: holds a password",
+        ),
+        (
+            "sqlite:pools.db",
+            "mysql://db/p",
+            "pools.store: must start with",
+        ),
+        (
+            "https://auth.example.com\n",
+            "https://auth.example.com?x\n",
+            "pools.public_url: must be as",
+        ),
+        (
+            "https://auth.example.com\n",
+            "auth\n",
+            "pools.public_url: relative URL without a base",
+        ),
+        (
+            "account: 012345678901",
+            "account: 12",
+            "pools.account: is not an AWS account id",
+        ),
+        (
+            "pools: [\"*\"]",
+            "pools: [all]",
+            "pools.operators[0].pools[0]: is not a pool id",
+        ),
+        (
+            "id: us-east-1_Staff0001",
+            "id: Staff",
+            "pools.declare[0].id: is not a pool id",
+        ),
+        (
+            "{id: web,",
+            "{id: web}, {id: web,",
+            "pools.declare[0].clients[1].id: `web` is there twice",
+        ),
+        (
+            "[USER_SRP_AUTH]",
+            "[SRP]",
+            "pools.declare[0].clients[0].flows[0]: is not a flow",
+        ),
+        (
+            "groups: [readers]",
+            "groups: [readers, readers]",
+            "pools.declare[0].groups[1]: `readers` is there twice",
+        ),
+    ] {
+        folder.expect(&GOOD.replace(from, to), &[expected]);
+    }
+}
