@@ -50,11 +50,11 @@ fn request(runtime: &Runtime, pool: &Pool, gate: &Gate, token: &str) -> Result<V
     let bare_decision = BareDecision::new(&verified)?;
     let who = Who {
         verified: verified.clone(),
-        digest: Some([1; 32]),
+        remember: true,
     };
     let stranger = Who {
         verified,
-        digest: None,
+        remember: false,
     };
     ensure!(
         bare_verifier.verify() && bare_decision.decide(),

@@ -24,7 +24,7 @@ fn try_stages(criterion: &mut Criterion) -> Result<()> {
     let verified = runtime.block_on(gate.verify(&token))?;
     let who = Who {
         verified,
-        digest: Some([1; 32]),
+        remember: true,
     };
 
     criterion.bench_function("route", |bench| {

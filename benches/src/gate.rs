@@ -181,8 +181,8 @@ impl Request for Head {
 pub struct Who {
     /// What verification gave.
     pub verified: Verified,
-    /// The token's digest, under which policies' view of the caller is remembered.
-    pub digest: Option<[u8; 32]>,
+    /// Whether the policies' view of the caller may be remembered.
+    pub remember: bool,
 }
 
 impl Caller for Who {
@@ -207,6 +207,6 @@ impl Caller for Who {
     }
 
     fn digest(&self) -> Option<[u8; 32]> {
-        self.digest
+        self.remember.then_some(self.verified.digest)
     }
 }

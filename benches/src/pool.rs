@@ -116,6 +116,7 @@ impl Pool {
             event_id: "7f1c3f5e-0000-4000-8000-000000000001",
             auth_time_ms: self.engine.now_ms(),
             scope: issue::USER_ADMIN_SCOPE,
+            issued_ms: self.engine.now_ms(),
             nonce: None,
         };
         let groups = std::slice::from_ref(&self.group);

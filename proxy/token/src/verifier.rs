@@ -67,6 +67,8 @@ pub struct SameIssuer {
 pub struct Verified {
     /// What it says.
     pub claims: Arc<Claims>,
+    /// SHA-256 of the token as it was sent.
+    pub digest: [u8; 32],
     /// Whether it had been verified before and was only looked up.
     pub remembered: bool,
 }
@@ -135,10 +137,12 @@ impl Verifier {
         let verified = match self.recall(&digest, now) {
             Some(claims) => Verified {
                 claims,
+                digest: digest.bytes(),
                 remembered: true,
             },
             None => Verified {
                 claims: self.verify_afresh(token, allowed, digest, now).await?,
+                digest: digest.bytes(),
                 remembered: false,
             },
         };

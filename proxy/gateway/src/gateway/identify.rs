@@ -2,7 +2,6 @@
 
 use std::time::SystemTime;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use http::header;
 use serde_json::{Map, Value};
 use token::{TokenUse, Verified, Verifier};
@@ -13,7 +12,6 @@ use crate::snapshot::Authenticate;
 /// A caller whose token verified.
 pub(crate) struct Caller {
     verified: Verified,
-    digest: [u8; 32],
 }
 
 /// Finds out who calls; `None` where the route asks nobody.
@@ -40,12 +38,7 @@ pub(super) async fn identify(
         .verify(token, issuers, requirements, now)
         .await
         .map_err(refused)?;
-    let mut sha256 = [0; 32];
-    sha256.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-    Ok(Some(Caller {
-        verified,
-        digest: sha256,
-    }))
+    Ok(Some(Caller { verified }))
 }
 
 impl Caller {
@@ -88,6 +81,6 @@ impl decision::Caller for Caller {
     }
 
     fn digest(&self) -> Option<[u8; 32]> {
-        Some(self.digest)
+        Some(self.verified.digest)
     }
 }

@@ -58,6 +58,10 @@ impl Digest {
         bytes.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
         Self(bytes)
     }
+
+    pub(super) fn bytes(self) -> [u8; 32] {
+        self.0
+    }
 }
 
 impl std::hash::Hash for Digest {
