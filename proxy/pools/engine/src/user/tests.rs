@@ -2,6 +2,7 @@
 
 mod admin;
 mod aliases;
+mod confirm;
 pub(crate) mod fixture;
 mod lists;
 mod passwords;
