@@ -112,7 +112,9 @@ impl RemoteKeys {
         KeySetStatus {
             issuer: Arc::clone(&self.shared.name),
             keys: self.shared.keys.load().keys().len(),
-            age: state.good_at.map(|at| now.saturating_duration_since(at)),
+            age: state
+                .good
+                .map(|(at, age)| age + now.saturating_duration_since(at)),
             next_refresh: state.next.saturating_duration_since(now),
             last_error: state.last_error.clone(),
             succeeded: state.succeeded,
@@ -171,7 +173,8 @@ struct Shared {
 struct State {
     fetching: bool,
     asked_at: Option<Instant>,
-    good_at: Option<Instant>,
+    /// When the set was put in force, and how old it was then: the clock may not reach back to when it was fetched.
+    good: Option<(Instant, Duration)>,
     next: Instant,
     last_error: Option<String>,
     succeeded: u64,
@@ -186,7 +189,7 @@ impl Shared {
             // The task begins with a fetch.
             fetching: true,
             asked_at: None,
-            good_at: None,
+            good: None,
             next: Instant::now(),
             last_error: None,
             succeeded: 0,
@@ -226,7 +229,7 @@ impl Shared {
     /// Puts a set in force that was known to be right `age` ago; its generation is new only if its keys are.
     fn install(&self, fetched: fetch::Fetched, age: Duration) {
         let mut state = self.state();
-        state.good_at = Instant::now().checked_sub(age);
+        state.good = Some((Instant::now(), age));
         if state.document.as_ref() == Some(&fetched.document) {
             return;
         }
