@@ -36,6 +36,15 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
+    /// Standard error.
+    #[cfg(test)]
+    pub(crate) fn stderr() -> Self {
+        Self {
+            path: None,
+            file: None,
+        }
+    }
+
     fn open(path: Option<PathBuf>) -> io::Result<Self> {
         let file = path.as_ref().map(append).transpose()?;
         Ok(Self {

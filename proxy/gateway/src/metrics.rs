@@ -199,7 +199,10 @@ impl Metrics {
                     "Generation of the settings and policies in force.",
                 ))?,
             )?,
-            reloads: counter(r, "reloads_total", "Reloads by result.", &["result"])?,
+            reloads: from_zero(
+                counter(r, "reloads_total", "Reloads by result.", &["result"])?,
+                &["success", "failure"],
+            ),
             upstream_healthy: registered(
                 r,
                 IntGaugeVec::new(

@@ -20,7 +20,7 @@ use watch::Watch;
 pub(crate) struct Reloader {
     pub(crate) file: PathBuf,
     pub(crate) overrides: Overrides,
-    pub(crate) maker: Arc<Maker>,
+    pub(crate) maker: Maker,
     pub(crate) current: Arc<ArcSwap<Snapshot>>,
     pub(crate) status: Arc<Status>,
     /// Those of the listeners that speak TLS, in the order of the settings.

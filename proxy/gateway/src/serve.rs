@@ -1,15 +1,25 @@
 //! A running gate: settings, engine, listeners and their runtimes, from start to end.
 
+mod http;
+mod pools;
 mod process;
+mod runtimes;
 mod signals;
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use engine::IssuerForm;
 use settings::Settings;
 
-use crate::listen::{Bound, Certificates, Pem};
+use crate::{
+    admin,
+    listen::{Bound, Certificates, Pem},
+};
 
 pub(crate) use process::Process;
 
@@ -67,19 +77,35 @@ pub(crate) fn certificates(settings: &Settings) -> anyhow::Result<Vec<Option<Arc
     settings.listeners.iter().map(load).collect()
 }
 
-/// Binds every listener.
-fn bind(
-    settings: &Settings,
-    certificates: &[Option<Arc<Certificates>>],
-) -> anyhow::Result<Vec<Bound>> {
-    let bind = |(listener, certificates): (&settings::Listener, &Option<Arc<Certificates>>)| {
-        Bound::bind(listener.address, certificates.clone())
-            .with_context(|| format!("cannot listen on {}", listener.address))
-    };
-    settings
-        .listeners
-        .iter()
-        .zip(certificates)
-        .map(bind)
-        .collect()
+/// Every socket of the settings, bound.
+struct Sockets {
+    bound: Vec<Bound>,
+    certificates: Vec<Option<Arc<Certificates>>>,
+    admin: Option<(TcpListener, SocketAddr)>,
+}
+
+impl Sockets {
+    fn bind(settings: &Settings) -> anyhow::Result<Self> {
+        let failed = |address: &SocketAddr| format!("cannot listen on {address}");
+        let certificates = certificates(settings)?;
+        let bind = |(listener, certificates): (&settings::Listener, &Option<Arc<Certificates>>)| {
+            let bound = Bound::bind(listener.address, certificates.clone());
+            bound.with_context(|| failed(&listener.address))
+        };
+        let bound = settings
+            .listeners
+            .iter()
+            .zip(&certificates)
+            .map(bind)
+            .collect::<Result<_, _>>()?;
+        let admin = settings
+            .admin
+            .map(|address| admin::bind(address).with_context(|| failed(&address)))
+            .transpose()?;
+        Ok(Self {
+            bound,
+            certificates,
+            admin,
+        })
+    }
 }

@@ -182,7 +182,8 @@ async fn permit(
     }
 }
 
-fn peer(session: &Session) -> IpAddr {
+/// Who is at the other end of the connection.
+pub(super) fn peer(session: &Session) -> IpAddr {
     let address = session.client_addr().and_then(|address| address.as_inet());
     // Listeners are TCP, so the address is there; an unspecified one is trusted by nobody.
     address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| {

@@ -8,7 +8,7 @@ use std::{
     net::IpAddr,
     path::PathBuf,
     sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel},
-    thread::JoinHandle,
+    time::Duration,
 };
 
 use decision::{Basis, Decided, Permit};
@@ -40,11 +40,11 @@ pub(crate) struct Record<'r> {
     pub(crate) upstream: Option<&'r str>,
     pub(crate) status: u16,
     pub(crate) micros: Micros,
-    pub(crate) method: Option<&'r str>,
+    pub(crate) method: &'r str,
     pub(crate) host: Option<&'r str>,
     /// Without the query, which may hold secrets.
     pub(crate) path: Option<&'r str>,
-    pub(crate) client: Option<IpAddr>,
+    pub(crate) client: IpAddr,
     pub(crate) bytes: usize,
 }
 
@@ -66,7 +66,9 @@ pub(crate) struct Recorder {
 
 /// The writing thread; it ends when every [`Recorder`] is gone.
 #[derive(Debug)]
-pub(crate) struct Writer(JoinHandle<()>);
+pub(crate) struct Writer {
+    done: Receiver<()>,
+}
 
 #[derive(Debug)]
 enum Message {
@@ -79,10 +81,15 @@ impl Recorder {
     pub(crate) fn start(file: Option<PathBuf>, dropped: IntCounter) -> io::Result<(Self, Writer)> {
         let sink = open(file.as_ref())?;
         let (queue, messages) = sync_channel(QUEUE);
-        let thread = std::thread::Builder::new()
+        let (tell, done) = sync_channel(1);
+        std::thread::Builder::new()
             .name("records".into())
-            .spawn(move || write_all(&messages, sink, file.as_ref()))?;
-        Ok((Self { queue, dropped }, Writer(thread)))
+            .spawn(move || {
+                write_all(&messages, sink, file.as_ref());
+                // Nobody may be waiting any more.
+                let _ = tell.send(());
+            })?;
+        Ok((Self { queue, dropped }, Writer { done }))
     }
 
     /// Queues one record; never waits.
@@ -109,10 +116,10 @@ impl Recorder {
 }
 
 impl Writer {
-    /// Waits until everything queued is written.
+    /// Waits until everything queued is written, though not for ever: standard output may be a pipe that nobody reads.
     pub(crate) fn finish(self) {
-        if self.0.join().is_err() {
-            tracing::error!("The writer of decision records failed");
+        if self.done.recv_timeout(FINISH).is_err() {
+            tracing::warn!("Decision records are left unwritten");
         }
     }
 }
@@ -159,7 +166,7 @@ fn report(result: io::Result<()>) {
 
 impl Ctx {
     /// What this request came to.
-    pub(super) fn record<'r>(&'r self, session: &Session) -> Record<'r> {
+    pub(super) fn record<'r>(&'r self, session: &'r Session) -> Record<'r> {
         let head = self.head();
         let decided = match self.permit.as_ref().map(Permit::basis) {
             Some(Basis::Policies(decided)) => Some(&**decided),
@@ -184,16 +191,17 @@ impl Ctx {
             upstream: self.server.as_ref().map(|server| server.label()),
             status: status.map_or(0, |status| status.as_u16()),
             micros: self.micros,
-            method: head.map(|head| head.method.as_str()),
+            method: session.req_header().method.as_str(),
             host: head.map(|head| head.authority.host()),
             path: head.map(|head| head.path.as_str()),
-            client: head.map(|head| head.client),
+            client: head.map_or_else(|| super::judge::peer(session), |head| head.client),
             bytes: session.body_bytes_sent(),
         }
     }
 }
 
 const QUEUE: usize = 16 * 1024;
+const FINISH: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
@@ -218,10 +226,10 @@ mod tests {
             upstream: None,
             status: 403,
             micros: Micros::default(),
-            method: Some("GET"),
+            method: "GET",
             host: Some("a.example"),
             path: Some("/pets"),
-            client: Some(IpAddr::from([127, 0, 0, 1])),
+            client: IpAddr::from([127, 0, 0, 1]),
             bytes: 0,
         }
     }

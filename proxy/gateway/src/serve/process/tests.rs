@@ -1,0 +1,8 @@
+//! The gate in one process with its callers and its upstream, on the kernel's ports.
+
+mod drain;
+mod forward;
+mod harness;
+mod raw;
+mod reload;
+mod tls;

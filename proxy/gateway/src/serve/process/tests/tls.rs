@@ -1,0 +1,70 @@
+//! TLS listeners: certificates by name, HTTP/2 by ALPN, and new certificates without a restart.
+
+use std::{net::SocketAddr, path::Path};
+
+use tempfile::TempDir;
+
+use super::{
+    forward::drop_blocking,
+    harness::{Gate, Origin, until},
+};
+
+const SETTINGS: &str = "
+listeners:
+  - address: 127.0.0.1:0
+    tls: {certificates: [{cert: a.crt, key: a.key}, {cert: b.crt, key: b.key}]}
+upstreams: {origin: {servers: ['http://@ORIGIN@']}}
+routes:
+  - {name: all, match: {}, authenticate: none, authorize: none, upstream: {to: origin}}
+";
+
+/// Writes a certificate of its own for a name, and gives it back.
+fn certificate(dir: &Path, file: &str, name: &str) -> reqwest::Certificate {
+    use std::os::unix::fs::PermissionsExt as _;
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let (cert, key) = (dir.join(format!("{file}.crt")), dir.join(format!("{file}.key")));
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap()
+}
+
+fn client(trusted: reqwest::Certificate, name: &str, address: SocketAddr) -> reqwest::Client {
+    reqwest::Client::builder()
+        .tls_certs_only([trusted])
+        .resolve(name, address)
+        .build()
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_are_chosen_by_name_and_replaced_by_reloads() {
+    let (gate, origin, a, b) = tokio::task::spawn_blocking(|| {
+        let dir: TempDir = tempfile::tempdir().unwrap();
+        let a = certificate(dir.path(), "a", "a.example");
+        let b = certificate(dir.path(), "b", "b.example");
+        let origin = Origin::run();
+        (Gate::run_in(dir, SETTINGS, &origin), origin, a, b)
+    })
+    .await
+    .unwrap();
+    let address = gate.addresses[0];
+    let url = |name: &str| format!("https://{name}:{}/x", address.port());
+    for (name, trusted) in [("a.example", a.clone()), ("b.example", b)] {
+        let answer = client(trusted, name, address).get(url(name)).send().await.unwrap();
+        assert_eq!(answer.version(), reqwest::Version::HTTP_2);
+        let saw: serde_json::Value = answer.json().await.unwrap();
+        assert_eq!(saw["headers"]["x-forwarded-proto"], "https");
+        assert_eq!(saw["headers"]["host"], format!("{name}:{}", address.port()));
+    }
+    let wrong = client(a, "b.example", address).get(url("b.example")).send().await;
+    assert!(wrong.is_err());
+    let fresh = certificate(gate.dir.path(), "a", "a.example");
+    gate.reload();
+    until("the new certificate", async || {
+        let client = client(fresh.clone(), "a.example", address);
+        client.get(url("a.example")).send().await.is_ok()
+    })
+    .await;
+    drop_blocking((gate, origin)).await;
+}
