@@ -4,7 +4,6 @@ import itertools
 from types import SimpleNamespace
 
 import pytest
-import yaml
 
 from portcullis import BINARY, PASSWORD, Portcullis
 from postgres import Postgres
@@ -38,9 +37,9 @@ def gate(request, tmp_path_factory):
     if request.param == "postgres":
         gate.stop()
         file = gate.data / "portcullis.yaml"
-        settings = yaml.safe_load(file.read_text())
-        settings["pools"]["store"] = request.getfixturevalue("postgres").database()
-        file.write_text(yaml.safe_dump(settings))
+        text, store = file.read_text(), "store: sqlite:pools.db"
+        assert store in text
+        file.write_text(text.replace(store, f'store: "{request.getfixturevalue("postgres").database()}"'))
         gate.start()
     yield gate
     gate.stop()

@@ -65,7 +65,7 @@ class Portcullis:
         first = self.process.stdout.readline()
         assert first, f"it ended with {self.process.wait()}: {self.log.read_text()}"
         bound = json.loads(first)
-        self.listen, self.admin = bound["listen"], bound["admin"]
+        [self.listen], self.admin = bound["listen"], bound["admin"]
         self.url, self.admin_url = f"http://{self.listen}", f"http://{self.admin}"
         self.public_url = bound.get("public_url", self.url)
         threading.Thread(target=self._drain, daemon=True).start()
@@ -128,7 +128,7 @@ class Portcullis:
             region_name=env["AWS_REGION"],
             aws_access_key_id=access_key or env["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=secret or env["AWS_SECRET_ACCESS_KEY"],
-            config=Config(retries={"total_max_attempts": 1}, **config),
+            config=Config(retries={"total_max_attempts": 1}, read_timeout=20, **config),
         )
 
     # As bytes on the wire

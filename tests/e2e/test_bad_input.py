@@ -33,10 +33,7 @@ def error(response, kind, message=None, status=400):
     ids=lambda body: repr(body)[:20],
 )
 def test_malformed_json(gate, body):
-    if body == "":
-        error(gate.raw("SignUp", body), "InvalidParameterException")  # An empty body is an empty structure.
-    else:
-        error(gate.raw("SignUp", body), "SerializationException")
+    error(gate.raw("SignUp", body), "SerializationException")
 
 
 def test_deep_nesting_is_bounded(gate):
@@ -71,9 +68,9 @@ def test_missing_members_have_awss_text(gate):
         r"^1 validation error detected: Value at 'password' failed to satisfy constraint: Member must not be null$",
     )
     error(
-        gate.raw("SignUp", {"ClientId": gate.client}),
+        gate.raw("InitiateAuth", {}),
         "InvalidParameterException",
-        r"^2 validation errors detected: .*'username'.*; .*'password'|^2 validation errors detected: .*'password'.*; .*'username'",
+        r"^2 validation errors detected: Value( null)? at '\w+' failed .* not be null; Value( null)? at '\w+' failed .* not be null$",
     )
     error(gate.raw("InitiateAuth", {"ClientId": gate.client, "AuthFlow": None}), "InvalidParameterException", "'authFlow'")
 
@@ -175,7 +172,7 @@ def test_wrong_signatures(gate):
 
 def test_the_body_is_signed_too(gate):
     env = gate.env
-    request = AWSRequest("POST", gate.url + "/", data="{}", headers={"x-amz-target": TARGET + "ListUsers"})
+    request = AWSRequest("POST", gate.url + "/", data="{}", headers={"content-type": "application/x-amz-json-1.1", "x-amz-target": TARGET + "ListUsers"})  # fmt: skip
     SigV4Auth(Credentials(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"]), "cognito-idp", env["AWS_REGION"]).add_auth(request)  # fmt: skip
     answer = requests.post(
         gate.url + "/", data=json.dumps({"UserPoolId": gate.pool}), headers=dict(request.headers.items()), timeout=5
@@ -197,6 +194,7 @@ def test_an_operator_stays_within_its_pools(own):
         {"access_key_id": "AKIASCOPED0000000000", "secret": {"file": "scoped.key"}, "pools": [gate.pool]}
     )
     (gate.data / "scoped.key").write_text("scoped-secret-scoped-secret-scoped-secret\n")
+    (gate.data / "scoped.key").chmod(0o600)
     (gate.data / "portcullis.yaml").write_text(yaml.safe_dump(settings))
     gate.start()
     idp = gate.idp("AKIASCOPED0000000000", "scoped-secret-scoped-secret-scoped-secret")
@@ -279,7 +277,7 @@ def raw_status(gate, text):
         b"GET /pets/%2e%2e/admin HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET /pets;a=b HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET /pets\\1 HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"GET /pets HTTP/1.1\r\n\r\n",
+        b"GET /pets HTTP/1.1\r\nAccept: */*\r\n\r\n",
         b"GET /pets HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
         b"GET /pets HTTP/1.1\r\nHost: a b\r\n\r\n",
         b"GET /pets HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
@@ -307,7 +305,7 @@ upstreams: {pets: {servers: [not-a-url]}}
 log: {level: loud}
 routes:
   - {match: {path: pets}, authenticate: none, authorize: none, upstream: {to: pets}}
-  - {match: {path: /a/{b}}, authenticate: none, upstream: {to: pets}}
+  - {match: {path: "/a/{b}"}, authenticate: none, upstream: {to: pets}}
   - {match: {path: /c}, authenticate: {bearer: {issuers: [nobody]}}, authorize: authenticated, upstream: {to: pets}}
   - {match: {path: /d}, authenticate: none, authorize: none, upstream: {to: elsewhere}}
 """

@@ -314,6 +314,14 @@ fn counter(
     registered(registry, IntCounterVec::new(named(name, help), labels)?)
 }
 
+/// Shows a counter's values before they first happen: a rate over what is not there yet misses the first.
+fn from_zero(counter: IntCounterVec, values: &[&str]) -> IntCounterVec {
+    for value in values {
+        counter.with_label_values(&[value]);
+    }
+    counter
+}
+
 fn seconds(
     registry: &Registry,
     name: &str,
