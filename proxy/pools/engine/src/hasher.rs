@@ -147,7 +147,7 @@ impl Hasher {
             salt,
             argon,
             reply,
-            _ticket: ticket,
+            ticket,
         };
         self.jobs
             .send(job)
@@ -165,7 +165,7 @@ struct Job {
     salt: Salt,
     argon: Argon2<'static>,
     reply: oneshot::Sender<Option<Zeroizing<Vec<u8>>>>,
-    _ticket: Ticket,
+    ticket: Ticket,
 }
 
 /// A place in the queue, given back when the work is done or dropped.
@@ -201,6 +201,8 @@ fn work(inbox: &Mutex<mpsc::Receiver<Job>>) {
         // Whoever asked may have left while the job waited.
         if !job.reply.is_closed() {
             let output = digest(&job, &mut memory);
+            // The place is free before the answer is out, so whoever asks again at once finds it.
+            drop(job.ticket);
             drop(job.reply.send(output));
         }
     }

@@ -28,6 +28,9 @@ pub struct IssueInput<'a> {
     pub auth_time_ms: i64,
     /// Scopes of the access token, separated by spaces.
     pub scope: &'a str,
+    /// When the store was asked whether the user may have them, epoch milliseconds, taken before it was: what is revoked
+    /// from then on hits them.
+    pub issued_ms: i64,
     /// What the client gave to an OAuth sign-in.
     pub nonce: Option<&'a str>,
 }
@@ -61,7 +64,7 @@ pub async fn tokens(
     input: IssueInput<'_>,
 ) -> Result<Tokens> {
     let ring = engine.rings().load(engine, pool.id()).await?;
-    let now_ms = engine.now_ms();
+    let now_ms = input.issued_ms;
     let grant = claims::Grant {
         engine,
         client,

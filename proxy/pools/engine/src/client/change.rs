@@ -25,7 +25,12 @@ pub async fn create(
         .write_with(rows, |tx, rows| {
             Box::pin(async move { rows.insert_if_absent(tx).await })
         })
-        .await?;
+        .await
+        // The pool was deleted since it was looked up.
+        .map_err(|error| match error {
+            Error::Store(::store::Error::ForeignKey(_)) => Error::pool_not_found(pool.id()),
+            other => other,
+        })?;
     if stored {
         Ok(client)
     } else {
@@ -100,11 +105,12 @@ pub async fn update(
 
 /// Deletes a client; its tokens are revoked.
 pub async fn delete(engine: &Engine, pool_id: &str, id: &str) -> Result<()> {
-    let input = (pool_id.to_owned(), id.to_owned(), engine.now_ms());
+    let input = (pool_id.to_owned(), id.to_owned(), engine.clone());
     let revoked = engine
         .db()
-        .write_with(input, |tx, (pool_id, id, now_ms)| {
-            Box::pin(async move { delete_in(tx, pool_id, id, *now_ms).await })
+        .write_with(input, |tx, (pool_id, id, engine)| {
+            // The time is taken within the transaction: a sign-in that came before it took its own earlier.
+            Box::pin(async move { delete_in(tx, pool_id, id, engine.now_ms()).await })
         })
         .await?;
     engine.note_revoked(&revoked);

@@ -339,6 +339,17 @@ async fn a_client_is_found_in_its_own_pool_only(harness: Harness) {
     assert_eq!((error.refusal().unwrap(), error.to_string()), absent);
 }
 
+async fn a_pool_that_is_gone_gets_no_clients(harness: Harness) {
+    let world = World::of(harness).await;
+    let engine = &world.harness.engine;
+    pool::delete(engine, world.pool.id()).await.unwrap();
+    let error = create(engine, &world.pool, "late", document(json!({})))
+        .await
+        .map(drop)
+        .unwrap_err();
+    assert_eq!(error.refusal(), Some(Refusal::ResourceNotFound));
+}
+
 async fn clients_are_listed_in_pages(harness: Harness) {
     let world = World::of(harness).await;
     let mut ids = Vec::new();
@@ -365,5 +376,6 @@ crate::harness::on_both_stores! {
     a_secret_is_sealed_and_proved,
     an_update_replaces_all_but_the_secret,
     a_client_is_found_in_its_own_pool_only,
+    a_pool_that_is_gone_gets_no_clients,
     clients_are_listed_in_pages,
 }

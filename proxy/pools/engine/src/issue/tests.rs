@@ -62,6 +62,7 @@ impl World {
             event_id: "event",
             auth_time_ms: self.harness.engine.now_ms() - 90_000,
             scope: USER_ADMIN_SCOPE,
+            issued_ms: self.harness.engine.now_ms(),
             nonce: None,
         };
         tokens(
@@ -466,6 +467,7 @@ async fn the_scope_of_a_token_limits_it() {
         event_id: "e",
         auth_time_ms: 0,
         scope: "openid email",
+        issued_ms: world.harness.engine.now_ms(),
         nonce: Some("n"),
     };
     let signed = tokens(

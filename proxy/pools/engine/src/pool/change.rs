@@ -77,8 +77,9 @@ pub async fn update(
 pub async fn delete(engine: &Engine, id: &str) -> Result<()> {
     let revoked = engine
         .db()
-        .write_with((id.to_owned(), engine.now_ms()), |tx, (id, now_ms)| {
-            Box::pin(async move { delete_in(tx, id, *now_ms).await })
+        .write_with((id.to_owned(), engine.clone()), |tx, (id, engine)| {
+            // The time is taken within the transaction: a sign-in that came before it took its own earlier.
+            Box::pin(async move { delete_in(tx, id, engine.now_ms()).await })
         })
         .await?;
     engine.note_revoked(&revoked);
