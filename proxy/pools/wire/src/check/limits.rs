@@ -1,8 +1,11 @@
 //! Limits: every one that is broken is reported, in the model's order, with AWS's text.
 
+mod rules;
+
 use serde_json::{Map, Value};
 
 use crate::shape::{Kind, Member, Shape};
+use rules::{NOT_NULL, all, broken, scalar, shown};
 
 /// One broken limit: its text, with the value and the path in it.
 pub(super) fn violations(shape: &Shape, value: &Value) -> Vec<String> {
@@ -168,144 +171,6 @@ impl Walk {
     }
 }
 
-fn scalar(shape: &Shape) -> bool {
-    !matches!(
-        shape.kind,
-        Kind::Structure { .. } | Kind::List { .. } | Kind::Map { .. }
-    )
-}
-
-/// The rules of `shape` itself that `value` breaks.
-fn broken(shape: &Shape, value: &Value) -> Vec<String> {
-    let sizes = |size: usize, min: &Option<i64>, max: &Option<i64>| {
-        let size = i64::try_from(size).unwrap_or(i64::MAX);
-        let rules = [
-            most(*max).filter(|_| max.is_some_and(|max| size > max)),
-            least(*min).filter(|_| min.is_some_and(|min| size < min)),
-        ];
-        rules.into_iter().flatten().collect::<Vec<_>>()
-    };
-    match (&shape.kind, value) {
-        (
-            Kind::Text {
-                min,
-                max,
-                pattern,
-                values,
-            },
-            Value::String(text),
-        ) => {
-            let mut rules = sizes(text.chars().count(), min, max);
-            rules.extend(
-                pattern
-                    .filter(|pattern| !pattern.matches(text))
-                    .map(|pattern| matching(pattern.source())),
-            );
-            rules.extend(
-                (!values.is_empty() && !values.contains(&text.as_str())).then(|| one_of(values)),
-            );
-            rules
-        }
-        (Kind::Blob { min, max }, Value::String(text)) => sizes(decoded_length(text), min, max),
-        (Kind::List { min, max, .. }, Value::Array(items)) => sizes(items.len(), min, max),
-        (Kind::Map { min, max, .. }, Value::Object(object)) => sizes(object.len(), min, max),
-        (Kind::Integer { min, max }, Value::Number(number)) => {
-            let number = number.as_i64().unwrap_or_default();
-            let above = max
-                .filter(|max| number > *max)
-                .map(|max| format!("Member must have value less than or equal to {max}"));
-            let below = min
-                .filter(|min| number < *min)
-                .map(|min| format!("Member must have value greater than or equal to {min}"));
-            above.into_iter().chain(below).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// Every rule of `shape`, as AWS lists them for the items of a list.
-fn all(shape: &Shape, null: bool) -> String {
-    let mut rules = Vec::new();
-    if let Kind::Text {
-        min,
-        max,
-        pattern,
-        values,
-    } = &shape.kind
-    {
-        rules.extend(most(*max));
-        rules.extend(least(*min));
-        rules.extend(pattern.map(|pattern| matching(pattern.source())));
-        rules.extend((!values.is_empty()).then(|| one_of(values)));
-    }
-    rules.extend(null.then(|| NOT_NULL.to_owned()));
-    rules.join(", ")
-}
-
-fn most(max: Option<i64>) -> Option<String> {
-    max.map(|max| format!("Member must have length less than or equal to {max}"))
-}
-
-fn least(min: Option<i64>) -> Option<String> {
-    min.map(|min| format!("Member must have length greater than or equal to {min}"))
-}
-
-fn matching(pattern: &str) -> String {
-    format!("Member must satisfy regular expression pattern: {pattern}")
-}
-
-fn one_of(values: &[&str]) -> String {
-    format!(
-        "Member must satisfy enum value set: [{}]",
-        values.join(", ")
-    )
-}
-
-/// Bytes that a base64 text stands for.
-fn decoded_length(text: &str) -> usize {
-    text.trim_end_matches('=').len() * 3 / 4
-}
-
-/// A value as Java writes it; `None` for what holds structures, whose parts may be sensitive.
-fn shown(value: &Value) -> Option<String> {
-    let text = match value {
-        Value::Null => "null".into(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => format!(
-            "[{}]",
-            items
-                .iter()
-                .map(leaf)
-                .collect::<Option<Vec<_>>>()?
-                .join(", ")
-        ),
-        Value::Object(object) => {
-            let entry = |(name, value): (&String, &Value)| Some(format!("{name}={}", leaf(value)?));
-            format!(
-                "{{{}}}",
-                object
-                    .iter()
-                    .map(entry)
-                    .collect::<Option<Vec<_>>>()?
-                    .join(", ")
-            )
-        }
-        scalar => scalar.to_string(),
-    };
-    Some(match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
-        None => text,
-    })
-}
-
-fn leaf(value: &Value) -> Option<String> {
-    match value {
-        Value::Array(_) | Value::Object(_) => None,
-        Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
-    }
-}
-
 /// `UserPoolId` → `userPoolId`, as Java's bean properties are called.
 fn lower_first(name: &str) -> String {
     let mut letters = name.chars();
@@ -315,10 +180,5 @@ fn lower_first(name: &str) -> String {
         .unwrap_or_default()
 }
 
-const NOT_NULL: &str = "Member must not be null";
-
 /// Violations reported; a request may hold thousands of bad items.
 const MOST: usize = 50;
-
-/// Characters of a value that are shown.
-const LONGEST: usize = 1024;
