@@ -49,7 +49,7 @@ pub(crate) struct Dev {
     /// Where metrics, health and views are [default: as the settings say, at first 127.0.0.1:9901]
     #[arg(long, value_name = "ADDR")]
     pub(crate) admin: Option<SocketAddr>,
-    /// What stands in `iss` of tokens [default: as the settings say, at first public_url]
+    /// What stands in `iss` of tokens [default: as the settings say, at first `public_url`]
     #[arg(long, value_enum)]
     pub(crate) issuer: Option<IssuerForm>,
 }
@@ -121,8 +121,8 @@ impl Cli {
             Command::Dev(dev) => dev::run(&dev).map(|()| ExitCode::SUCCESS),
             Command::Serve(config) => serve::run(&config.config).map(|()| ExitCode::SUCCESS),
             Command::Check(config) => check::run(&config.config),
-            Command::Policy(Policy::Check(directory)) => policy::check(&directory.path),
-            Command::Policy(Policy::Test(directory)) => policy::test(&directory.path),
+            Command::Policy(Policy::Check(directory)) => Ok(policy::check(&directory.path)),
+            Command::Policy(Policy::Test(directory)) => Ok(policy::test(&directory.path)),
             Command::Pool(Pool::RotateKeys(ask)) => {
                 pool::rotate_keys(&ask).map(|()| ExitCode::SUCCESS)
             }

@@ -35,7 +35,7 @@ use crate::{
     metrics::{Metrics, Outcome},
     mount::Mount,
     snapshot::{Plan, Snapshot},
-    upstream::Server,
+    upstream::{InUse, Server},
 };
 pub(crate) use decide::Guards;
 use head::Head;
@@ -69,6 +69,7 @@ pub(crate) struct Ctx {
     turn: usize,
     tries: usize,
     server: Option<Arc<Server>>,
+    connection: Option<InUse>,
     micros: Micros,
 }
 
@@ -93,6 +94,7 @@ impl ProxyHttp for Gateway {
             turn: 0,
             tries: 0,
             server: None,
+            connection: None,
             micros: Micros::default(),
         }
     }
@@ -127,23 +129,22 @@ impl ProxyHttp for Gateway {
         _: &mut Session,
         _: &HttpPeer,
         ctx: &mut Ctx,
-        error: Box<pingora::Error>,
+        mut error: Box<pingora::Error>,
     ) -> Box<pingora::Error> {
-        forward::try_next(ctx, error)
+        forward::try_next(ctx, &mut error);
+        error
     }
 
     async fn connected_to_upstream(
         &self,
         _: &mut Session,
-        reused: bool,
+        _: bool,
         _: &HttpPeer,
         _: std::os::unix::io::RawFd,
         _: Option<&Digest>,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
-        if !reused && let Some(upstream) = ctx.upstream() {
-            upstream.connected();
-        }
+        ctx.connection = ctx.upstream().map(|upstream| upstream.connected());
         Ok(())
     }
 

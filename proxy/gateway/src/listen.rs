@@ -117,7 +117,8 @@ async fn connection<A>(
             }
         },
     };
-    deadline::first_request(Service::handle_event(stream, app, shutdown)).await;
+    let connection = Service::handle_event(stream, app, shutdown.clone());
+    deadline::first_request(connection, shutdown).await;
 }
 
 const HANDSHAKE: Duration = Duration::from_secs(10);

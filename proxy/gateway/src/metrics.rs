@@ -1,11 +1,15 @@
 //! Metrics: everything `/metrics` shows. Label values come from the settings or closed sets, never from callers.
 
+mod register;
+
 use std::{sync::Arc, time::Duration};
 
 use prometheus::{
-    Encoder as _, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+    Encoder as _, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Registry, TextEncoder,
 };
+
+use register::Register;
 
 /// How a request ended, as its record and the counter of requests say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +53,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
-    upstream_connections: IntCounterVec,
+    upstream_connections: IntGaugeVec,
     pub(crate) stages: Stages,
     pub(crate) token_cache: Cache,
     pub(crate) decision_cache: Cache,
@@ -72,6 +76,17 @@ pub(crate) struct Stages {
     pub(crate) identify: Histogram,
     pub(crate) decide: Histogram,
     pub(crate) serve: Histogram,
+}
+
+impl Stages {
+    fn of(seconds: &HistogramVec) -> Self {
+        Self {
+            admit: seconds.with_label_values(&["admit"]),
+            identify: seconds.with_label_values(&["identify"]),
+            decide: seconds.with_label_values(&["decide"]),
+            serve: seconds.with_label_values(&["serve"]),
+        }
+    }
 }
 
 /// Hits and misses of a cache.
@@ -122,110 +137,71 @@ impl Metrics {
     /// Registers everything; fails only where two metrics have one name.
     pub(crate) fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let r = &registry;
-        let stages = seconds(
-            r,
-            "stage_seconds",
-            "Time in a stage of the path.",
-            &["stage"],
-            FAST,
+        let r = Register(&registry);
+        let tokens = r.counters(
+            "token_cache_total",
+            "Lookups of verified tokens.",
+            &["result"],
         )?;
-        let cache = |name, help| counter(r, name, help, &["result"]);
+        let decisions = r.counters(
+            "decision_cache_total",
+            "Lookups of remembered decisions.",
+            &["result"],
+        )?;
         Ok(Self {
-            requests: counter(
-                r,
+            requests: r.counters(
                 "requests_total",
-                "Requests by route and outcome.",
+                "Requests by outcome.",
                 &["route", "outcome"],
             )?,
-            request_seconds: seconds(
-                r,
+            request_seconds: r.long(
                 "request_seconds",
-                "Time from head to last byte.",
+                "From a head to the last byte.",
                 &["route"],
-                SLOW,
             )?,
-            upstream_connections: counter(
-                r,
-                "upstream_connections",
-                "Connections made to an upstream.",
-                &["upstream"],
-            )?,
-            stages: Stages {
-                admit: stages.with_label_values(&["admit"]),
-                identify: stages.with_label_values(&["identify"]),
-                decide: stages.with_label_values(&["decide"]),
-                serve: stages.with_label_values(&["serve"]),
-            },
-            token_cache: Cache::of(&cache("token_cache_total", "Lookups of verified tokens.")?),
-            decision_cache: Cache::of(&cache(
-                "decision_cache_total",
-                "Lookups of remembered decisions.",
+            stages: Stages::of(&r.short(
+                "stage_seconds",
+                "Time in a stage of the path.",
+                &["stage"],
             )?),
-            key_set_age: registered(
-                r,
-                GaugeVec::new(
-                    named("key_set_age_seconds", "Age of an issuer's key set."),
-                    &["issuer"],
-                )?,
+            token_cache: Cache::of(&tokens),
+            decision_cache: Cache::of(&decisions),
+            key_set_age: r.ages(
+                "key_set_age_seconds",
+                "Age of an issuer's keys.",
+                &["issuer"],
             )?,
-            key_set_fetches: counter(
-                r,
+            key_set_fetches: r.counters(
                 "key_set_fetches_total",
-                "Fetches of an issuer's key set.",
+                "Fetches of keys.",
                 &["issuer", "result"],
             )?,
-            sign_ins: counter(
-                r,
+            generation: r.gauge("generation", "The settings and policies in force.")?,
+            reloads: r.counters("reloads_total", "Reloads by result.", &["result"])?,
+            upstream_healthy: r.gauges(
+                "upstream_healthy",
+                "Whether a server is well.",
+                &["upstream", "server"],
+            )?,
+            upstream_connections: r.gauges(
+                "upstream_connections",
+                "Connections in use.",
+                &["upstream"],
+            )?,
+            records_dropped: r
+                .counter("records_dropped_total", "Decision records that were lost.")?,
+            sign_ins: r.counters(
                 "sign_ins_total",
-                "Steps of sign-ins by how they ended.",
+                "Steps of sign-ins.",
                 &["pool", "client", "result"],
             )?,
-            hash_queue: registered(
-                r,
-                IntGauge::with_opts(named("hash_queue", "Passwords that wait or are hashed."))?,
-            )?,
-            store_seconds: seconds(
-                r,
-                "store_seconds",
-                "Time of a step of the store.",
-                &["kind"],
-                SLOW,
-            )?,
-            generation: registered(
-                r,
-                IntGauge::with_opts(named(
-                    "generation",
-                    "Generation of the settings and policies in force.",
-                ))?,
-            )?,
-            reloads: from_zero(
-                counter(r, "reloads_total", "Reloads by result.", &["result"])?,
-                &["success", "failure"],
-            ),
-            upstream_healthy: registered(
-                r,
-                IntGaugeVec::new(
-                    named(
-                        "upstream_healthy",
-                        "Whether a server answers its health check.",
-                    ),
-                    &["upstream", "server"],
-                )?,
-            )?,
-            records_dropped: registered(
-                r,
-                IntCounter::with_opts(named(
-                    "records_dropped_total",
-                    "Decision records lost because the writer fell behind.",
-                ))?,
-            )?,
-            api_calls: counter(
-                r,
+            api_calls: r.counters(
                 "api_calls_total",
                 "Calls of the pools' API.",
                 &["operation", "result"],
             )?,
+            store_seconds: r.long("store_seconds", "Time of a step of the store.", &["kind"])?,
+            hash_queue: r.gauge("hash_queue", "Passwords that wait or are hashed.")?,
             registry,
         })
     }
@@ -238,8 +214,8 @@ impl Metrics {
         }
     }
 
-    /// The counter of connections to one upstream.
-    pub(crate) fn upstream_connections(&self, upstream: &str) -> IntCounter {
+    /// The gauge of connections in use to one upstream.
+    pub(crate) fn upstream_connections(&self, upstream: &str) -> IntGauge {
         self.upstream_connections.with_label_values(&[upstream])
     }
 
@@ -292,54 +268,3 @@ impl api::Observer for Metrics {
 fn raise(counter: &IntCounter, to: u64) {
     counter.inc_by(to.saturating_sub(counter.get()));
 }
-
-fn named(name: &str, help: &str) -> Opts {
-    Opts::new(name, help).namespace("portcullis")
-}
-
-fn registered<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    collector: C,
-) -> Result<C, prometheus::Error> {
-    registry.register(Box::new(collector.clone()))?;
-    Ok(collector)
-}
-
-fn counter(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> Result<IntCounterVec, prometheus::Error> {
-    registered(registry, IntCounterVec::new(named(name, help), labels)?)
-}
-
-/// Shows a counter's values before they first happen: a rate over what is not there yet misses the first.
-fn from_zero(counter: IntCounterVec, values: &[&str]) -> IntCounterVec {
-    for value in values {
-        counter.with_label_values(&[value]);
-    }
-    counter
-}
-
-fn seconds(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-    buckets: &[f64],
-) -> Result<HistogramVec, prometheus::Error> {
-    let opts = HistogramOpts::new(name, help)
-        .namespace("portcullis")
-        .buckets(buckets.to_vec());
-    registered(registry, HistogramVec::new(opts, labels)?)
-}
-
-/// Buckets for what takes microseconds.
-const FAST: &[f64] = &[
-    0.000_005, 0.000_02, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.005, 0.025, 0.1, 1.0,
-];
-/// Buckets for whole requests.
-const SLOW: &[f64] = &[
-    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
-];

@@ -45,7 +45,7 @@ impl Fixed {
             ("listeners", format!("{listeners:?}")),
             ("admin", format!("{:?}", settings.admin)),
             ("log", format!("{:?}", settings.log)),
-            ("data", format!("{:?}", settings.data)),
+            ("data", settings.data.display().to_string()),
             (
                 "pools",
                 format!("{:?}", settings.pools.as_ref().map(|pools| &pools.config)),

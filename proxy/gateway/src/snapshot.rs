@@ -85,7 +85,7 @@ pub(crate) enum Authorize {
     /// Everybody may who proved who they are.
     Authenticated,
     /// Policies.
-    Policies(Guards),
+    Policies(Box<Guards>),
 }
 
 /// What a snapshot is made with.
@@ -106,7 +106,7 @@ impl Maker {
     ) -> Result<Snapshot, Vec<Degraded>> {
         let mut problems = Vec::new();
         let issuers = self.issuers(settings, previous, &mut problems);
-        let policies = self.policies(settings, generation, &mut problems);
+        let policies = policies(settings, generation, &mut problems);
         let Some((verifier, remote)) = issuers else {
             return Err(problems);
         };
@@ -140,25 +140,25 @@ impl Maker {
             _ => Err(problems),
         }
     }
+}
 
-    fn policies(
-        &self,
-        settings: &Settings,
-        generation: u64,
-        problems: &mut Vec<Degraded>,
-    ) -> Vec<Option<decision::Policies>> {
-        let load = |(name, config): &(String, decision::Config)| {
-            let loaded = decision::Policies::load(config, generation);
-            let loaded = loaded.map_err(|found| {
-                problems.push(Degraded {
-                    what: format!("policies.{name}"),
-                    why: found.to_string(),
-                });
+/// Every policy set; `None` where one could not be loaded.
+fn policies(
+    settings: &Settings,
+    generation: u64,
+    problems: &mut Vec<Degraded>,
+) -> Vec<Option<decision::Policies>> {
+    let load = |(name, config): &(String, decision::Config)| {
+        let loaded = decision::Policies::load(config, generation);
+        let loaded = loaded.map_err(|found| {
+            problems.push(Degraded {
+                what: format!("policies.{name}"),
+                why: found.to_string(),
             });
-            loaded.ok()
-        };
-        settings.policies.iter().map(load).collect()
-    }
+        });
+        loaded.ok()
+    };
+    settings.policies.iter().map(load).collect()
 }
 
 /// Admission must know the names of all headers that any route sets.

@@ -14,7 +14,7 @@ use pingora::{
     listeners::ALPN,
     upstreams::peer::{HttpPeer, PeerOptions},
 };
-use prometheus::{IntCounter, IntGauge};
+use prometheus::IntGauge;
 use settings::Scheme;
 use tokio::{runtime::Handle, task::JoinHandle};
 
@@ -25,7 +25,7 @@ use crate::metrics::Metrics;
 pub(crate) struct Upstream {
     servers: Vec<Arc<Server>>,
     turn: AtomicUsize,
-    connections: IntCounter,
+    connections: IntGauge,
     watches: Vec<JoinHandle<()>>,
 }
 
@@ -89,9 +89,20 @@ impl Upstream {
         well.chain(ill).nth(tries)
     }
 
-    /// Counts a new connection.
-    pub(crate) fn connected(&self) {
+    /// Counts a connection as in use, for as long as the guard lives.
+    pub(crate) fn connected(&self) -> InUse {
         self.connections.inc();
+        InUse(self.connections.clone())
+    }
+}
+
+/// A connection in use.
+#[derive(Debug)]
+pub(crate) struct InUse(IntGauge);
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -223,8 +234,8 @@ fn client() -> reqwest::Result<reqwest::Client> {
 const CONNECT: Duration = Duration::from_secs(3);
 const CONNECT_AND_HANDSHAKE: Duration = Duration::from_secs(6);
 /// Between two octets in either direction.
-const SILENCE: Duration = Duration::from_secs(60);
-const IDLE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
+const IDLE: Duration = Duration::from_mins(1);
 const PROBE: Duration = Duration::from_secs(2);
 const PACE: Duration = Duration::from_secs(5);
 /// Checks in a row that must fail before a server counts as ill.

@@ -5,9 +5,9 @@ use std::{path::Path, process::ExitCode};
 use decision::Config;
 
 /// Validates a directory, and says what is in it or everything that is wrong.
-pub(super) fn check(path: &Path) -> anyhow::Result<ExitCode> {
+pub(super) fn check(path: &Path) -> ExitCode {
     let checked = Config::infer(path).and_then(|config| decision::check(&config));
-    Ok(match checked {
+    match checked {
         Ok(checked) => {
             println!("{checked}");
             ExitCode::SUCCESS
@@ -16,13 +16,13 @@ pub(super) fn check(path: &Path) -> anyhow::Result<ExitCode> {
             println!("{problems}");
             ExitCode::FAILURE
         }
-    })
+    }
 }
 
 /// Runs a directory's tests.
-pub(super) fn test(path: &Path) -> anyhow::Result<ExitCode> {
+pub(super) fn test(path: &Path) -> ExitCode {
     let tested = Config::infer(path).and_then(|config| decision::test(&config));
-    Ok(match tested {
+    match tested {
         Ok(tested) => {
             println!("{tested}");
             if tested.passed() {
@@ -35,5 +35,5 @@ pub(super) fn test(path: &Path) -> anyhow::Result<ExitCode> {
             println!("{problems}");
             ExitCode::FAILURE
         }
-    })
+    }
 }

@@ -57,10 +57,10 @@ pub(super) fn write_environment(data: &Path, process: &Process) -> anyhow::Resul
         ("POOL_ID", POOL),
         ("CLIENT_ID", CLIENT),
     ];
-    let text: String = lines
-        .iter()
-        .map(|(name, value)| format!("export {name}={value}\n"))
-        .collect();
+    let mut text = String::new();
+    for (name, value) in lines {
+        text.extend(["export ", name, "=", value, "\n"]);
+    }
     let path = data.join(ENVIRONMENT);
     let fresh = data.join(".dev.env.new");
     // Whoever reads it sees the old one or the new one, whole.

@@ -9,7 +9,7 @@ mod target;
 
 use std::{collections::HashSet, net::IpAddr};
 
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use ipnet::IpNet;
 
 use super::{
@@ -95,7 +95,11 @@ fn scheme(raw: &Raw<'_>, trusted: bool) -> Scheme {
     if !trusted {
         return ours;
     }
-    match raw.headers.get(X_FORWARDED_PROTO).map(|v| v.as_bytes()) {
+    match raw
+        .headers
+        .get(X_FORWARDED_PROTO)
+        .map(HeaderValue::as_bytes)
+    {
         Some(b"https") => Scheme::Https,
         Some(b"http") => Scheme::Http,
         _ => ours,

@@ -22,7 +22,7 @@ pub(super) fn decide(
     head: Head,
     caller: Option<&Caller>,
     now: SystemTime,
-) -> Result<Permit<Head>, Denial> {
+) -> Result<Permit<Head>, Box<Denial>> {
     match (authorize, caller) {
         (Authorize::None, _) => Ok(Permit::unguarded(head)),
         (Authorize::Authenticated, Some(caller)) => Ok(Permit::authenticated(caller, head)),
@@ -43,20 +43,20 @@ pub(super) fn decide(
     }
 }
 
-fn denied(denied: decision::Denied<Head>) -> Denial {
-    Denial {
+fn denied(denied: decision::Denied<Head>) -> Box<Denial> {
+    Box::new(Denial {
         refusal: forbidden(denied.decided.outcome().code()),
         head: denied.head,
         decided: Some(denied.decided),
-    }
+    })
 }
 
-fn refused(head: Head, refusal: Refusal) -> Denial {
-    Denial {
+fn refused(head: Head, refusal: Refusal) -> Box<Denial> {
+    Box::new(Denial {
         head,
         refusal,
         decided: None,
-    }
+    })
 }
 
 fn forbidden(code: Code) -> Refusal {
@@ -69,7 +69,7 @@ fn forbidden(code: Code) -> Refusal {
 #[derive(Debug)]
 pub(crate) enum Guards {
     /// The action is the same whatever the method.
-    Any(decision::Guard),
+    Any(Box<decision::Guard>),
     /// The action is the method's own.
     ByMethod(Vec<(Method, decision::Guard)>),
 }
@@ -87,7 +87,7 @@ impl Guards {
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &decision::Guard> {
         let (any, by_method) = match self {
-            Self::Any(guard) => (Some(guard), None),
+            Self::Any(guard) => (Some(&**guard), None),
             Self::ByMethod(guards) => (None, Some(guards)),
         };
         let by_method = by_method.into_iter().flatten().map(|(_, guard)| guard);

@@ -34,11 +34,10 @@ pub(super) fn peer(ctx: &mut Ctx) -> pingora::Result<Box<HttpPeer>> {
 }
 
 /// After a connection that failed: on to the next server, as long as there is one.
-pub(super) fn try_next(ctx: &mut Ctx, mut error: Box<Error>) -> Box<Error> {
+pub(super) fn try_next(ctx: &mut Ctx, error: &mut Error) {
     ctx.tries += 1;
     let servers = ctx.upstream().map_or(0, |upstream| upstream.len());
     error.set_retry(ctx.tries < servers.min(MAX_TRIES));
-    error
 }
 
 /// Replaces Pingora's copy of the request with one that is made from the permit; only the body's framing is kept.

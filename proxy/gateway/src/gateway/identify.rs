@@ -17,7 +17,7 @@ pub(crate) struct Caller {
 /// Finds out who calls; `None` where the route asks nobody.
 pub(super) async fn identify(
     authenticate: &Authenticate,
-    verifier: &Verifier,
+    tokens: &Verifier,
     head: &Head,
     now: SystemTime,
 ) -> Result<Option<Caller>, Refusal> {
@@ -34,10 +34,8 @@ pub(super) async fn identify(
     };
     let values = head.headers.get_all(header::AUTHORIZATION);
     let token = token::bearer(values.iter().map(http::HeaderValue::as_bytes)).map_err(refused)?;
-    let verified = verifier
-        .verify(token, issuers, requirements, now)
-        .await
-        .map_err(refused)?;
+    let result = tokens.verify(token, issuers, requirements, now).await;
+    let verified = result.map_err(refused)?;
     Ok(Some(Caller { verified }))
 }
 

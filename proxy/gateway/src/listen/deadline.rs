@@ -16,7 +16,7 @@ use pingora::{
     protocols::http::{ServerSession, v2::server::H2Options},
     server::ShutdownWatch,
 };
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 
 tokio::task_local! {
     /// Set once the head of the request at hand is read.
@@ -31,11 +31,21 @@ pub(crate) fn head_is_read() {
     let _ = HEAD_READ.try_with(|flag| flag.store(true, Ordering::Relaxed));
 }
 
-/// Runs a connection, and drops it if it brings no request in time.
-pub(super) async fn first_request(connection: impl Future<Output = ()>) {
+/// Runs a connection, and drops it if it brings no request in time, or none before the shutdown.
+pub(super) async fn first_request(
+    connection: impl Future<Output = ()>,
+    mut shutdown: watch::Receiver<bool>,
+) {
     let requested = Arc::new(AtomicBool::new(false));
     let connection = REQUESTED.scope(requested.clone(), connection);
-    within(FIRST_REQUEST, &requested, connection).await;
+    let too_late = async {
+        tokio::select! {
+            () = sleep(FIRST_REQUEST) => {}
+            // An error is a sender that is gone, which is a shutdown too.
+            _ = shutdown.wait_for(|down| *down) => {}
+        }
+    };
+    within(too_late, &requested, connection).await;
 }
 
 /// An HTTP application whose requests' heads must arrive in time.
@@ -62,7 +72,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for HeaderDeadline<
         let keepalive = session.get_keepalive().filter(|_| reused).unwrap_or(0);
         let done = Arc::new(AtomicBool::new(false));
         let request = HEAD_READ.scope(done.clone(), self.0.process_new_http(session, shutdown));
-        within(HEAD + Duration::from_secs(keepalive), &done, request).await?
+        let deadline = sleep(HEAD + Duration::from_secs(keepalive));
+        within(deadline, &done, request).await?
     }
 
     fn h2_options(&self) -> Option<H2Options> {
@@ -80,14 +91,14 @@ impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for HeaderDeadline<
 
 /// The future's output, or `None` where the deadline passes with the flag unset.
 async fn within<T>(
-    deadline: Duration,
+    deadline: impl Future<Output = ()>,
     done: &AtomicBool,
     future: impl Future<Output = T>,
 ) -> Option<T> {
     let mut future = pin!(future);
     tokio::select! {
         output = &mut future => return Some(output),
-        () = sleep(deadline) => {}
+        () = deadline => {}
     }
     if done.load(Ordering::Relaxed) {
         Some(future.await)
@@ -100,3 +111,22 @@ async fn within<T>(
 const HEAD: Duration = Duration::from_secs(10);
 /// From the connection to its first request.
 const FIRST_REQUEST: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_not_done_at_the_deadline_is_dropped() {
+        let (done, undone) = (AtomicBool::new(true), AtomicBool::new(false));
+        assert_eq!(within(ready(()), &undone, pending::<u8>()).await, None);
+        assert_eq!(within(pending(), &undone, ready(1)).await, Some(1));
+        let late = async {
+            tokio::task::yield_now().await;
+            2
+        };
+        assert_eq!(within(ready(()), &done, late).await, Some(2));
+    }
+}

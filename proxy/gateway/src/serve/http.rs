@@ -46,6 +46,6 @@ const TRIES: usize = 3;
 /// To upstreams, for each thread.
 const IDLE_CONNECTIONS: usize = 512;
 /// Of an HTTP/2 connection without streams.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 /// On one HTTP/2 connection at once.
 const STREAMS: u32 = 128;

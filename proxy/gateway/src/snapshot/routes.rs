@@ -77,7 +77,8 @@ impl Parts<'_> {
             settings::Authorize::None => Authorize::None,
             settings::Authorize::Authenticated => Authorize::Authenticated,
             settings::Authorize::Policies(ask) => {
-                Authorize::Policies(self.guards(route, ask, template, parameters, problems)?)
+                let guards = self.guards(route, ask, template, parameters, problems)?;
+                Authorize::Policies(Box::new(guards))
             }
         };
         Some(Proxy {
@@ -130,7 +131,7 @@ impl Parts<'_> {
             guard.map_err(|found| report(found.to_string())).ok()
         };
         if let Some(action) = &asked.action {
-            return guard(action).map(Guards::Any);
+            return guard(action).map(|guard| Guards::Any(Box::new(guard)));
         }
         let methods = &route.matches.methods;
         if methods.is_empty() {

@@ -1,4 +1,3 @@
-use http::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 
 use super::*;
@@ -34,7 +33,7 @@ impl Request {
         self
     }
 
-    fn from_trusted(mut self) -> Self {
+    fn behind_proxy(mut self) -> Self {
         self.peer = [10, 0, 0, 1];
         self
     }
@@ -356,7 +355,7 @@ fn strangers_say_nothing_about_who_is_behind_them() {
 #[test]
 fn trusted_peers_are_believed_up_to_the_first_stranger() {
     let head = Request::get("/")
-        .from_trusted()
+        .behind_proxy()
         .with("x-forwarded-for", "198.51.100.1, 203.0.113.9, 10.0.0.2")
         .with("x-forwarded-proto", "https")
         .admit()
@@ -368,7 +367,7 @@ fn trusted_peers_are_believed_up_to_the_first_stranger() {
         Some("198.51.100.1, 203.0.113.9, 10.0.0.2, 10.0.0.1")
     );
     let unreadable = Request::get("/")
-        .from_trusted()
+        .behind_proxy()
         .with("x-forwarded-for", "203.0.113.9, unknown")
         .admit()
         .unwrap();

@@ -23,7 +23,9 @@ fn requests_under_way_are_finished() {
     let mut idle = TcpStream::connect(address).unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
     for stream in [&idle, &stream] {
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
     }
     stream
         .write_all(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello")

@@ -18,7 +18,9 @@ routes:
 
 fn send(gate: &Gate, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(gate.addresses[0]).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
     stream.write_all(request).unwrap();
     let mut answer = Vec::new();
     // A reset after the answer is as good as its end.
@@ -44,7 +46,10 @@ fn what_has_two_readings_is_refused_and_goes_nowhere() {
         "GET /a HTTP/1.1\r\nHost: a\r\nX-A : b\r\nConnection: close\r\n\r\n",
     ] {
         let answer = send(&gate, request.as_bytes());
-        assert!(answer.starts_with("HTTP/1.1 400 "), "{request:?} got {answer:?}");
+        assert!(
+            answer.starts_with("HTTP/1.1 400 "),
+            "{request:?} got {answer:?}"
+        );
     }
     assert_eq!(origin.seen.load(Ordering::Relaxed), 0);
 }
@@ -58,7 +63,10 @@ fn a_request_to_upgrade_is_an_ordinary_one() {
         b"GET /a HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n",
     );
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
-    assert!(!answer.to_ascii_lowercase().contains("\"upgrade\""), "{answer:?}");
+    assert!(
+        !answer.to_ascii_lowercase().contains("\"upgrade\""),
+        "{answer:?}"
+    );
 }
 
 #[test]

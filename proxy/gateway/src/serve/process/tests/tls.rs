@@ -22,7 +22,10 @@ routes:
 fn certificate(dir: &Path, file: &str, name: &str) -> reqwest::Certificate {
     use std::os::unix::fs::PermissionsExt as _;
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-    let (cert, key) = (dir.join(format!("{file}.crt")), dir.join(format!("{file}.key")));
+    let (cert, key) = (
+        dir.join(format!("{file}.crt")),
+        dir.join(format!("{file}.key")),
+    );
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     std::fs::write(&cert, made.cert.pem()).unwrap();
@@ -51,13 +54,20 @@ async fn certificates_are_chosen_by_name_and_replaced_by_reloads() {
     let address = gate.addresses[0];
     let url = |name: &str| format!("https://{name}:{}/x", address.port());
     for (name, trusted) in [("a.example", a.clone()), ("b.example", b)] {
-        let answer = client(trusted, name, address).get(url(name)).send().await.unwrap();
+        let answer = client(trusted, name, address)
+            .get(url(name))
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.version(), reqwest::Version::HTTP_2);
         let saw: serde_json::Value = answer.json().await.unwrap();
         assert_eq!(saw["headers"]["x-forwarded-proto"], "https");
         assert_eq!(saw["headers"]["host"], format!("{name}:{}", address.port()));
     }
-    let wrong = client(a, "b.example", address).get(url("b.example")).send().await;
+    let wrong = client(a, "b.example", address)
+        .get(url("b.example"))
+        .send()
+        .await;
     assert!(wrong.is_err());
     let fresh = certificate(gate.dir.path(), "a", "a.example");
     gate.reload();
