@@ -149,14 +149,15 @@ impl Tasks {
             loop {
                 ticks.tick().await;
                 let Some(engine) = upgrade(&weak) else { return };
-                match feed.poll(&engine).await {
+                let polled = feed.poll(&engine).await;
+                match &polled {
                     Ok(()) if failing => tracing::info!("The change feed is readable again"),
                     Err(error) if !failing => {
                         tracing::warn!(%error, "The change feed cannot be read");
                     }
                     _ => {}
                 }
-                failing = engine.revoked().is_stale(POLL * 2);
+                failing = polled.is_err();
             }
         }));
     }

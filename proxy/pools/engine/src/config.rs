@@ -157,33 +157,6 @@ pub struct DeclaredClient {
     pub flows: Vec<String>,
 }
 
-impl Config {
-    /// What is wrong beyond the form, each with its place below `pools`.
-    pub fn problems(&self) -> Vec<(String, String)> {
-        let mut problems = crate::declare::problems(&self.declare);
-        if self.public_url.cannot_be_a_base()
-            || !matches!(self.public_url.scheme(), "http" | "https")
-        {
-            problems.push((
-                "public_url".into(),
-                format!("`{}` is not an http or https URL", self.public_url),
-            ));
-        } else if self.public_url.query().is_some() || self.public_url.fragment().is_some() {
-            problems.push((
-                "public_url".into(),
-                format!("`{}` has a query or a fragment", self.public_url),
-            ));
-        }
-        if self.hashing.queue == 0 {
-            problems.push((
-                "hashing.queue".into(),
-                "at least one password must be allowed in".into(),
-            ));
-        }
-        problems
-    }
-}
-
 impl Hashing {
     pub(crate) fn params(&self) -> Result<Params, argon2::Error> {
         let (memory_kib, passes) = match self.profile {

@@ -10,15 +10,21 @@ use crate::{Engine, Error, Result, signing_key};
 
 /// Makes what is absent, each pool in one transaction; several processes may do so at once.
 pub(crate) async fn declare(engine: &Engine) -> Result<()> {
-    for (index, declared) in engine.config().declare.iter().enumerate() {
-        let place = format!("pools.declare[{index}]");
-        declare_pool(engine, declared, &place).await?;
+    let declared = &engine.config().declare;
+    if let Some((place, problem)) = problems(declared).into_iter().next() {
+        return Err(Error::Declared {
+            place: format!("pools.{place}"),
+            problem,
+        });
+    }
+    for (index, pool) in declared.iter().enumerate() {
+        declare_pool(engine, pool, &format!("pools.declare[{index}]")).await?;
     }
     Ok(())
 }
 
-/// Refuses declarations that could not be made; every problem with its place below `pools`.
-pub(crate) fn problems(declared: &[DeclaredPool]) -> Vec<(String, String)> {
+/// What keeps declarations from being made, each with its place below `pools`.
+fn problems(declared: &[DeclaredPool]) -> Vec<(String, String)> {
     let mut problems = Vec::new();
     for (index, pool) in declared.iter().enumerate() {
         let place = format!("declare[{index}]");
@@ -84,10 +90,6 @@ fn client_problems(client: &DeclaredClient, place: &str, problems: &mut Vec<(Str
 }
 
 async fn declare_pool(engine: &Engine, declared: &DeclaredPool, place: &str) -> Result<()> {
-    if let Some((below, problem)) = problems(std::slice::from_ref(declared)).into_iter().next() {
-        let place = format!("{place}{}", below.trim_start_matches("declare[0]"));
-        return Err(Error::Declared { place, problem });
-    }
     let in_place = |source: Error| match source {
         Error::Refused { message, .. } => Error::Declared {
             place: place.to_owned(),

@@ -59,7 +59,7 @@ impl Hasher {
         Ok(Self {
             jobs,
             queue: Arc::new(AtomicUsize::new(0)),
-            limit: config.queue,
+            limit: config.queue.max(1),
             params,
             rng,
         })

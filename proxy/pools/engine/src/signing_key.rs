@@ -142,7 +142,9 @@ async fn succeed(
 
 /// The JWK set of a pool, as served at `/.well-known/jwks.json`.
 pub async fn jwks(engine: &Engine, pool_id: &str) -> Result<std::sync::Arc<str>> {
-    Ok(engine.rings().load(engine, pool_id).await?.jwks())
+    // Anybody may ask for any name: only a pool that is there gets a place in memory.
+    let pool = crate::pool::load(engine, pool_id).await?;
+    Ok(engine.rings().load(engine, pool.id()).await?.jwks())
 }
 
 impl Prepared {

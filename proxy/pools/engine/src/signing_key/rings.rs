@@ -93,6 +93,11 @@ impl Rings {
         Ok(ring)
     }
 
+    #[cfg(test)]
+    pub(super) fn knows(&self, pool_id: &str) -> bool {
+        self.known(pool_id).is_some()
+    }
+
     fn known(&self, pool_id: &str) -> Option<Arc<Slot>> {
         self.slots
             .lock()

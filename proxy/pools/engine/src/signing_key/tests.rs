@@ -217,6 +217,13 @@ fn args_none() -> Vec<::store::Value> {
     Vec::new()
 }
 
+async fn made_up_pools_take_no_memory(harness: Harness) {
+    let engine = &harness.engine;
+    let error = jwks(engine, "us-east-1_Nobody").await.unwrap_err();
+    assert_eq!(error.refusal(), Some(crate::Refusal::ResourceNotFound));
+    assert!(!engine.rings().knows("us-east-1_Nobody"));
+}
+
 async fn rotating_an_absent_pool_is_refused(harness: Harness) {
     let error = rotate(&harness.engine, "us-east-1_Nobody", 0)
         .await
@@ -239,5 +246,6 @@ crate::harness::on_both_stores! {
     the_gate_sees_keys_of_a_pool_that_comes_later with in_europe,
     the_gate_does_not_keep_an_engine_open,
     private_keys_are_sealed,
+    made_up_pools_take_no_memory,
     rotating_an_absent_pool_is_refused,
 }
