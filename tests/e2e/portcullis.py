@@ -65,7 +65,8 @@ class Portcullis:
         first = self.process.stdout.readline()
         assert first, f"it ended with {self.process.wait()}: {self.log.read_text()}"
         bound = json.loads(first)
-        [self.listen], self.admin = bound["listen"], bound["admin"]
+        self.listeners, self.admin = bound["listen"], bound["admin"]
+        self.listen = self.listeners[0]
         self.url, self.admin_url = f"http://{self.listen}", f"http://{self.admin}"
         self.public_url = bound.get("public_url", self.url)
         threading.Thread(target=self._drain, daemon=True).start()
