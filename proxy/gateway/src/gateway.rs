@@ -105,7 +105,11 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<bool> {
         // A body that nobody reads is drained before the connection is used again, but not for long.
         session.set_total_drain_timeout(Some(DRAIN));
-        match judge::judge(self, session, ctx).await? {
+        let mut judged = judge::judge(self, session, ctx).await;
+        if let Err(error) = &mut judged {
+            error::mark(error);
+        }
+        match judged? {
             judge::Verdict::Forward => Ok(false),
             judge::Verdict::Served => Ok(true),
             judge::Verdict::Refused(refusal) => {

@@ -13,7 +13,7 @@ use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 ///
 /// Text on a terminal, one JSON object a line elsewhere.
 pub(crate) fn start(level: Option<&str>, file: Option<PathBuf>) -> anyhow::Result<Sink> {
-    let filter = EnvFilter::try_new(level.unwrap_or(DEFAULT_LEVEL))?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", level.unwrap_or("info")))?;
     let json = file.is_some() || !io::stderr().is_terminal();
     let sink = Sink::open(file)?;
     let builder = tracing_subscriber::fmt()
@@ -98,8 +98,9 @@ fn append(path: &PathBuf) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// Pingora logs each refused connection as an error; what matters of those is in the decision records.
-const DEFAULT_LEVEL: &str = "info,pingora_core=warn,pingora_proxy=warn";
+/// Pingora logs what callers do wrong, and its own retries, as errors; what matters of that is in the decision records.
+/// A level that names these crates outdoes this.
+const QUIET: &str = "pingora_core=off,pingora_proxy=off";
 
 #[cfg(test)]
 mod tests {

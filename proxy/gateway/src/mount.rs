@@ -3,7 +3,9 @@
 //! The service runs on the engine's runtime, so that gate workers never wait for the store or a hash. Bodies cross in both
 //! directions by bounded channels, and the call is dropped when its caller leaves.
 
-use std::{io, net::SocketAddr};
+mod incoming;
+
+use std::net::SocketAddr;
 
 use axum::{Router, body::Body, extract::ConnectInfo};
 use bytes::Bytes;
@@ -15,8 +17,9 @@ use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinHandle},
 };
-use tokio_stream::wrappers::ReceiverStream;
 use tower::ServiceExt as _;
+
+use incoming::{Feed, Piece};
 
 use crate::gateway::{head::Head, refuse};
 
@@ -60,17 +63,12 @@ impl Mount {
         if expects_continue(session) {
             session.write_continue_response().await?;
         }
-        let (body, chunks) = mpsc::channel(CHANNEL);
-        let request = request(
-            session,
-            head,
-            request_id,
-            Body::from_stream(ReceiverStream::new(chunks)),
-        )?;
+        let (feed, incoming) = incoming::channel(CHANNEL);
+        let request = request(session, head, request_id, Body::new(incoming))?;
         let (out, mut parts) = mpsc::channel(CHANNEL);
         let call = self.runtime.spawn(call(self.router.clone(), request, out));
         let _call = AbortOnDrop(JoinHandle::abort_handle(&call));
-        let head = match exchange(session, body, &mut parts).await? {
+        let head = match exchange(session, feed, &mut parts).await? {
             Ok(head) => head,
             Err(unserved) => return Ok(Err(unserved)),
         };
@@ -115,44 +113,48 @@ async fn call(router: Router, request: Request<Body>, out: mpsc::Sender<Part>) {
 /// Feeds the request's body to the service until its answer begins.
 async fn exchange(
     session: &mut Session,
-    body: Chunks,
+    feed: Feed,
     parts: &mut mpsc::Receiver<Part>,
 ) -> pingora::Result<Result<Box<Parts>, Unserved>> {
-    let mut body = Some(body);
+    let mut feed = Some(feed);
     let mut pending = None;
     let mut seen = 0;
     loop {
-        if pending.is_none() && session.is_body_done() {
-            // The service sees the body's end by this.
-            body = None;
+        if feed.is_some() && pending.is_none() && session.is_body_done() {
+            pending = Some(Piece::End);
         }
-        let room = room(body.as_ref().filter(|_| pending.is_some()));
+        let room = room(feed.as_ref().filter(|_| pending.is_some()));
         let event = tokio::select! {
             biased;
             part = parts.recv() => Event::Answered(part),
             room = room => match room.zip(pending.take()) {
-                Some((room, chunk)) => {
-                    room.send(Ok(chunk));
-                    continue;
+                Some((room, piece)) => {
+                    let goes_on = matches!(piece, Piece::Data(_));
+                    room.send(piece);
+                    if goes_on {
+                        continue;
+                    }
+                    Event::Fed
                 }
                 // The service reads no further; what it answers comes next.
-                None => Event::BodyOver,
+                None => Event::Fed,
             },
-            // With no body left this waits for the caller to leave, which is an error.
-            chunk = session.read_body_or_idle(body.is_none()), if pending.is_none() => {
-                chunk?.map_or(Event::BodyOver, Event::Chunk)
-            }
+            // With the body fed this waits for the caller to leave, which is an error.
+            chunk = session.read_body_or_idle(feed.is_none()), if pending.is_none() => match chunk? {
+                Some(chunk) => Event::Chunk(chunk),
+                None => continue,
+            },
         };
         match event {
             Event::Answered(Some(Part::Head(head))) => return Ok(Ok(head)),
             Event::Answered(_) => return Ok(Err(Unserved::Failed)),
-            Event::BodyOver => body = None,
+            Event::Fed => feed = None,
             Event::Chunk(chunk) => {
                 seen += chunk.len();
                 if seen > MAX_BODY {
                     return Ok(Err(Unserved::BodyTooLarge));
                 }
-                pending = Some(chunk);
+                pending = Some(Piece::Data(chunk));
             }
         }
     }
@@ -161,15 +163,13 @@ async fn exchange(
 enum Event {
     Answered(Option<Part>),
     Chunk(Bytes),
-    BodyOver,
+    Fed,
 }
 
-type Chunks = mpsc::Sender<io::Result<Bytes>>;
-
-/// Room for one chunk; `None` when the service reads no further; never, without a channel.
-async fn room(body: Option<&Chunks>) -> Option<mpsc::Permit<'_, io::Result<Bytes>>> {
-    match body {
-        Some(body) => body.reserve().await.ok(),
+/// Room for one piece; `None` when the service reads no further; never, without a feed.
+async fn room(feed: Option<&Feed>) -> Option<mpsc::Permit<'_, Piece>> {
+    match feed {
+        Some(feed) => feed.reserve().await.ok(),
         None => std::future::pending().await,
     }
 }
@@ -212,7 +212,8 @@ async fn respond(
         }
     }
     if length.is_some_and(|length| length != written) {
-        return Error::e_explain(ErrorType::WriteError, "the engine's answer broke off");
+        let error = Error::explain(ErrorType::InternalError, "the engine's answer broke off");
+        return Err(error.into_in());
     }
     session.write_response_body(None, true).await?;
     Ok(status)
@@ -232,7 +233,11 @@ fn request(
         .extension(ConnectInfo(SocketAddr::new(head.client, 0)))
         .extension(api::RequestId(request_id.to_owned()))
         .body(body)
-        .or_err(ErrorType::InvalidHTTPHeader, "embedded request")?;
+        .or_err(
+            ErrorType::InternalError,
+            "the request cannot be handed over",
+        )
+        .map_err(Error::into_in)?;
     *request.headers_mut() = head.headers.clone();
     let sent = &session.req_header().headers;
     for name in [header::HOST, header::CONTENT_LENGTH] {

@@ -14,7 +14,7 @@ use crate::{
     snapshot::{Maker, Snapshot},
     status::{Degraded, Status},
 };
-use watch::Watch;
+pub(crate) use watch::Watch;
 
 /// Makes new snapshots for as long as the process runs.
 pub(crate) struct Reloader {
@@ -27,6 +27,8 @@ pub(crate) struct Reloader {
     pub(crate) certificates: Vec<Option<Arc<Certificates>>>,
     /// What only a restart changes, as it was at the start.
     pub(crate) fixed: Fixed,
+    /// INVARIANT: follows each file from before it was read, so no change is lost.
+    pub(crate) watch: Watch,
 }
 
 /// Settings that are in force from start to end.
@@ -63,54 +65,42 @@ impl Fixed {
 
 impl Reloader {
     /// Reloads when `asked`, and when a file that matters changes.
-    pub(crate) async fn run(self, settings: Settings, mut asked: mpsc::Receiver<()>) {
-        let mut watch = Watch::start(files(&settings));
-        drop(settings);
+    pub(crate) async fn run(mut self, mut asked: mpsc::Receiver<()>) {
         loop {
             let forced = tokio::select! {
                 ask = asked.recv() => match ask {
                     Some(()) => true,
                     None => return,
                 },
-                () = watch.wait() => false,
+                () = self.watch.wait() => false,
             };
-            if !watch.has_changed() && !forced {
-                continue;
-            }
-            match self.reload() {
-                Ok(settings) => watch.follow(files(&settings)),
-                Err(problems) => self.keep(problems),
+            if (self.watch.has_changed() || forced)
+                && let Err(problems) = self.reload()
+            {
+                self.keep(problems);
             }
         }
     }
 
-    fn reload(&self) -> Result<Settings, Vec<Degraded>> {
-        let settings = self.load()?;
-        let before = self.current.load();
-        let next = self
-            .maker
-            .make(&settings, before.generation + 1, Some(&before))?;
-        let fresh = certificates(&settings).map_err(|why| {
+    fn reload(&mut self) -> Result<(), Vec<Degraded>> {
+        let degraded = |what: &str, why: String| {
             vec![Degraded {
-                what: "listeners".into(),
-                why: format!("{why:#}"),
-            }]
-        })?;
-        self.put_in_force(&settings, next, &fresh);
-        Ok(settings)
-    }
-
-    fn load(&self) -> Result<Settings, Vec<Degraded>> {
-        let degraded = |why: String| {
-            vec![Degraded {
-                what: "settings".into(),
+                what: what.to_owned(),
                 why,
             }]
         };
-        let mut settings =
-            settings::load(&self.file).map_err(|problems| degraded(problems.to_string()))?;
+        let mut settings = settings::load(&self.file)
+            .map_err(|problems| degraded("settings", problems.to_string()))?;
         self.overrides.apply(&mut settings);
-        Ok(settings)
+        self.watch.follow(files(&settings));
+        let before = self.current.load_full();
+        let next = self
+            .maker
+            .make(&settings, before.generation + 1, Some(&before))?;
+        let fresh =
+            certificates(&settings).map_err(|why| degraded("listeners", format!("{why:#}")))?;
+        self.put_in_force(&settings, next, &fresh);
+        Ok(())
     }
 
     fn put_in_force(
@@ -165,7 +155,7 @@ impl Reloader {
 }
 
 /// The files and folders whose change matters.
-fn files(settings: &Settings) -> Vec<PathBuf> {
+pub(crate) fn files(settings: &Settings) -> Vec<PathBuf> {
     let policies = settings
         .policies
         .iter()

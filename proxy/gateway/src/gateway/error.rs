@@ -36,6 +36,13 @@ fn closed(error_code: u16) -> FailToProxy {
     }
 }
 
+/// What fails while the gate itself answers is the connection to the caller, unless it says otherwise.
+pub(super) fn mark(error: &mut Error) {
+    if *error.esource() == ErrorSource::Unset {
+        error.as_down();
+    }
+}
+
 /// `None` where the caller has gone.
 fn refusal(error: &Error) -> Option<Refusal> {
     match error.esource() {

@@ -20,7 +20,7 @@ use tokio::{
 use super::SETTLE;
 
 /// Follows files and folders.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     paths: Vec<PathBuf>,
     seen: Fingerprint,
     told: mpsc::Receiver<()>,
@@ -32,7 +32,7 @@ type Fingerprint = BTreeMap<PathBuf, (u64, u64, i64, i64, i64)>;
 
 impl Watch {
     /// Follows these from now on.
-    pub(super) fn start(paths: Vec<PathBuf>) -> Self {
+    pub(crate) fn start(paths: Vec<PathBuf>) -> Self {
         let (tell, told) = mpsc::channel(1);
         let told_of = move |event: notify::Result<notify::Event>| {
             // Reading is an event too; a full channel has said it already.
@@ -44,7 +44,7 @@ impl Watch {
             .inspect_err(|error| tracing::warn!(%error, "File changes are found by looking only"))
             .ok();
         let mut watch = Self {
-            seen: fingerprint(&paths),
+            seen: Fingerprint::new(),
             paths: Vec::new(),
             told,
             watcher,
@@ -53,8 +53,8 @@ impl Watch {
         watch
     }
 
-    /// Follows these instead.
-    pub(super) fn follow(&mut self, paths: Vec<PathBuf>) {
+    /// Follows these instead. What has been followed before is still compared with its last look.
+    pub(crate) fn follow(&mut self, paths: Vec<PathBuf>) {
         let folders = |paths: &[PathBuf]| {
             let mut folders: Vec<_> = paths.iter().filter_map(|path| folder(path)).collect();
             folders.sort_unstable();
@@ -73,10 +73,20 @@ impl Watch {
                 }
             }
         }
-        if self.paths != paths {
-            self.seen = fingerprint(&paths);
-            self.paths = paths;
-        }
+        let known: Vec<_> = paths
+            .iter()
+            .filter(|path| self.paths.contains(path))
+            .cloned()
+            .collect();
+        let fresh: Vec<_> = paths
+            .iter()
+            .filter(|path| !known.contains(path))
+            .cloned()
+            .collect();
+        self.seen
+            .retain(|file, _| known.iter().any(|path| file.starts_with(path)));
+        self.seen.extend(fingerprint(&fresh));
+        self.paths = paths;
     }
 
     /// Waits until it is time to look.
@@ -165,10 +175,6 @@ mod tests {
         fs::write(&settings, "1").unwrap();
         let mut watch = Watch::start(vec![settings.clone(), policies.clone()]);
         assert!(!watch.has_changed());
-        for change in [|| (), || ()] {
-            change();
-            assert!(!watch.has_changed());
-        }
         fs::write(policies.join("p.cedar"), "permit").unwrap();
         watch.wait().await;
         assert!(watch.has_changed());
@@ -179,5 +185,20 @@ mod tests {
         assert!(watch.has_changed());
         fs::remove_file(&settings).unwrap();
         assert!(watch.has_changed());
+    }
+
+    #[test]
+    fn a_change_before_other_files_are_followed_is_not_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+        fs::write(&one, "1").unwrap();
+        fs::write(&two, "2").unwrap();
+        let mut watch = Watch::start(vec![one.clone()]);
+        fs::write(&one, "11").unwrap();
+        watch.follow(vec![one.clone(), two.clone()]);
+        assert!(watch.has_changed());
+        fs::write(&one, "111").unwrap();
+        watch.follow(vec![two]);
+        assert!(!watch.has_changed());
     }
 }

@@ -29,7 +29,7 @@ use crate::{
     listen::Bound,
     logs,
     metrics::Metrics,
-    reload::{Fixed, Reloader},
+    reload::{self, Fixed, Reloader, Watch},
     snapshot::{Maker, Snapshot},
     status::{Degraded, Status},
 };
@@ -48,6 +48,13 @@ pub(crate) struct Process {
     settings: Settings,
 }
 
+/// Settings, with the command line's over them, whose files are followed from before they were read.
+pub(super) struct Loaded {
+    settings: Settings,
+    overrides: Overrides,
+    watch: Watch,
+}
+
 /// A gate that serves.
 pub(crate) struct Running {
     runtimes: Runtimes,
@@ -60,21 +67,38 @@ pub(crate) struct Running {
     logs: logs::Sink,
 }
 
+impl Loaded {
+    /// Loads the settings in a file.
+    pub(super) fn load(file: &Path, overrides: Overrides) -> anyhow::Result<Self> {
+        let file = std::path::absolute(file)?;
+        let mut watch = Watch::start(vec![file.clone()]);
+        let mut settings = settings::load(&file)?;
+        overrides.apply(&mut settings);
+        watch.follow(reload::files(&settings));
+        Ok(Self {
+            settings,
+            overrides,
+            watch,
+        })
+    }
+}
+
 impl Process {
     /// Loads and opens everything, and binds; nothing is served yet.
     pub(crate) fn start(file: &Path, overrides: Overrides) -> anyhow::Result<Self> {
-        let mut settings = settings::load(file)?;
-        overrides.apply(&mut settings);
-        let logs = logs::start(settings.log.level.as_deref(), settings.log.file.clone())?;
-        Self::open(settings, overrides, logs)
+        let loaded = Loaded::load(file, overrides)?;
+        let log = &loaded.settings.log;
+        let logs = logs::start(log.level.as_deref(), log.file.clone())?;
+        Self::open(loaded, logs)
     }
 
     /// As [`Process::start`], for settings that are loaded and logs that are open.
-    pub(super) fn open(
-        mut settings: Settings,
-        overrides: Overrides,
-        logs: logs::Sink,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn open(loaded: Loaded, logs: logs::Sink) -> anyhow::Result<Self> {
+        let Loaded {
+            mut settings,
+            overrides,
+            watch,
+        } = loaded;
         let runtimes = Runtimes::start()?;
         let sockets = Sockets::bind(&settings)?;
         let fixed = Fixed::of(&settings);
@@ -120,6 +144,7 @@ impl Process {
                 status,
                 certificates: sockets.certificates,
                 fixed,
+                watch,
             },
             runtimes,
             bound: sockets.bound,
@@ -186,7 +211,7 @@ impl Process {
         if let Some((socket, address)) = self.admin {
             background.spawn(serve_admin(socket, address, self.views));
         }
-        background.spawn(self.reloader.run(self.settings, asked));
+        background.spawn(self.reloader.run(asked));
         let served = http::serve(self.gateway, self.bound, down);
         Running {
             served: self.runtimes.gate.spawn(served),

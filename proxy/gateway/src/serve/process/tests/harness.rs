@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::super::{Process, Running};
+use super::super::{Loaded, Process, Running};
 use crate::{logs, serve::Overrides};
 
 /// A gate that is stopped when it is dropped.
@@ -32,13 +32,25 @@ impl Gate {
     }
 
     pub(super) fn run_in(dir: TempDir, settings: &str, origin: &Origin) -> Self {
+        Self::run_with(dir, settings, origin, |_| ())
+    }
+
+    /// Runs a gate that is changed before it serves.
+    pub(super) fn run_with(
+        dir: TempDir,
+        settings: &str,
+        origin: &Origin,
+        change: impl FnOnce(&mut Process),
+    ) -> Self {
         // Tests run in one process; the first installs it.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let file = dir.path().join("portcullis.yaml");
         let text = format!("log: {{decisions: decisions.jsonl}}\n{settings}");
         std::fs::write(&file, text.replace("@ORIGIN@", &origin.address.to_string())).unwrap();
-        let settings = settings::load(&file).unwrap_or_else(|problems| panic!("{problems}"));
-        let process = Process::open(settings, Overrides::default(), logs::Sink::stderr()).unwrap();
+        let loaded = Loaded::load(&file, Overrides::default())
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        let mut process = Process::open(loaded, logs::Sink::stderr()).unwrap();
+        change(&mut process);
         let addresses = process.addresses();
         Self {
             running: Some(process.serve()),
