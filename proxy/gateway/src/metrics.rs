@@ -177,7 +177,11 @@ impl Metrics {
                 &["issuer", "result"],
             )?,
             generation: r.gauge("generation", "The settings and policies in force.")?,
-            reloads: r.counters("reloads_total", "Reloads by result.", &["result"])?,
+            reloads: r.outcomes(
+                "reloads_total",
+                "Reloads by result.",
+                ["success", "failure"],
+            )?,
             upstream_healthy: r.gauges(
                 "upstream_healthy",
                 "Whether a server is well.",

@@ -19,6 +19,20 @@ impl Register<'_> {
         self.add(IntCounterVec::new(named(name, help), labels)?)
     }
 
+    /// A counter with the label `result`, at zero for each: a rate over what is not there yet would miss the first.
+    pub(super) fn outcomes<const N: usize>(
+        &self,
+        name: &str,
+        help: &str,
+        results: [&str; N],
+    ) -> Result<IntCounterVec> {
+        let counters = self.counters(name, help, &["result"])?;
+        for result in results {
+            counters.with_label_values(&[result]);
+        }
+        Ok(counters)
+    }
+
     /// A counter.
     pub(super) fn counter(&self, name: &str, help: &str) -> Result<IntCounter> {
         self.add(IntCounter::with_opts(named(name, help))?)
