@@ -7,7 +7,8 @@ use std::{hint::black_box, process::ExitCode, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 use http::Method;
 use portcullis_benches::{
-    BareDecision, BareSigner, BareVerifier, Gate, Head, Lane, Pool, Who, openssl_sign_seconds, race,
+    BareDecision, BareSigner, BareVerifier, Gate, Head, Lane, Pool, Who, at_once,
+    openssl_sign_seconds, race,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -64,15 +65,15 @@ fn request(runtime: &Runtime, pool: &Pool, gate: &Gate, token: &str) -> Result<V
         gate.guard.decide(Head, &who, gate.now).is_ok(),
         "the reader is not permitted"
     );
-    let verify = |first: bool| {
-        let once = async {
-            if first {
-                gate.verify_first_seen(token).await
-            } else {
-                gate.verify(token).await
-            }
-        };
-        black_box(runtime.block_on(once).is_ok());
+    ensure!(
+        at_once(gate.verify_first_seen(token)).is_some_and(|verified| verified.is_ok()),
+        "the token is refused"
+    );
+    let first_seen = || {
+        black_box(at_once(gate.verify_first_seen(black_box(token))));
+    };
+    let known = || {
+        black_box(at_once(gate.verify(black_box(token))));
     };
     let afresh = |who: &Who| {
         black_box(
@@ -96,16 +97,20 @@ fn request(runtime: &Runtime, pool: &Pool, gate: &Gate, token: &str) -> Result<V
         Lane::new("bare verify", || {
             black_box(bare_verifier.verify());
         }),
-        Lane::new("verify first-seen", || verify(true)),
-        Lane::new("verify remembered", || verify(false)),
+        Lane::new("verify first-seen", first_seen),
+        Lane::new("verify remembered", known),
         Lane::new("bare decide", || {
             black_box(bare_decision.decide());
         }),
         Lane::new("decide afresh", || afresh(&who)),
         Lane::new("decide afresh, new caller", || afresh(&stranger)),
         Lane::new("decide remembered", remembered),
+        Lane::new("both afresh", || {
+            first_seen();
+            afresh(&who);
+        }),
         Lane::new("both remembered", || {
-            verify(false);
+            known();
             remembered();
         }),
     ];
@@ -116,57 +121,66 @@ fn request(runtime: &Runtime, pool: &Pool, gate: &Gate, token: &str) -> Result<V
             .find(|(found, _)| *found == name)
             .map_or(f64::NAN, |(_, time)| *time)
     };
-    let row = |what, ours, beside, asked| Row {
+    let row = |(what, ours, beside, asked)| Row {
         what,
         ours: time(ours),
         beside: time(beside),
         asked,
     };
-    Ok(vec![
-        row(
-            "find a route among 100 : decide afresh",
-            "route",
-            "decide afresh",
-            None,
-        ),
-        row(
-            "verify first-seen : bare aws-lc-rs check",
-            "verify first-seen",
-            "bare verify",
-            Some(1.3),
-        ),
-        row(
-            "decide afresh : bare is_authorized, prepared",
-            "decide afresh",
-            "bare decide",
-            Some(1.5),
-        ),
-        row(
-            "  the same, of a caller not seen before",
-            "decide afresh, new caller",
-            "bare decide",
-            None,
-        ),
-        row(
-            "decide remembered : decide afresh",
-            "decide remembered",
-            "decide afresh",
-            Some(0.2),
-        ),
-        row(
-            "verify remembered : verify first-seen",
-            "verify remembered",
-            "verify first-seen",
-            None,
-        ),
-        row(
-            "verify and decide remembered : decide afresh",
-            "both remembered",
-            "decide afresh",
-            Some(0.2),
-        ),
-    ])
+    Ok(REQUEST.map(row).into())
 }
+
+/// What of a request's stages is compared: the line, ours, what is beside it, and what is asked.
+const REQUEST: [(&str, &str, &str, Option<f64>); 8] = [
+    (
+        "find a route among 100 : decide afresh",
+        "route",
+        "decide afresh",
+        None,
+    ),
+    (
+        "verify first-seen : bare aws-lc-rs check",
+        "verify first-seen",
+        "bare verify",
+        Some(1.3),
+    ),
+    (
+        "decide afresh : bare is_authorized, prepared",
+        "decide afresh",
+        "bare decide",
+        Some(1.5),
+    ),
+    (
+        "  of a caller not seen before : the same",
+        "decide afresh, new caller",
+        "bare decide",
+        None,
+    ),
+    (
+        "decide remembered : decide afresh",
+        "decide remembered",
+        "decide afresh",
+        Some(0.2),
+    ),
+    (
+        "verify remembered : verify first-seen",
+        "verify remembered",
+        "verify first-seen",
+        None,
+    ),
+    (
+        "verify and decide remembered : decide afresh",
+        "both remembered",
+        "decide afresh",
+        Some(0.2),
+    ),
+    (
+        "  the same : verify first-seen and decide afresh",
+        "both remembered",
+        "both afresh",
+        None,
+    ),
+];
 
 /// Signatures, ours in issued tokens.
 fn signatures(runtime: &Runtime, pool: &Pool) -> Result<Vec<Row>> {

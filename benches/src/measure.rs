@@ -1,6 +1,10 @@
 //! Timing that compares: what is compared runs in turns, so that a slower minute of the machine slows all of it.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
 
 /// One thing to measure.
 pub struct Lane<'a> {
@@ -53,6 +57,14 @@ pub fn race(lanes: &mut [Lane<'_>], rounds: usize, slice: Duration) -> Vec<(&'st
         .zip(times)
         .map(|(lane, times)| (lane.name, median(times)))
         .collect()
+}
+
+/// The result of a future that waits for nothing, without a runtime around it; `None` if it does wait.
+pub fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => Some(result),
+        Poll::Pending => None,
+    }
 }
 
 fn median(mut times: Vec<f64>) -> f64 {
