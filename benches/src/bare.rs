@@ -12,7 +12,10 @@ use aws_lc_rs::{
     },
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use cedar_policy::{Authorizer, Context, Decision, Entities, Entity, PolicySet, Request, Schema};
+use cedar_policy::{
+    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid,
+    PolicySet, Request, Schema,
+};
 use serde_json::{Value, json};
 use token::Verified;
 
@@ -116,18 +119,19 @@ impl BareDecision {
         let (schema, _) = Schema::from_cedarschema_str(&fs::read_to_string(
             petstore().join("petstore.cedarschema"),
         )?)?;
-        let principal = format!(
+        let principal: EntityUid = format!(
             r#"PetStore::User::"{}""#,
             verified.principal().unwrap_or_default()
         )
         .parse()?;
         let action = r#"PetStore::Action::"get /pets/{petId}""#.parse()?;
         let context = Context::from_json_value(context(verified), Some((&schema, &action)))?;
-        let groups = verified
-            .groups()
-            .map(|group| format!(r#"PetStore::UserGroup::"{}|{group}""#, Pool::ID).parse());
-        let user =
-            Entity::new_no_attrs(Clone::clone(&principal), groups.collect::<Result<_, _>>()?);
+        let group: EntityTypeName = "PetStore::UserGroup".parse()?;
+        let groups = verified.groups().map(|name| {
+            let id = EntityId::new(format!("{}|{name}", Pool::ID));
+            EntityUid::from_type_name_and_id(group.clone(), id)
+        });
+        let user = Entity::new_no_attrs(principal.clone(), groups.collect());
         let resource = r#"PetStore::Application::"PetStore""#.parse()?;
         Ok(Self {
             authorizer: Authorizer::new(),

@@ -23,7 +23,7 @@ pub struct Pool {
     /// The engine.
     pub engine: TestEngine,
     service: Router,
-    pool: Arc<pool::Pool>,
+    record: Arc<pool::Pool>,
     client: Arc<client::Client>,
     user: User,
     group: Group,
@@ -65,14 +65,14 @@ impl Pool {
         Ok(Self {
             service: api::service(api),
             engine,
-            pool,
+            record: pool,
             client,
             user,
             group,
         })
     }
 
-    /// Signs the user in with USER_PASSWORD_AUTH, from the request's bytes to the answer's; gives the access token.
+    /// Signs the user in with `USER_PASSWORD_AUTH`, from the request's bytes to the answer's; gives the access token.
     pub async fn sign_in(&self) -> Result<String> {
         let body = json!({
             "AuthFlow": "USER_PASSWORD_AUTH",
@@ -122,7 +122,7 @@ impl Pool {
         let groups = std::slice::from_ref(&self.group);
         Ok(issue::tokens(
             &self.engine,
-            &self.pool,
+            &self.record,
             &self.client,
             &self.user,
             groups,
