@@ -8,11 +8,13 @@
 //! slash is a segment of its own: `/pets` and `/pets/` are two paths.
 
 mod host;
+mod octet;
 mod problem;
 mod table;
 mod template;
 mod tree;
 
+pub use octet::{decodes_twice, push_octet};
 pub use problem::{Place, Problem};
 pub use table::{Found, Route, Table};
 pub use template::{Params, Template};

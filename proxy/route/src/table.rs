@@ -74,8 +74,8 @@ impl<T> Table<T> {
         building.finish()
     }
 
-    /// The route of a request, whose parts are canonical: the host lower case and without port, the path with unreserved
-    /// characters decoded and without dot segments.
+    /// The route of a request, whose parts are canonical: the host lower case and without port, the path as
+    /// [`crate::push_octet`] spells it and without dot segments.
     ///
     /// A path that does not start with `/` (as of `OPTIONS *`) is not found.
     pub fn find<'p>(&self, host: &str, path: &'p str, method: &Method) -> Found<'_, 'p, T> {

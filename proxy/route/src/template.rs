@@ -1,6 +1,8 @@
 //! Path templates and the parameters that a path has under one.
 
-use std::{collections::HashSet, fmt::Write as _};
+use std::collections::HashSet;
+
+use crate::{decodes_twice, push_octet};
 
 /// A path template that is known to be well formed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +25,8 @@ pub(crate) enum Segment {
 impl Template {
     /// Reads a template; every problem is reported, each as a sentence.
     ///
-    /// Literals are brought into the canonical spelling of admitted paths: unreserved characters decoded, all others
-    /// percent-encoded with upper-case digits (RFC 3986 section 6.2.2).
+    /// Literals are brought into the canonical spelling of admitted paths, which is [`push_octet`]'s: `/@me` and `/%40me`
+    /// are one template.
     pub fn parse(text: &str) -> Result<Self, Vec<String>> {
         let Some(rest) = text.strip_prefix('/') else {
             return Err(vec![format!("`{text}` does not start with `/`")]);
@@ -68,8 +70,8 @@ impl Template {
 
 /// The parameters of a path under the template that took it: pairs of name and value, from left to right.
 ///
-/// Values are the path's own text: canonical, so unreserved characters stand plain and all others percent-encoded. They are
-/// found while iterating; nothing is allocated.
+/// Values are the path's own text, each octet as [`push_octet`] spells it. They are found while iterating; nothing is
+/// allocated.
 #[derive(Debug, Clone)]
 pub struct Params<'t, 'p> {
     segments: std::slice::Iter<'t, Segment>,
@@ -175,11 +177,11 @@ fn canonical(part: &str) -> Result<String, String> {
                 return never("requests with such a character are refused");
             }
             b'?' | b'#' if !encoded => return never("a path ends at `?` and `#`"),
-            b if unreserved(b) || (!encoded && b"!$&'()*+,=:@".contains(&b)) => {
-                out.push(char::from(b));
-            }
-            b => write!(out, "%{b:02X}").unwrap_or_default(),
+            b => push_octet(&mut out, b),
         }
+    }
+    if decodes_twice(&out) {
+        return never("requests with an escape of an escape are refused");
     }
     if out == "." || out == ".." {
         return never("dot segments are resolved before routing");
@@ -191,11 +193,6 @@ fn hex(digit: Option<u8>) -> Option<u8> {
     char::from(digit?)
         .to_digit(16)
         .and_then(|value| u8::try_from(value).ok())
-}
-
-/// RFC 3986 section 2.3.
-fn unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
 #[cfg(test)]
@@ -220,7 +217,11 @@ mod tests {
         let spelled = |text| Template::parse(text).unwrap().segments;
         assert_eq!(spelled("/caf%c3%a9"), spelled("/café"));
         assert_eq!(spelled("/%61~b"), spelled("/a%7Eb"));
-        assert_ne!(spelled("/a%2Bb"), spelled("/a+b"));
+        assert_eq!(spelled("/a%2Bb"), spelled("/a+b"));
+        assert_eq!(spelled("/%40me"), spelled("/@me"));
+        assert_eq!(spelled("/a%3fb c"), spelled("/a%3Fb%20c"));
+        assert_eq!(spelled("/\"<>^`|"), spelled("/%22%3c%3e%5e%60%7c"));
+        assert_ne!(spelled("/%7Ba%7D"), spelled("/{a}"));
     }
 
     #[test]
@@ -228,8 +229,21 @@ mod tests {
         let problems = Template::parse("/a{b}/{c}/{c}/{d*}/../{9}/x%zz/y").unwrap_err();
         assert_eq!(problems.len(), 6, "{problems:#?}");
         for bad in [
-            "", "pets", "*", "/{}", "/{*}", "/{a}{b}", "/a?b", "/a#b", "/a;b", "/a%2fb", "/%2e%2E",
-            "/a\\b", "/}a{",
+            "",
+            "pets",
+            "*",
+            "/{}",
+            "/{*}",
+            "/{a}{b}",
+            "/a?b",
+            "/a#b",
+            "/a;b",
+            "/a%2fb",
+            "/%2e%2E",
+            "/a\\b",
+            "/}a{",
+            "/a%252f",
+            "/a%25%32%66",
         ] {
             assert!(Template::parse(bad).is_err(), "{bad}");
         }

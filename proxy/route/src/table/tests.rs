@@ -107,6 +107,21 @@ fn a_method_that_the_winner_lacks_is_not_allowed() {
 }
 
 #[test]
+fn templates_that_decode_to_the_same_tie() {
+    for (one, other) in [
+        ("/open/@me/{rest*}", "/open/%40me/{rest*}"),
+        ("/a%3ab", "/a:b"),
+    ] {
+        let problems = Table::build(vec![
+            route("one", None, Some(one), &[]),
+            route("other", None, Some(other), &[]),
+        ])
+        .unwrap_err();
+        assert_eq!(problems[0].place, Place::Match, "{problems:#?}");
+    }
+}
+
+#[test]
 fn every_problem_is_reported_at_once() {
     let problems = Table::build(vec![
         route("a", None, Some("/pets/{id}"), &["GET"]),

@@ -47,28 +47,31 @@ fn absolute(text: &str) -> Option<(&str, &str)> {
     ours.then(|| rest.split_at(end))
 }
 
-/// The one spelling of a path: unreserved characters plain, all other escapes with upper-case digits (RFC 3986 section
-/// 6.2.2). What some servers would resolve, merge, split or decode again is refused.
+/// The one spelling of a path, in which [`route::push_octet`] has each octet: what two services decode to the same octets is
+/// one path to routes, policies and the upstream. What some servers would resolve, merge, split or decode again is refused.
 pub(super) fn canonical_path(path: &str) -> Result<String, Refusal> {
     let mut out = String::with_capacity(path.len());
     let mut decoded = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
-        if byte == b'%' {
-            let (value, after) = escape(rest)?;
-            rest = after;
-            if ambiguous_when_encoded(value, rest) {
-                return Err(Malformed::PathAmbiguous.into());
-            }
-            decoded.push(value);
-            push(&mut out, value);
-        } else if byte == b'\\' || byte == b';' {
-            return Err(Malformed::PathAmbiguous.into());
-        } else {
+        if byte == b'/' {
             decoded.push(byte);
-            out.push(char::from(byte));
+            out.push('/');
+            continue;
         }
+        let octet = if byte == b'%' {
+            let (octet, after) = escape(rest)?;
+            rest = after;
+            octet
+        } else {
+            byte
+        };
+        if is_ambiguous(octet) {
+            return Err(Malformed::PathAmbiguous.into());
+        }
+        decoded.push(octet);
+        route::push_octet(&mut out, octet);
     }
     if str::from_utf8(&decoded).is_err() {
         return Err(Malformed::PathEncoding.into());
@@ -88,28 +91,16 @@ fn escape(rest: &[u8]) -> Result<(u8, &[u8]), Refusal> {
     }
 }
 
-/// A separator in disguise, a control character, or an escape of an escape.
-fn ambiguous_when_encoded(value: u8, after: &[u8]) -> bool {
-    let doubly = || escape(after).is_ok();
-    matches!(value, b'/' | b'\\' | b';' | 0..=0x1f | 0x7f) || (value == b'%' && doubly())
+/// A separator in disguise, or a control character.
+fn is_ambiguous(octet: u8) -> bool {
+    matches!(octet, b'/' | b'\\' | b';' | 0..=0x1f | 0x7f)
 }
 
-fn push(out: &mut String, value: u8) {
-    if value.is_ascii_alphanumeric() || b"-._~".contains(&value) {
-        out.push(char::from(value));
-        return;
-    }
-    out.push('%');
-    for digit in [value >> 4, value & 0xf] {
-        let digit = char::from_digit(u32::from(digit), 16).unwrap_or('0');
-        out.push(digit.to_ascii_uppercase());
-    }
-}
-
-/// No `.` or `..`, and no empty segment but the last: servers differ in whether they merge slashes.
+/// No `.` or `..`, no empty segment but the last, since servers differ in whether they merge slashes, and no escape of an
+/// escape.
 fn check_segments(path: &str) -> Result<(), Refusal> {
     let dots = path.split('/').any(|segment| matches!(segment, "." | ".."));
-    if dots || path.contains("//") {
+    if dots || path.contains("//") || route::decodes_twice(path) {
         return Err(Malformed::PathAmbiguous.into());
     }
     Ok(())

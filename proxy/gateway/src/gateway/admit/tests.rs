@@ -98,6 +98,15 @@ fn paths_have_one_spelling() {
         ("/a%3fb", "/a%3Fb"),
         ("/100%25", "/100%25"),
         ("/a+b@c:d!$&'()*,=", "/a+b@c:d!$&'()*,="),
+        ("/%21%24%26%27%28%29%2a%2b%2c%3a%3d%40", "/!$&'()*+,:=@"),
+        ("/open/%40secret/x", "/open/@secret/x"),
+        (r#"/"<>[]^`{|}"#, "/%22%3C%3E%5B%5D%5E%60%7B%7C%7D"),
+        (
+            "/%22%3c%3e%5b%5d%5e%60%7b%7c%7d",
+            "/%22%3C%3E%5B%5D%5E%60%7B%7C%7D",
+        ),
+        ("/a%23b", "/a%23b"),
+        ("/%25%25%32", "/%25%252"),
         ("/pets/", "/pets/"),
         ("/.well-known/x", "/.well-known/x"),
         ("/...", "/..."),
@@ -133,6 +142,10 @@ fn paths_with_two_readings_are_refused() {
         "/a%7f",
         "/%252e%252e/a",
         "/a%252fb",
+        "/open/%25%32%66",
+        "/%25%32f",
+        "/%252%66",
+        "/%25%35%43",
     ] {
         assert_eq!(
             Request::get(path).refused(),
@@ -412,6 +425,19 @@ proptest! {
     }
 
     #[test]
+    fn paths_of_the_same_octets_are_one_path(
+        octets in proptest::collection::vec((0x20_u8..0x7f, any::<bool>(), any::<bool>()), 0..30),
+    ) {
+        let (mut one, mut other) = ("/".to_owned(), "/".to_owned());
+        // Only a slash is another thing than its escape, which is refused.
+        for (octet, in_one, in_other) in octets.into_iter().filter(|(octet, ..)| *octet != b'/') {
+            spell(&mut one, octet, in_one);
+            spell(&mut other, octet, in_other);
+        }
+        prop_assert_eq!(target::canonical_path(&one), target::canonical_path(&other));
+    }
+
+    #[test]
     fn nothing_admitted_decodes_to_another_structure(path in "/([a-z./;%\\\\]|%2[eEfF5]|%5[cC]|%00){0,12}") {
         if let Ok(canonical) = target::canonical_path(&path) {
             let decoded = percent_decode(&canonical);
@@ -420,6 +446,15 @@ proptest! {
             prop_assert!(!decoded.split('/').any(|s| s == "." || s == ".."));
             prop_assert_eq!(percent_decode(&decoded), decoded, "decoding twice changes it");
         }
+    }
+}
+
+/// Writes an octet plain or as an escape; those that mean something plain are always escaped.
+fn spell(out: &mut String, octet: u8, plain: bool) {
+    if plain && !matches!(octet, b'%' | b'?' | b'#' | b' ') {
+        out.push(char::from(octet));
+    } else {
+        out.push_str(&format!("%{octet:02x}"));
     }
 }
 
