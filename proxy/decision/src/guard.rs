@@ -7,7 +7,7 @@ use cedar_policy::{Authorizer, Context, Decision, Entity, EntityUid, Response};
 use crate::{
     Caller, Code, Decided, Denied, Outcome, Permit, PolicyError, Request,
     identity::Identity,
-    inputs::{Inputs, Values, write_text},
+    inputs::{Inputs, Values, write_entity},
     policies::{Applicable, Shared},
     resource::{Named, Resource},
 };
@@ -131,14 +131,16 @@ impl Guard {
         }
     }
 
-    /// INVARIANT: the key has every input that an applicable policy mentions; see `Mentions`.
+    /// INVARIANT: the key has every input that an applicable policy mentions; see `Mentions`. Each part has its length in front
+    /// and its absence has a sign of its own, so no two lists of parts make one key. The guard's number stands for what is
+    /// fixed for the route: the action, the policies and which of their inputs are in the key.
     fn recall(&self, identity: &Identity, resource: &Named, values: &Values<'_>) -> Answer {
         let mut key = Vec::with_capacity(256);
         key.extend(self.number.to_le_bytes());
         key.extend((identity.key.len() as u64).to_le_bytes());
         key.extend(&identity.key);
         if self.applicable.mentions.resource {
-            write_text(&mut key, Some(&resource.id));
+            write_entity(&mut key, Some(&resource.uid));
         }
         values.write_key(&mut key);
         if key.len() > LONGEST_KEY {

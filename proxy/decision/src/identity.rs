@@ -12,7 +12,7 @@ use serde_json::Map;
 
 use crate::{
     Caller, Code, Outcome,
-    inputs::{TOKEN, write_text},
+    inputs::{TOKEN, write_entity, write_text},
     mention::{CallerMentions, Paths},
     project::{self, owned},
     resource::entity_text,
@@ -66,21 +66,13 @@ impl Identity {
     pub(crate) fn new(caller: &impl Caller, types: &Types, lens: &Lens) -> Result<Self, Outcome> {
         let attributes = attributes(caller, types, lens)?;
         let token = token(caller, lens)?;
-        let groups: BTreeSet<&str> = types.group.iter().flat_map(|_| caller.groups()).collect();
-        let key = key(caller.id(), &groups, &attributes, token.as_ref(), lens)?;
+        let groups = groups(caller, types);
         let uid =
             EntityUid::from_type_name_and_id(types.principal.clone(), EntityId::new(caller.id()));
-        let parents = groups
-            .iter()
-            .zip(types.group.iter().cycle())
-            .map(|(group, ty)| {
-                let id = caller
-                    .group_prefix()
-                    .map_or_else(|| (*group).to_owned(), |prefix| format!("{prefix}|{group}"));
-                EntityUid::from_type_name_and_id(ty.clone(), EntityId::new(id))
-            });
-        let principal = Entity::new(uid.clone(), owned(attributes).collect(), parents.collect())
-            .map_err(invalid)?;
+        let key = key(&uid, &groups, &attributes, token.as_ref(), lens)?;
+        let parents = groups.into_iter().collect();
+        let principal =
+            Entity::new(uid.clone(), owned(attributes).collect(), parents).map_err(invalid)?;
         let action = lens
             .action
             .as_ref()
@@ -143,23 +135,40 @@ fn token<'t>(caller: &impl Caller, lens: &'t Lens) -> Result<Option<Members<'t>>
     Ok(lens.token_mentioned.then_some(members))
 }
 
+/// The caller's groups as policies name them, prefix included, each once and in one order.
+fn groups(caller: &impl Caller, types: &Types) -> BTreeSet<EntityUid> {
+    let Some(ty) = &types.group else {
+        return BTreeSet::new();
+    };
+    let groups = caller.groups().into_iter().map(|group| {
+        let id = caller
+            .group_prefix()
+            .map_or_else(|| group.to_owned(), |prefix| format!("{prefix}|{group}"));
+        EntityUid::from_type_name_and_id(ty.clone(), EntityId::new(id))
+    });
+    groups.collect()
+}
+
 /// Everything that is mentioned of a caller, so that no two callers of one lens who differ in it read alike.
+///
+/// INVARIANT: entities stand here as policies are evaluated against them. What only a part of an id tells, such as a group's
+/// bare name, is the same for callers of different issuers.
 fn key(
-    id: &str,
-    groups: &BTreeSet<&str>,
+    principal: &EntityUid,
+    groups: &BTreeSet<EntityUid>,
     attributes: &Members<'_>,
     token: Option<&Members<'_>>,
     lens: &Lens,
 ) -> Result<Box<[u8]>, Outcome> {
     let mut key = Vec::new();
-    write_text(&mut key, lens.mentions.principal.then_some(id));
+    write_entity(&mut key, lens.mentions.principal.then_some(principal));
     if lens.mentions.groups {
         for group in groups {
-            write_text(&mut key, Some(group));
+            write_entity(&mut key, Some(group));
         }
     }
     // Ends the groups.
-    write_text(&mut key, None);
+    write_entity(&mut key, None);
     write_text(&mut key, Some(&text(attributes)?));
     write_text(&mut key, token.map(text).transpose()?.as_deref());
     Ok(key.into())

@@ -4,7 +4,7 @@ mod plan;
 
 use std::{borrow::Cow, time::SystemTime};
 
-use cedar_policy::RestrictedExpression;
+use cedar_policy::{EntityUid, RestrictedExpression};
 
 use self::plan::Planning;
 use crate::{
@@ -154,6 +154,14 @@ pub(crate) fn write_text(key: &mut Vec<u8>, text: Option<&str>) {
             key.extend((text.len() as u64).to_le_bytes());
             key.extend(text.as_bytes());
         }
+    }
+}
+
+/// Appends an entity that may be absent to a key: its type, then its id.
+pub(crate) fn write_entity(key: &mut Vec<u8>, entity: Option<&EntityUid>) {
+    write_text(key, entity.map(|it| it.type_name().to_string()).as_deref());
+    if let Some(entity) = entity {
+        write_text(key, Some(entity.id().unescaped()));
     }
 }
 

@@ -23,7 +23,6 @@ pub(crate) enum Resource {
 /// A resource.
 #[derive(Debug, Clone)]
 pub(crate) struct Named {
-    pub(crate) id: Arc<str>,
     /// As policies write it.
     pub(crate) text: Arc<str>,
     pub(crate) uid: EntityUid,
@@ -93,7 +92,6 @@ impl Resource {
 impl Named {
     pub(crate) fn new(uid: EntityUid) -> Self {
         Self {
-            id: uid.id().unescaped().into(),
             text: entity_text(&uid).into(),
             uid,
         }

@@ -3,25 +3,27 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use proptest::prelude::*;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
     GET, SCHEMA, load, noon,
     world::{Req, Who},
 };
-use crate::{Basis, Denied, Outcome, Permit};
+use crate::{Ask, Basis, Denied, Guard, Outcome, Permit};
 
 /// Conditions of which each mentions something else.
-const CONDITIONS: [&str; 16] = [
+const CONDITIONS: [&str; 18] = [
     "principal == Pets::User::\"pool|a\"",
     "principal in Pets::Group::\"pool|a\"",
     "principal is Pets::User in Pets::Group::\"pool|b\"",
+    "principal in [Pets::Group::\"a\", Pets::Group::\"other|b\"]",
     "principal has email && principal.email like \"a*\"",
     "principal has level && principal.level + 1 > 1",
     "context has token",
     "context has token && context.token has scope && context.token.scope.contains(\"a\")",
     "context has token.client_id && context.token.client_id == \"a\"",
     "resource == Pets::Pet::\"a\"",
+    "context.pathParameters has petId && context.pathParameters.petId like \"*@*\"",
     "resource in Pets::Application::\"Pets\"",
     "context.pathParameters has petId && context.pathParameters.petId == \"b\"",
     "context.queryStringParameters has limit",
@@ -53,11 +55,16 @@ fn some_policies() -> impl Strategy<Value = String> {
 }
 
 fn some_text() -> impl Strategy<Value = Option<String>> {
-    prop::option::of(prop::sample::select(vec!["a".to_owned(), "b".to_owned()]))
+    prop::option::of(prop::sample::select(vec![
+        "a".to_owned(),
+        "b".to_owned(),
+        String::new(),
+    ]))
 }
 
 fn some_who() -> impl Strategy<Value = Who> {
-    let groups = prop::sample::subsequence(vec!["a", "b", "c"], 0..=3);
+    let groups = prop::collection::vec(prop::sample::select(vec!["a", "b", "pool|a", ""]), 0..=3);
+    let prefix = prop::sample::select(vec![None, Some("pool"), Some("other"), Some("")]);
     let level = prop::option::of(prop::sample::select(vec![0, 5, i64::MAX]));
     let claims = (
         some_text(),
@@ -65,31 +72,30 @@ fn some_who() -> impl Strategy<Value = Who> {
         prop::option::of((some_text(), some_text())),
         0..2_i64,
     );
-    (prop::sample::select(vec!["a", "b"]), groups, claims).prop_map(
-        |(id, groups, (email, level, token, exp))| {
-            let some = |pairs: Vec<(&str, Option<Value>)>| -> Value {
-                pairs
-                    .into_iter()
-                    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-                    .collect::<BTreeMap<_, _>>()
-                    .into_iter()
-                    .collect::<Map<_, _>>()
-                    .into()
-            };
-            let who = Who::new(id, &groups).id_token(&some(vec![
-                ("email", email.map(Value::from)),
-                ("level", level.map(Value::from)),
-            ]));
-            match token {
-                Some((scope, client)) => who.access(&some(vec![
-                    ("scope", scope.map(Value::from)),
-                    ("client_id", client.map(Value::from)),
-                    ("exp", Some(exp.into())),
-                ])),
-                None => who,
-            }
-        },
-    )
+    let id = prop::sample::select(vec!["a", "b", "pool|a"]);
+    (prefix, id, groups, claims).prop_map(|(prefix, id, groups, (email, level, token, exp))| {
+        let some = |pairs: Vec<(&str, Option<Value>)>| -> Value {
+            pairs
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+                .collect::<BTreeMap<_, _>>()
+                .into_iter()
+                .collect::<Map<_, _>>()
+                .into()
+        };
+        let who = Who::of(prefix, id, &groups).id_token(&some(vec![
+            ("email", email.map(Value::from)),
+            ("level", level.map(Value::from)),
+        ]));
+        match token {
+            Some((scope, client)) => who.access(&some(vec![
+                ("scope", scope.map(Value::from)),
+                ("client_id", client.map(Value::from)),
+                ("exp", Some(exp.into())),
+            ])),
+            None => who,
+        }
+    })
 }
 
 fn some_request() -> impl Strategy<Value = Req> {
@@ -99,9 +105,12 @@ fn some_request() -> impl Strategy<Value = Req> {
         "kind=a",
         "kind=b&limit=2",
         "kind=a&kind=a",
+        "kind=&limit",
+        "x;kind=a",
+        "kind=a&limit%5B=1",
     ]);
     (
-        prop::sample::select(vec!["a", "b"]),
+        prop::sample::select(vec!["a", "b", "%61", "a@", "a%40", "%ff"]),
         query,
         some_text(),
         0..4_u8,
@@ -114,26 +123,97 @@ fn some_request() -> impl Strategy<Value = Req> {
         })
 }
 
+/// Routes of one snapshot, which share its memory.
+const ROUTES: [Ask<'static>; 3] = [
+    GET,
+    Ask {
+        resource: None,
+        ..GET
+    },
+    Ask {
+        headers: &[],
+        resource: Some("Pets::Pet::\"a\""),
+        ..GET
+    },
+];
+
+type Asked = (Who, Req, u64, usize);
+
+fn some_asked() -> impl Strategy<Value = Vec<Asked>> {
+    let asked = (some_who(), some_request(), 0..2_u64, 0..ROUTES.len());
+    prop::collection::vec(asked, 32)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
     /// Few values for each input, so that many requests of a case meet what others left behind.
     #[test]
-    fn remembered_decisions_equal_fresh_ones(
-        text in some_policies(),
-        asked in prop::collection::vec((some_who(), some_request(), 0..2_u64), 24),
-    ) {
+    fn remembered_decisions_equal_fresh_ones(text in some_policies(), asked in some_asked()) {
         // Conditions that contradict each other make a policy that is refused.
         let loaded = load(SCHEMA, &text);
         prop_assume!(loaded.is_ok());
-        let guard = loaded.unwrap().guard(&GET).unwrap();
-        for (who, request, hour) in asked {
+        let policies = loaded.unwrap();
+        let guards = ROUTES.map(|route| policies.guard(&route).unwrap());
+        for (who, request, hour, route) in asked {
             let now = noon() - Duration::from_secs(3600 * hour);
-            let fresh = said(guard.decide_afresh(request.clone(), &who, now));
+            let fresh = said(guards[route].decide_afresh(request.clone(), &who, now));
             // Equal callers have equal digests, as tokens do.
             let who = Who { digest: Some(sha256(&format!("{who:?}"))), ..who };
-            prop_assert_eq!(said(guard.decide(request, &who, now)), fresh, "{}", text);
+            prop_assert_eq!(said(guards[route].decide(request, &who, now)), fresh, "{}", text);
         }
     }
+}
+
+/// What the first of two callers leaves behind is not used for the second, whichever comes first.
+fn assert_apart(text: &str, one: &Who, other: &Who) {
+    for (first, second) in [(one, other), (other, one)] {
+        let guard: Guard = load(SCHEMA, text).unwrap().guard(&GET).unwrap();
+        for who in [first, second, first] {
+            let fresh = said(guard.decide_afresh(Req::default(), who, noon()));
+            let remembered = said(guard.decide(Req::default(), who, noon()));
+            assert_eq!(remembered, fresh, "{first:?} before {second:?}");
+        }
+        assert_ne!(
+            guard.decide(Req::default(), first, noon()).is_ok(),
+            guard.decide(Req::default(), second, noon()).is_ok()
+        );
+    }
+}
+
+#[test]
+fn groups_of_one_name_and_two_issuers_stay_apart() {
+    let readers = r#"@id("r") permit(principal in Pets::Group::"pool|readers", action, resource);"#;
+    let own = Who::of(Some("pool"), "u", &["readers"]);
+    assert_apart(readers, &own, &Who::of(Some("other"), "u", &["readers"]));
+    assert_apart(readers, &own, &Who::of(Some(""), "u", &["readers"]));
+    assert_apart(readers, &own, &Who::of(None, "u", &["readers"]));
+    let bare = r#"@id("r") permit(principal in Pets::Group::"readers", action, resource);"#;
+    assert_apart(bare, &Who::of(None, "u", &["readers"]), &own);
+}
+
+#[test]
+fn lists_of_groups_that_join_alike_stay_apart() {
+    let both = r#"@id("r") permit(principal, action, resource) when {
+        principal in Pets::Group::"pool|a" && principal in Pets::Group::"pool|b" };"#;
+    let two = Who::new("u", &["a", "b"]);
+    for groups in [&["ab"][..], &["a,b"], &["a|b"], &["a\0pool|b"], &["a", ""]] {
+        assert_apart(both, &two, &Who::new("u", groups));
+    }
+    let guard = load(SCHEMA, both).unwrap().guard(&GET).unwrap();
+    for (groups, remembered) in [(&["a", "b"][..], false), (&["b", "a", "b"], true)] {
+        let decided = super::decide(&guard, Req::default(), &Who::new("u", groups));
+        assert_eq!(decided.is_remembered(), remembered, "{groups:?}");
+    }
+}
+
+#[test]
+fn absent_and_empty_claims_stay_apart() {
+    let email = r#"@id("r") permit(principal, action, resource) when { principal has email };"#;
+    let empty = Who::new("u", &[]).id_token(&json!({"email": ""}));
+    assert_apart(email, &empty, &Who::new("u", &[]).id_token(&json!({})));
+    let token = r#"@id("r") permit(principal, action, resource) when { context has token };"#;
+    let empty = Who::new("u", &[]).access(&json!({}));
+    assert_apart(token, &empty, &Who::new("u", &[]));
 }
 
 fn sha256(text: &str) -> [u8; 32] {

@@ -62,6 +62,7 @@ impl Request for Req {
 #[derive(Debug, Clone)]
 pub(super) struct Who {
     pub(super) id: String,
+    pub(super) prefix: Option<String>,
     pub(super) groups: Vec<String>,
     pub(super) id_claims: Option<Map<String, Value>>,
     pub(super) access_claims: Option<Map<String, Value>>,
@@ -70,9 +71,15 @@ pub(super) struct Who {
 
 impl Who {
     pub(super) fn new(id: &str, groups: &[&str]) -> Self {
+        Self::of(Some("pool"), id, groups)
+    }
+
+    /// A caller of the issuer with this prefix.
+    pub(super) fn of(prefix: Option<&str>, id: &str, groups: &[&str]) -> Self {
         let groups = groups.iter().map(|&group| group.to_owned()).collect();
         Self {
-            id: format!("pool|{id}"),
+            id: prefix.map_or_else(|| id.to_owned(), |prefix| format!("{prefix}|{id}")),
+            prefix: prefix.map(str::to_owned),
             groups,
             id_claims: None,
             access_claims: None,
@@ -97,7 +104,7 @@ impl Caller for Who {
     }
 
     fn group_prefix(&self) -> Option<&str> {
-        Some("pool")
+        self.prefix.as_deref()
     }
 
     fn groups(&self) -> Vec<&str> {
