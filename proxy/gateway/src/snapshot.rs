@@ -161,20 +161,30 @@ fn policies(
     settings.policies.iter().map(load).collect()
 }
 
-/// Admission must know the names of all headers that any route sets.
+/// Admission must know the names of all headers that any route sets or policies read.
 fn rules(settings: &Settings) -> admit::Rules {
-    let headers = settings
+    let guarded = settings
         .routes
         .iter()
         .filter_map(|route| match &route.handling {
             settings::Handling::Pools => None,
-            settings::Handling::Upstream(guarded) => Some(&guarded.headers),
+            settings::Handling::Upstream(guarded) => Some(guarded),
         });
-    let keys = headers
-        .flatten()
-        .map(|(name, _)| admit::identity_key(name.as_str()).into_owned());
-    admit::Rules {
+    let mut rules = admit::Rules {
         trusted_peers: settings.trusted_peers.clone(),
-        identity_headers: keys.collect(),
+        ..admit::Rules::default()
+    };
+    for guarded in guarded {
+        for (name, _) in &guarded.headers {
+            let key = admit::identity_key(name.as_str()).into_owned();
+            rules.identity_headers.insert(key);
+        }
+        if let settings::Authorize::Policies(policies) = &guarded.authorize {
+            policies
+                .headers
+                .iter()
+                .for_each(|name| rules.read(name.clone()));
+        }
     }
+    rules
 }

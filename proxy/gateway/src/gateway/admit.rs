@@ -7,7 +7,10 @@ mod headers;
 mod host;
 mod target;
 
-use std::{collections::HashSet, net::IpAddr};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use ipnet::IpNet;
@@ -26,6 +29,9 @@ pub(crate) struct Rules {
     pub(crate) trusted_peers: Vec<IpNet>,
     /// Headers that routes set from verified tokens, each as [`identity_key`] spells it.
     pub(crate) identity_headers: HashSet<String>,
+    /// Headers that policies read, by [`identity_key`]: under another name a policy would not see what the upstream may.
+    /// Where routes name two spellings of one key, neither is safe, and requests with either are refused.
+    pub(crate) policy_headers: HashMap<String, Vec<HeaderName>>,
 }
 
 /// A request's head as it came.
@@ -68,6 +74,15 @@ pub(crate) fn admit(raw: &Raw<'_>, rules: &Rules) -> Result<Head, Refusal> {
 }
 
 impl Rules {
+    /// Policies read this header.
+    pub(crate) fn read(&mut self, name: HeaderName) {
+        let key = identity_key(name.as_str()).into_owned();
+        let names = self.policy_headers.entry(key).or_default();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+
     /// Whether what this peer says of others is believed.
     pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted_peers.iter().any(|net| net.contains(&peer))

@@ -63,8 +63,10 @@ pub(crate) enum Malformed {
     HostInvalid,
     /// More than one host is named.
     HostRepeated,
-    /// A header's name differs from another's in `_` or `.` only.
+    /// A header's name differs from another's in punctuation only.
     HeaderAmbiguous,
+    /// `Content-Length` is not one plain decimal number.
+    LengthInvalid,
     /// More than one `Authorization`.
     AuthorizationRepeated,
 }
@@ -216,7 +218,11 @@ impl Malformed {
             Self::HostRepeated => ("host_ambiguous", "name one host"),
             Self::HeaderAmbiguous => (
                 "header_ambiguous",
-                "do not send header names that differ only in `-`, `_` and `.`",
+                "write header names with `-` and no other punctuation",
+            ),
+            Self::LengthInvalid => (
+                "content_length_invalid",
+                "send one `Content-Length`, a plain decimal number",
             ),
             Self::AuthorizationRepeated => {
                 ("authorization_ambiguous", "send one `Authorization` header")

@@ -18,16 +18,26 @@ pub(super) struct Origin<'o> {
     pub(super) authority: &'o Authority,
 }
 
-/// A header name as identity headers are compared: `_` and `.` read as `-`, since CGI-style servers map all three to one
-/// variable (RFC 3875 section 4.1.18).
+/// A header name as names are compared: all but letters and digits read as `-`, since CGI-style servers map them to one
+/// variable (RFC 3875 section 4.1.18), some `_` and `-` only, some whatever a variable's name cannot hold.
 pub(crate) fn identity_key(name: &str) -> Cow<'_, str> {
-    if name
-        .bytes()
-        .any(|b| matches!(b, b'_' | b'.') || b.is_ascii_uppercase())
-    {
-        Cow::Owned(name.to_ascii_lowercase().replace(['_', '.'], "-"))
-    } else {
+    if has_key(name, name) {
         Cow::Borrowed(name)
+    } else {
+        Cow::Owned(name.bytes().map(|byte| char::from(folded(byte))).collect())
+    }
+}
+
+/// Whether this is the key of that name.
+fn has_key(name: &str, key: &str) -> bool {
+    name.bytes().map(folded).eq(key.bytes())
+}
+
+fn folded(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() {
+        byte.to_ascii_lowercase()
+    } else {
+        b'-'
     }
 }
 
@@ -40,6 +50,7 @@ pub(super) fn canonical(
     if sent.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
         return Err(Malformed::AuthorizationRepeated.into());
     }
+    check_length(sent)?;
     let nominated = nominated(sent);
     let mut kept = HeaderMap::with_capacity(sent.len() + 4);
     for (name, value) in sent {
@@ -66,19 +77,43 @@ fn nominated(sent: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// Refuses a name with `_` or `.` that some servers read as another header that is here, or that decides what is done.
-fn check_alias(name: &HeaderName, sent: &HeaderMap, rules: &Rules) -> Result<(), Refusal> {
-    let key = match identity_key(name.as_str()) {
-        Cow::Borrowed(_) => return Ok(()),
-        Cow::Owned(key) => key,
+/// The body's length is one plain number or absent, so that nobody reads another (RFC 9112 section 6.3, rule 5).
+fn check_length(sent: &HeaderMap) -> Result<(), Refusal> {
+    let mut lengths = sent.get_all(header::CONTENT_LENGTH).iter();
+    let is_plain = |value: &HeaderValue| {
+        let number: Option<u64> = value.to_str().ok().and_then(|text| text.parse().ok());
+        // Other spellings of a number (`+3`, `003`) are not what it is written as.
+        number.is_some_and(|number| number.to_string().as_bytes() == value.as_bytes())
     };
+    match (lengths.next(), lengths.next()) {
+        (None, _) => Ok(()),
+        (Some(value), None) if is_plain(value) => Ok(()),
+        _ => Err(Malformed::LengthInvalid.into()),
+    }
+}
+
+/// Refuses a name that some servers read as another header: one that is here, or one that decides what is done.
+fn check_alias(name: &HeaderName, sent: &HeaderMap, rules: &Rules) -> Result<(), Refusal> {
+    let key = identity_key(name.as_str());
     if is_ours(&key, rules) {
         return Ok(());
     }
-    if sent.contains_key(&key) || DECISIVE.contains(&&*key) || key.starts_with("x-forwarded-") {
+    let is_alias = key != name.as_str();
+    let decides = DECISIVE.contains(&&*key) || key.starts_with("x-forwarded-");
+    let unseen = rules
+        .policy_headers
+        .get(&*key)
+        .is_some_and(|read| read.as_slice() != [name]);
+    if unseen || is_alias && (decides || is_repeated(&key, sent)) {
         return Err(Malformed::HeaderAmbiguous.into());
     }
     Ok(())
+}
+
+/// Whether more than one name has this key.
+fn is_repeated(key: &str, sent: &HeaderMap) -> bool {
+    let names = sent.keys().filter(|name| has_key(name.as_str(), key));
+    names.take(2).count() == 2
 }
 
 fn goes_on(name: &HeaderName, rules: &Rules, trusted: bool) -> bool {
@@ -155,8 +190,8 @@ fn forwarded_for(sent: &HeaderMap) -> Vec<IpAddr> {
     let mut addresses = Vec::new();
     for list in sent.get_all(X_FORWARDED_FOR) {
         for item in list.to_str().unwrap_or("?").split(',') {
-            match item.trim().parse() {
-                Ok(address) => addresses.push(address),
+            match item.trim().parse::<IpAddr>() {
+                Ok(address) => addresses.push(address.to_canonical()),
                 Err(_) => addresses.clear(),
             }
         }
@@ -190,8 +225,8 @@ const DECISIVE: &[&str] = &[
 ];
 
 /// What never goes on: hop-by-hop fields (RFC 9110 section 7.6.1), framing, which Pingora writes anew, what another hop
-/// may say of the client (`X-Forwarded-*` carries ours), and what makes some frameworks serve another method or path than
-/// the one that was authorised.
+/// may say of the client or the user (`X-Forwarded-*` carries ours), and what makes some frameworks serve another method,
+/// host or path than the one that was authorised.
 const DROPPED: &[&str] = &[
     "connection",
     "content-length",
@@ -202,15 +237,23 @@ const DROPPED: &[&str] = &[
     "proxy-authenticate",
     "proxy-authorization",
     "proxy-connection",
+    "remote-user",
     "te",
     "trailer",
     "transfer-encoding",
+    "true-client-ip",
     "upgrade",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-host",
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
+    "x-original-host",
+    "x-original-uri",
     "x-original-url",
     "x-real-ip",
+    "x-remote-user",
     "x-request-id",
     "x-rewrite-url",
 ];

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -63,10 +65,15 @@ impl Request {
 }
 
 fn rules() -> Rules {
-    Rules {
+    let mut rules = Rules {
         trusted_peers: vec!["10.0.0.0/8".parse().unwrap()],
         identity_headers: ["x-user", "x-user-groups"].map(str::to_owned).into(),
+        ..Rules::default()
+    };
+    for read in ["x-role", "x_plan", "x-tier", "x_tier"] {
+        rules.read(HeaderName::from_static(read));
     }
+    rules
 }
 
 fn header<'h>(head: &'h Head, name: &str) -> Option<&'h str> {
@@ -286,6 +293,10 @@ fn headers_that_speak_for_the_gate_are_removed_in_every_spelling() {
         "X-USER",
         "x_user",
         "x.user",
+        "x!user",
+        "x~user",
+        "x|user",
+        "X*User^Groups",
         "X_User_Groups",
         "x-amzn-oidc-data",
         "x_amzn_oidc_identity",
@@ -304,7 +315,9 @@ fn aliases_of_other_headers_are_refused() {
     for name in [
         "content_length",
         "transfer.encoding",
+        "Transfer!Encoding",
         "x_forwarded_for",
+        "X-Forwarded!For",
         "authorization_",
     ] {
         let refusal = Request::get("/").with(name, "1").admit().err();
@@ -315,7 +328,80 @@ fn aliases_of_other_headers_are_refused() {
         .with("x-tenant", "a")
         .with("x_tenant", "b");
     assert_eq!(pair.refused(), M::HeaderAmbiguous.into());
+    let aliases = Request::get("/")
+        .with("x_tenant", "a")
+        .with("x.tenant", "b");
+    assert_eq!(aliases.refused(), M::HeaderAmbiguous.into());
+    let repeated = Request::get("/")
+        .with("x_tenant", "a")
+        .with("X_Tenant", "b");
+    assert!(repeated.admit().is_ok());
     assert!(Request::get("/").with("x_tenant", "b").admit().is_ok());
+}
+
+#[test]
+fn policies_see_what_upstreams_could_read() {
+    for name in [
+        "X_Role", "x.role", "x!role", "x-plan", "x.plan", "x-tier", "x_tier",
+    ] {
+        let refusal = Request::get("/").with(name, "debug").admit().err();
+        assert_eq!(refusal, Some(M::HeaderAmbiguous.into()), "{name}");
+    }
+    for name in ["X-Role", "x_plan"] {
+        let head = Request::get("/").with(name, "debug").admit().unwrap();
+        assert_eq!(header(&head, name), Some("debug"));
+    }
+}
+
+#[test]
+fn a_length_is_one_plain_number() {
+    for length in ["0", "3", "18446744073709551615"] {
+        assert!(
+            Request::get("/")
+                .with("content-length", length)
+                .admit()
+                .is_ok()
+        );
+    }
+    for length in [
+        "",
+        "003",
+        "+3",
+        "-3",
+        "3, 3",
+        "0x3",
+        "3.0",
+        "18446744073709551616",
+    ] {
+        let refusal = Request::get("/")
+            .with("content-length", length)
+            .admit()
+            .err();
+        assert_eq!(refusal, Some(M::LengthInvalid.into()), "{length}");
+    }
+    let two = Request::get("/")
+        .with("content-length", "3")
+        .with("content-length", "3");
+    assert_eq!(two.refused(), M::LengthInvalid.into());
+}
+
+#[test]
+fn what_other_proxies_would_say_ends_here() {
+    for name in [
+        "X-Original-URI",
+        "x-original-host",
+        "x-host",
+        "x-client-ip",
+        "True-Client-IP",
+        "x-cluster-client-ip",
+        "remote-user",
+        "Remote_User",
+        "x-remote-user",
+    ] {
+        let head = Request::get("/").with(name, "forged").admit().unwrap();
+        let left = head.headers.iter().find(|(_, value)| *value == "forged");
+        assert!(left.is_none(), "{name} left as {left:?}");
+    }
 }
 
 #[test]
@@ -379,6 +465,12 @@ fn trusted_peers_are_believed_up_to_the_first_stranger() {
         header(&head, "x-forwarded-for"),
         Some("198.51.100.1, 203.0.113.9, 10.0.0.2, 10.0.0.1")
     );
+    let mapped = Request::get("/")
+        .behind_proxy()
+        .with("x-forwarded-for", "203.0.113.9, ::ffff:10.0.0.2")
+        .admit()
+        .unwrap();
+    assert_eq!(mapped.client, IpAddr::from([203, 0, 113, 9]));
     let unreadable = Request::get("/")
         .behind_proxy()
         .with("x-forwarded-for", "203.0.113.9, unknown")
@@ -454,7 +546,7 @@ fn spell(out: &mut String, octet: u8, plain: bool) {
     if plain && !matches!(octet, b'%' | b'?' | b'#' | b' ') {
         out.push(char::from(octet));
     } else {
-        out.push_str(&format!("%{octet:02x}"));
+        write!(out, "%{octet:02x}").unwrap();
     }
 }
 

@@ -13,6 +13,7 @@ fn every_refusal() -> Vec<Refusal> {
         M::HostInvalid,
         M::HostRepeated,
         M::HeaderAmbiguous,
+        M::LengthInvalid,
         M::AuthorizationRepeated,
     ];
     let mut all: Vec<_> = malformed.into_iter().map(Refusal::from).collect();
