@@ -81,12 +81,21 @@ impl Task {
         };
         let mut next = Some(first);
         while let Some(mut job) = next.take() {
-            let end = within_savepoint(&mut tx, job.as_mut()).await;
-            let lost = end.is_err();
-            ran.push((job, end.unwrap_or(Ok(()))));
-            if lost {
+            let end = if ran.is_empty() {
+                alone(&mut tx, job.as_mut()).await
+            } else {
+                within_savepoint(&mut tx, job.as_mut()).await
+            };
+            let Ok(ended) = end else {
+                ran.push((job, Ok(())));
                 // Dropping the connection rolls everything back; the next group opens another.
                 return Err(Lost::Connection);
+            };
+            let open = !matches!(ended, Ended::RolledBack(_));
+            ran.push((job, ended.own()));
+            if !open {
+                self.tx = Some(tx);
+                return Ok(());
             }
             if ran.len() < GROUP {
                 next = self.jobs.try_recv().ok();
@@ -139,27 +148,64 @@ impl From<Error> for Lost {
     }
 }
 
-/// Runs one job so that its failure undoes its own changes alone; `Err` means that the group cannot go on.
-async fn within_savepoint(tx: &mut Tx, job: &mut dyn Job) -> Result<Result<()>, ()> {
+/// How a job ended, and what that means for the open transaction.
+enum Ended {
+    /// Its changes are in it.
+    Kept,
+    /// They were undone; this is what its caller is told, besides what the job itself says.
+    Undone(Result<()>),
+    /// Likewise, and the transaction with them.
+    RolledBack(Result<()>),
+}
+
+impl Ended {
+    fn own(self) -> Result<()> {
+        match self {
+            Self::Kept => Ok(()),
+            Self::Undone(own) | Self::RolledBack(own) => own,
+        }
+    }
+}
+
+/// Runs the first job of a group: before it there is nothing to keep, so that it needs no savepoint, whose two
+/// statements would cost most writes more than their own.
+async fn alone(tx: &mut Tx, job: &mut dyn Job) -> Result<Ended, ()> {
+    match work(tx, job).await? {
+        Ended::Undone(own) => {
+            // Some failures (a full disk) roll the transaction back by themselves, and then this fails.
+            run(tx, "ROLLBACK").await.map_err(drop)?;
+            Ok(Ended::RolledBack(own))
+        }
+        kept => Ok(kept),
+    }
+}
+
+/// Runs a later job so that its failure undoes its own changes alone; `Err` means that the group cannot go on.
+async fn within_savepoint(tx: &mut Tx, job: &mut dyn Job) -> Result<Ended, ()> {
     run(tx, "SAVEPOINT job").await.map_err(drop)?;
+    let ended = work(tx, job).await?;
+    if !matches!(ended, Ended::Kept) {
+        // Some failures (a full disk) roll the whole transaction back by themselves, and then this fails too.
+        run(tx, "ROLLBACK TO job").await.map_err(drop)?;
+    }
+    run(tx, "RELEASE job").await.map_err(drop)?;
+    Ok(ended)
+}
+
+/// Runs one job; what it leaves, if it is not to be kept, is for the caller to undo. `Err` means that the connection is
+/// not to be used again.
+async fn work(tx: &mut Tx, job: &mut dyn Job) -> Result<Ended, ()> {
     tx.begin_again();
     let ran = timeout(JOB, job.run(tx)).await;
-    let own = match (ran, tx.failed()) {
+    Ok(match (ran, tx.failed()) {
         (_, Some(Failure::Connection)) => return Err(()),
-        (Ok(true), None) => {
-            run(tx, "RELEASE job").await.map_err(drop)?;
-            return Ok(Ok(()));
-        }
-        (Ok(true), Some(_)) => Err(Error::Aborted),
-        (Ok(false), _) => Ok(()),
-        (Err(_), _) => Err(Error::TimedOut {
+        (Ok(true), None) => Ended::Kept,
+        (Ok(true), Some(_)) => Ended::Undone(Err(Error::Aborted)),
+        (Ok(false), _) => Ended::Undone(Ok(())),
+        (Err(_), _) => Ended::Undone(Err(Error::TimedOut {
             seconds: JOB.as_secs(),
-        }),
-    };
-    // Some failures (a full disk) roll the whole transaction back by themselves, and then this fails too.
-    run(tx, "ROLLBACK TO job").await.map_err(drop)?;
-    run(tx, "RELEASE job").await.map_err(drop)?;
-    Ok(own)
+        })),
+    })
 }
 
 async fn commit(tx: &mut Tx) -> Result<()> {
