@@ -6,6 +6,7 @@
 mod check;
 mod header;
 mod issuer;
+mod limits;
 mod listener;
 mod load;
 mod mend;
@@ -30,7 +31,7 @@ pub use problem::{Problem, Problems};
 pub use route::{Authorize, Bearer, Guarded, Handling, Policies, Route};
 pub use schema::schema;
 pub use upstream::{Scheme, Server, Upstream};
-pub use written::{Certificate, Listener, Log, Tls};
+pub use written::{Certificate, Limits, Listener, Log, Tls};
 
 /// Settings in which nothing is left to check.
 #[derive(Debug)]
@@ -49,6 +50,8 @@ pub struct Settings {
     pub trusted_peers: Vec<ipnet::IpNet>,
     /// What bounds the verification of tokens.
     pub tokens: token::Limits,
+    /// What callers may hold open, and for how long.
+    pub limits: Limits,
     /// Who signs the tokens that routes accept.
     pub issuers: Vec<Issuer>,
     /// Cedar policy directories, by name.

@@ -9,8 +9,8 @@ use std::{
 };
 
 use crate::{
-    Place, Problem, Problems, Settings, check::Check, issuer, listener, mend, pools, route, tree,
-    upstream, written,
+    Place, Problem, Problems, Settings, check::Check, issuer, limits, listener, mend, pools, route,
+    tree, upstream, written,
 };
 
 /// Reads the settings in a file, with the secrets and certificates they name.
@@ -93,7 +93,8 @@ fn settings(raw: written::Settings, file: &Path, check: &mut Check<'_>) -> Setti
         admin,
         log: log(raw.log, check),
         trusted_peers: raw.trusted_peers,
-        tokens: limits(raw.tokens, check),
+        tokens: tokens(raw.tokens, check),
+        limits: limits::check(raw.limits, check),
         issuers,
         policies,
         upstreams,
@@ -182,14 +183,14 @@ fn log(mut log: written::Log, check: &mut Check<'_>) -> written::Log {
     log
 }
 
-fn limits(raw: written::Tokens, check: &mut Check<'_>) -> token::Limits {
-    let tokens = Place::from("tokens");
+fn tokens(raw: written::Tokens, check: &mut Check<'_>) -> token::Limits {
+    let place = Place::from("tokens");
     if !(1024..=65536).contains(&raw.max_bytes) {
-        check.report(&tokens.key("max_bytes"), "must be between 1024 and 65536");
+        check.report(&place.key("max_bytes"), "must be between 1024 and 65536");
     }
     if raw.leeway_seconds > 300 {
         check.report(
-            &tokens.key("leeway_seconds"),
+            &place.key("leeway_seconds"),
             "must be 300 or less: an expired token is good for that long",
         );
     }

@@ -50,6 +50,9 @@ pub struct Settings {
     /// What bounds the verification of tokens.
     #[serde(default)]
     pub tokens: Tokens,
+    /// What callers may hold open, and for how long.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// A socket the gate listens on.
@@ -236,6 +239,31 @@ impl Default for Tokens {
             max_bytes: 16 * 1024,
             leeway_seconds: 5,
             remembered_bytes: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// What callers may hold open, and for how long; read at the start only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Open connections of all callers; never more than 45 % of the process's file descriptors, which is the default.
+    pub connections: Option<u32>,
+    /// Open connections of one client address, trusted peers excepted; a quarter of `connections`, at most 1024, when absent.
+    pub connections_per_client: Option<u32>,
+    /// For how long the sender of a body to an upstream may be silent, in seconds.
+    pub body_idle_seconds: u16,
+    /// For how long requests under way may go on after SIGTERM, in seconds.
+    pub drain_seconds: u16,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: None,
+            connections_per_client: None,
+            body_idle_seconds: 60,
+            drain_seconds: 30,
         }
     }
 }

@@ -293,3 +293,26 @@ fn pools_must_make_sense() {
         folder.expect(&GOOD.replace(from, to), &[expected]);
     }
 }
+
+#[test]
+fn limits_leave_something() {
+    let folder = Folder::new();
+    for (limit, expected) in [
+        ("connections: 0", "limits.connections: must be 1 or more"),
+        (
+            "connections_per_client: 0",
+            "limits.connections_per_client: must be 1 or more",
+        ),
+        (
+            "body_idle_seconds: 0",
+            "limits.body_idle_seconds: must be between 1 and 3600",
+        ),
+        (
+            "drain_seconds: 3601",
+            "limits.drain_seconds: must be between 0 and 3600",
+        ),
+        ("drain: 1", "limits.drain: unknown key"),
+    ] {
+        folder.expect(&format!("{GOOD}\nlimits: {{{limit}}}\n"), &[expected]);
+    }
+}
