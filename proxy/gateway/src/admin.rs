@@ -85,6 +85,12 @@ impl Views {
     fn degraded(&self, snapshot: &Snapshot) -> Vec<Degraded> {
         let mut degraded = self.status.degraded();
         degraded.extend(snapshot.degraded_issuers());
+        if self.metrics.records_dropped.is_failing() {
+            degraded.push(Degraded {
+                what: "log.decisions".into(),
+                why: "decision records cannot be written and are lost; the log says why".into(),
+            });
+        }
         if self.engine.as_ref().is_some_and(engine::Engine::is_stale) {
             degraded.push(Degraded {
                 what: "pools".into(),

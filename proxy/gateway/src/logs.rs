@@ -3,7 +3,8 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, IsTerminal as _, Write},
-    path::PathBuf,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -46,7 +47,7 @@ impl Sink {
     }
 
     fn open(path: Option<PathBuf>) -> io::Result<Self> {
-        let file = path.as_ref().map(append).transpose()?;
+        let file = path.as_deref().map(append).transpose()?;
         Ok(Self {
             path: path.map(Arc::new),
             file: file.map(|file| Arc::new(Mutex::new(file))),
@@ -94,8 +95,13 @@ impl Write for Line {
     }
 }
 
-fn append(path: &PathBuf) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
+/// Opens a file to add to it; a new one is for its owner and group only, since logs name callers.
+pub(crate) fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o640)
+        .open(path)
 }
 
 /// Pingora logs what callers do wrong, and its own retries, as errors; what matters of that is in the decision records.
@@ -118,5 +124,14 @@ mod tests {
         sink.make_writer().write_all(b"two\n").unwrap();
         assert_eq!(std::fs::read(moved).unwrap(), b"one\n");
         assert_eq!(std::fs::read(path).unwrap(), b"two\n");
+    }
+
+    #[test]
+    fn strangers_do_not_read_logs() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let file = append(&dir.path().join("log")).unwrap();
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777 & !0o640, 0, "{mode:o}");
     }
 }

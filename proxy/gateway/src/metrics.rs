@@ -9,6 +9,7 @@ use prometheus::{
     IntGaugeVec, Registry, TextEncoder,
 };
 
+use crate::gateway::record::Losses;
 use register::Register;
 
 /// How a request ended, as its record and the counter of requests say.
@@ -65,7 +66,7 @@ pub(crate) struct Metrics {
     pub(crate) generation: IntGauge,
     pub(crate) reloads: IntCounterVec,
     pub(crate) upstream_healthy: IntGaugeVec,
-    pub(crate) records_dropped: IntCounter,
+    pub(crate) records_dropped: Losses,
     api_calls: IntCounterVec,
 }
 
@@ -192,8 +193,9 @@ impl Metrics {
                 "Connections in use.",
                 &["upstream"],
             )?,
-            records_dropped: r
-                .counter("records_dropped_total", "Decision records that were lost.")?,
+            records_dropped: Losses::new(
+                r.counter("records_dropped_total", "Decision records that were lost.")?,
+            ),
             sign_ins: r.counters(
                 "sign_ins_total",
                 "Steps of sign-ins.",

@@ -2,22 +2,25 @@
 //!
 //! A slow disk must not slow requests, so the queue is bounded and what does not fit is counted and dropped.
 
+mod sink;
+
 use std::{
-    fs::OpenOptions,
-    io::{self, BufWriter, Write},
+    io::{self, Write},
     net::IpAddr,
     path::PathBuf,
     sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use decision::{Basis, Decided, Permit};
 use pingora::proxy::Session;
-use prometheus::IntCounter;
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{Ctx, identify::Caller};
+use crate::logs;
+pub(crate) use sink::Losses;
+use sink::Sink;
 
 /// What a request came to.
 #[derive(Debug, Serialize)]
@@ -61,7 +64,7 @@ pub(crate) struct Micros {
 #[derive(Debug, Clone)]
 pub(crate) struct Recorder {
     queue: SyncSender<Message>,
-    dropped: IntCounter,
+    losses: Losses,
 }
 
 /// The writing thread; it ends when every [`Recorder`] is gone.
@@ -78,8 +81,8 @@ enum Message {
 
 impl Recorder {
     /// Starts a writer to a file, or to standard output.
-    pub(crate) fn start(file: Option<PathBuf>, dropped: IntCounter) -> io::Result<(Self, Writer)> {
-        let sink = open(file.as_ref())?;
+    pub(crate) fn start(file: Option<PathBuf>, losses: Losses) -> io::Result<(Self, Writer)> {
+        let sink = Sink::new(open(file.as_ref())?, losses.clone());
         let (queue, messages) = sync_channel(QUEUE);
         let (tell, done) = sync_channel(1);
         std::thread::Builder::new()
@@ -89,21 +92,21 @@ impl Recorder {
                 // Nobody may be waiting any more.
                 let _ = tell.send(());
             })?;
-        Ok((Self { queue, dropped }, Writer { done }))
+        Ok((Self { queue, losses }, Writer { done }))
     }
 
     /// Queues one record; never waits.
     pub(crate) fn record(&self, record: &Record<'_>) {
         let mut line = Vec::with_capacity(512);
         if serde_json::to_writer(&mut line, record).is_err() {
-            self.dropped.inc();
+            self.losses.add(1);
             return;
         }
         line.push(b'\n');
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
             self.queue.try_send(Message::Line(line))
         {
-            self.dropped.inc();
+            self.losses.add(1);
         }
     }
 
@@ -126,41 +129,39 @@ impl Writer {
 
 fn open(file: Option<&PathBuf>) -> io::Result<Box<dyn Write + Send>> {
     Ok(match file {
-        Some(path) => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
+        Some(path) => Box::new(logs::append(path)?),
         None => Box::new(io::stdout()),
     })
 }
 
-fn write_all(messages: &Receiver<Message>, sink: Box<dyn Write + Send>, file: Option<&PathBuf>) {
-    let mut sink = BufWriter::new(sink);
+fn write_all(messages: &Receiver<Message>, mut sink: Sink, file: Option<&PathBuf>) {
     while let Some(message) = next(messages, &mut sink) {
-        let done = match message {
-            Message::Line(line) => sink.write_all(&line),
-            Message::Reopen => sink
-                .flush()
-                .and_then(|()| open(file))
-                .map(|fresh| sink = BufWriter::new(fresh)),
-        };
-        report(done);
+        match message {
+            Message::Line(line) => sink.push(&line, Instant::now()),
+            Message::Reopen => reopen(&mut sink, file),
+        }
     }
-    report(sink.flush());
+    sink.flush(Instant::now());
 }
 
 /// The next message; flushes before it waits for one.
-fn next(messages: &Receiver<Message>, sink: &mut impl Write) -> Option<Message> {
+fn next(messages: &Receiver<Message>, sink: &mut Sink) -> Option<Message> {
     match messages.try_recv() {
         Ok(message) => Some(message),
         Err(TryRecvError::Disconnected) => None,
         Err(TryRecvError::Empty) => {
-            report(sink.flush());
+            sink.flush(Instant::now());
             messages.recv().ok()
         }
     }
 }
 
-fn report(result: io::Result<()>) {
-    if let Err(error) = result {
-        tracing::error!(%error, "Decision records cannot be written");
+/// Where that fails, lines go on into the old file.
+fn reopen(sink: &mut Sink, file: Option<&PathBuf>) {
+    sink.flush(Instant::now());
+    match open(file) {
+        Ok(fresh) => sink.replace(fresh),
+        Err(error) => tracing::error!(%error, "The file of decision records cannot be reopened"),
     }
 }
 
@@ -207,8 +208,8 @@ const FINISH: Duration = Duration::from_secs(2);
 mod tests {
     use super::*;
 
-    fn dropped() -> IntCounter {
-        IntCounter::new("dropped", "dropped").unwrap()
+    fn losses() -> Losses {
+        Losses::new(prometheus::IntCounter::new("dropped", "dropped").unwrap())
     }
 
     fn record(id: &str) -> Record<'_> {
@@ -238,7 +239,7 @@ mod tests {
     fn every_record_is_a_line_and_a_moved_file_is_made_anew() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("decisions.jsonl");
-        let (recorder, writer) = Recorder::start(Some(path.clone()), dropped()).unwrap();
+        let (recorder, writer) = Recorder::start(Some(path.clone()), losses()).unwrap();
         recorder.record(&record("one"));
         while ids(&path).is_empty() {
             std::thread::yield_now();
@@ -266,13 +267,26 @@ mod tests {
         let (queue, messages) = sync_channel(1);
         let recorder = Recorder {
             queue,
-            dropped: dropped(),
+            losses: losses(),
         };
         recorder.record(&record("kept"));
         recorder.record(&record("lost"));
-        assert_eq!(recorder.dropped.get(), 1);
+        assert_eq!(recorder.losses.count(), 1);
         drop(messages);
         recorder.record(&record("lost too"));
-        assert_eq!(recorder.dropped.get(), 2);
+        assert_eq!(recorder.losses.count(), 2);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_counted() {
+        let losses = losses();
+        let (recorder, writer) = Recorder::start(Some("/dev/full".into()), losses.clone()).unwrap();
+        for id in ["one", "two", "three"] {
+            recorder.record(&record(id));
+        }
+        drop(recorder);
+        writer.finish();
+        assert_eq!(losses.count(), 3);
+        assert!(losses.is_failing());
     }
 }

@@ -1,0 +1,229 @@
+//! Where records are written: whole lines, in batches, with every lost one counted.
+
+use std::{
+    io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use prometheus::IntCounter;
+
+/// Records that were lost; cloning shares the count.
+#[derive(Debug, Clone)]
+pub(crate) struct Losses {
+    count: IntCounter,
+    failing: Arc<AtomicBool>,
+}
+
+impl Losses {
+    /// Counts with this counter.
+    pub(crate) fn new(count: IntCounter) -> Self {
+        Self {
+            count,
+            failing: Arc::default(),
+        }
+    }
+
+    /// Counts some.
+    pub(super) fn add(&self, lost: u64) {
+        self.count.inc_by(lost);
+    }
+
+    /// How many there were.
+    pub(super) fn count(&self) -> u64 {
+        self.count.get()
+    }
+
+    /// Whether the last records could not be written.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+}
+
+/// Collects lines and writes them; what cannot be written is lost rather than kept, since it would fill the memory.
+pub(super) struct Sink {
+    out: Box<dyn Write + Send>,
+    /// Whole lines.
+    pending: Vec<u8>,
+    /// Whether the last line that was written has no end.
+    torn: bool,
+    losses: Losses,
+    told: Option<Instant>,
+}
+
+impl Sink {
+    pub(super) fn new(out: Box<dyn Write + Send>, losses: Losses) -> Self {
+        Self {
+            out,
+            pending: Vec::with_capacity(2 * BATCH),
+            torn: false,
+            losses,
+            told: None,
+        }
+    }
+
+    /// From now on, goes on into another file.
+    pub(super) fn replace(&mut self, out: Box<dyn Write + Send>) {
+        self.out = out;
+        self.torn = false;
+    }
+
+    /// Takes one line with its end.
+    pub(super) fn push(&mut self, line: &[u8], now: Instant) {
+        self.pending.extend_from_slice(line);
+        if self.pending.len() >= BATCH {
+            self.flush(now);
+        }
+    }
+
+    /// Writes what is pending.
+    pub(super) fn flush(&mut self, now: Instant) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let (written, result) = self.write();
+        let (done, left) = self.pending.split_at(written.min(self.pending.len()));
+        self.torn = match done.last() {
+            Some(last) => *last != b'\n',
+            None => self.torn,
+        };
+        let lost = lines(left);
+        self.pending.clear();
+        self.losses.add(lost);
+        match result {
+            Ok(()) => self.recovered(),
+            Err(error) => self.failed(&error, now),
+        }
+    }
+
+    /// How much of what is pending was written.
+    fn write(&mut self) -> (usize, io::Result<()>) {
+        if self.torn {
+            if let Err(error) = self.out.write_all(b"\n") {
+                return (0, Err(error));
+            }
+            self.torn = false;
+        }
+        let mut written = 0;
+        while let Some(left) = self.pending.get(written..).filter(|left| !left.is_empty()) {
+            match self.out.write(left) {
+                Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (written, Err(error)),
+            }
+        }
+        (written, self.out.flush())
+    }
+
+    fn recovered(&self) {
+        if self.losses.failing.swap(false, Ordering::Relaxed) {
+            tracing::info!(
+                lost = self.losses.count(),
+                "Decision records are written again"
+            );
+        }
+    }
+
+    fn failed(&mut self, error: &io::Error, now: Instant) {
+        self.losses.failing.store(true, Ordering::Relaxed);
+        if self.tells(now) {
+            tracing::error!(%error, lost = self.losses.count(), "Decision records cannot be written");
+        }
+    }
+
+    /// Whether to tell of a failure now: each request has one, and the log is no better off than the records.
+    fn tells(&mut self, now: Instant) -> bool {
+        let due = self
+            .told
+            .is_none_or(|told| now.duration_since(told) >= BETWEEN_ERRORS);
+        if due {
+            self.told = Some(now);
+        }
+        due
+    }
+}
+
+fn lines(text: &[u8]) -> u64 {
+    text.iter().map(|byte| u64::from(*byte == b'\n')).sum()
+}
+
+const BATCH: usize = 8 * 1024;
+const BETWEEN_ERRORS: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Takes so many octets, then fails until there is room again.
+    #[derive(Clone, Default)]
+    struct Disk(Arc<Mutex<(Vec<u8>, usize)>>);
+
+    impl Disk {
+        fn make_room(&self, room: usize) {
+            self.0.lock().unwrap().1 = room;
+        }
+
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().0.clone()).unwrap()
+        }
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut disk = self.0.lock().unwrap();
+            let count = bytes.len().min(disk.1);
+            if count == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            disk.0.extend_from_slice(&bytes[..count]);
+            disk.1 -= count;
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn sink(disk: &Disk) -> Sink {
+        let losses = Losses::new(IntCounter::new("dropped", "dropped").unwrap());
+        Sink::new(Box::new(disk.clone()), losses)
+    }
+
+    #[test]
+    fn what_a_full_disk_loses_is_counted_and_lines_stay_whole() {
+        let (disk, now) = (Disk::default(), Instant::now());
+        let mut sink = sink(&disk);
+        disk.make_room(6);
+        for line in [b"one\n", b"two\n", b"six\n"] {
+            sink.push(line, now);
+        }
+        sink.flush(now);
+        assert_eq!(sink.losses.count(), 2);
+        assert!(sink.losses.is_failing());
+        sink.push(b"ten\n", now);
+        sink.flush(now);
+        assert_eq!(sink.losses.count(), 3);
+        disk.make_room(100);
+        sink.push(b"end\n", now);
+        sink.flush(now);
+        assert_eq!(disk.text(), "one\ntw\nend\n");
+        assert_eq!(sink.losses.count(), 3);
+        assert!(!sink.losses.is_failing());
+    }
+
+    #[test]
+    fn failures_are_told_once_in_a_while() {
+        let now = Instant::now();
+        let mut sink = sink(&Disk::default());
+        assert!(sink.tells(now));
+        assert!(!sink.tells(now + BETWEEN_ERRORS / 2));
+        assert!(sink.tells(now + BETWEEN_ERRORS));
+    }
+}
