@@ -43,6 +43,7 @@ fn router(views: Views) -> Router {
         .route("/readyz", get(ready))
         .route("/routes", get(routes))
         .route("/issuers", get(issuers))
+        .route("/upstreams", get(upstreams))
         .route("/config", get(config))
         .with_state(views)
 }
@@ -74,6 +75,16 @@ async fn routes(State(views): State<Views>) -> impl IntoResponse {
 
 async fn issuers(State(views): State<Views>) -> impl IntoResponse {
     Json(views.current.load().issuer_views())
+}
+
+async fn upstreams(State(views): State<Views>) -> impl IntoResponse {
+    let snapshot = views.current.load();
+    let upstreams = snapshot.upstreams.iter();
+    Json(
+        upstreams
+            .map(|upstream| upstream.view())
+            .collect::<Vec<_>>(),
+    )
 }
 
 async fn config(State(views): State<Views>) -> impl IntoResponse {

@@ -34,6 +34,8 @@ pub(crate) struct Snapshot {
     pub(crate) rules: admit::Rules,
     /// Counts requests that no route takes.
     pub(crate) unrouted: RouteMetrics,
+    /// In the order of the settings.
+    pub(crate) upstreams: Vec<Arc<Upstream>>,
     /// The routes as operators see them.
     pub(crate) views: Vec<RouteView>,
     /// The settings as operators see them; without secrets.
@@ -133,6 +135,7 @@ impl Maker {
                 verifier,
                 rules: rules(settings),
                 unrouted: self.metrics.route("(none)"),
+                upstreams,
                 views,
                 config: view::config(settings),
                 remote,

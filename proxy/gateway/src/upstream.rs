@@ -15,6 +15,7 @@ use pingora::{
     upstreams::peer::{HttpPeer, PeerOptions},
 };
 use prometheus::IntGauge;
+use serde::Serialize;
 use settings::Scheme;
 use tokio::{runtime::Handle, task::JoinHandle};
 
@@ -23,10 +24,28 @@ use crate::metrics::Metrics;
 /// Servers that do the same work.
 #[derive(Debug)]
 pub(crate) struct Upstream {
+    name: String,
     servers: Vec<Arc<Server>>,
     turn: AtomicUsize,
     connections: IntGauge,
     watches: Vec<JoinHandle<()>>,
+}
+
+/// An upstream as operators see it.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct UpstreamView {
+    name: String,
+    /// In use now.
+    connections: i64,
+    servers: Vec<ServerView>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct ServerView {
+    url: String,
+    /// Whether it passes its health check, where there is one, and its name has an address.
+    healthy: bool,
+    addresses: Vec<SocketAddr>,
 }
 
 /// One server.
@@ -64,8 +83,18 @@ impl Upstream {
         Self {
             watches: runtime.map(start).unwrap_or_default(),
             connections: metrics.upstream_connections(&upstream.name),
+            name: upstream.name.clone(),
             servers,
             turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// How it stands now.
+    pub(crate) fn view(&self) -> UpstreamView {
+        UpstreamView {
+            name: self.name.clone(),
+            connections: self.connections.get(),
+            servers: self.servers.iter().map(|server| server.view()).collect(),
         }
     }
 
@@ -149,6 +178,14 @@ impl Server {
         let mut peer = HttpPeer::new(address, tls, name);
         options(&mut peer.options, tls);
         Some(Box::new(peer))
+    }
+
+    fn view(&self) -> ServerView {
+        ServerView {
+            url: self.label.clone(),
+            healthy: self.is_well(),
+            addresses: self.addresses.load().to_vec(),
+        }
     }
 
     fn is_well(&self) -> bool {
@@ -283,6 +320,24 @@ mod tests {
         assert_eq!(
             walk(4),
             ["http://[::1]:3", "http://10.0.0.1:1", "http://10.0.0.2:2"]
+        );
+    }
+
+    #[test]
+    fn operators_see_how_servers_stand() {
+        let upstream = upstream(Scheme::Http, &[("10.0.0.1", 1), ("pets.example", 2)]);
+        upstream.servers[0].set_healthy(false);
+        let _in_use = upstream.connected();
+        assert_eq!(
+            serde_json::to_value(upstream.view()).unwrap(),
+            serde_json::json!({
+                "name": "u",
+                "connections": 1,
+                "servers": [
+                    {"url": "http://10.0.0.1:1", "healthy": false, "addresses": ["10.0.0.1:1"]},
+                    {"url": "http://pets.example:2", "healthy": false, "addresses": []},
+                ],
+            })
         );
     }
 
