@@ -56,6 +56,14 @@ impl Mentions {
         }
         walk.mentions
     }
+
+    /// These, where resources are of the principal's type: the resource can be the caller, and then what policies ask of the
+    /// one depends on who the other is and on its groups.
+    pub(crate) fn with_self_as_resource(mut self) -> Self {
+        self.caller.principal |= self.resource;
+        self.caller.groups |= self.resource;
+        self
+    }
 }
 
 struct Walk<'a> {

@@ -42,7 +42,10 @@ pub(super) fn index(loaded: &Loaded, config: &Config) -> Result<Index, Problems>
     for (key, policies) in sort(loaded, config) {
         let policies = PolicySet::from_policies(policies)
             .map_err(|error| Problems(vec![Problem::of_file(&config.path, error.to_string())]))?;
-        let mentions = Mentions::of(policies.policies(), &config.principal);
+        let mut mentions = Mentions::of(policies.policies(), &config.principal);
+        if key.1 == loaded.principal {
+            mentions = mentions.with_self_as_resource();
+        }
         let lens = Arc::new(lens(&loaded.schema, &key.0, &mentions));
         let next = lenses.len();
         let lens_number = *lenses.entry(Arc::clone(&lens)).or_insert(next);

@@ -216,6 +216,35 @@ fn absent_and_empty_claims_stay_apart() {
     assert_apart(token, &empty, &Who::new("u", &[]));
 }
 
+/// A resource that is the caller itself has the caller's groups and attributes.
+#[test]
+fn callers_who_are_the_resource_stay_apart() {
+    const USERS: &str = r#"namespace Pets {
+        entity Group;
+        entity User in [Group] = { email?: String };
+        action "get /users/{petId}" appliesTo { principal: User, resource: User };
+    }"#;
+    let ask = Ask {
+        action: "get /users/{petId}",
+        resource: Some("Pets::User::\"pool|{petId}\""),
+        ..GET
+    };
+    for condition in [
+        "resource in Pets::Group::\"pool|a\"",
+        "resource has email && resource.email == \"a\" && principal has email",
+    ] {
+        let text =
+            format!("@id(\"r\") permit(principal, action, resource) when {{ {condition} }};");
+        let guard = load(USERS, &text).unwrap().guard(&ask).unwrap();
+        for id in ["1", "2"] {
+            let who = Who::new(id, &["a"]).id_token(&json!({"email": "a"}));
+            let fresh = said(guard.decide_afresh(Req::default(), &who, noon()));
+            let remembered = said(guard.decide(Req::default(), &who, noon()));
+            assert_eq!(remembered, fresh, "{id}: {condition}");
+        }
+    }
+}
+
 fn sha256(text: &str) -> [u8; 32] {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
     digest.as_ref().try_into().unwrap()
