@@ -6,13 +6,16 @@ mod claims;
 pub use access::{AccessToken, verify_access};
 
 use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
 
 use crate::client::Client;
 use crate::group::Group;
 use crate::pool::Pool;
-use crate::signing_key::Kind;
+use crate::signing_key::{Kind, SigningKey};
 use crate::user::User;
-use crate::{Engine, Result};
+use crate::{Engine, Error, Result};
 
 /// The scope of sign-ins through the API; it lets the user's own operations be called.
 pub const USER_ADMIN_SCOPE: &str = "aws.cognito.signin.user.admin";
@@ -73,11 +76,28 @@ pub async fn tokens(
         input,
         now_ms,
     };
+    let id = signed(ring.current(Kind::Id, now_ms)?, grant.id());
+    let access = signed(ring.current(Kind::Access, now_ms)?, grant.access());
+    let (id_token, access_token) = tokio::try_join!(id, access)?;
     Ok(Tokens {
-        id_token: ring.current(Kind::Id, now_ms)?.sign(&grant.id())?,
-        access_token: ring.current(Kind::Access, now_ms)?.sign(&grant.access())?,
+        id_token,
+        access_token,
         expires_in: claims::seconds(client.lifetimes().access),
     })
+}
+
+/// Begins to sign at once, beside what the caller goes on with: an RSA signature takes a thread that serves other calls
+/// away from them for too long.
+fn signed(
+    key: Arc<SigningKey>,
+    claims: Map<String, Value>,
+) -> impl Future<Output = Result<String>> {
+    let work = tokio::task::spawn_blocking(move || key.sign(&claims));
+    async {
+        work.await
+            .map_err(|_| Error::Crypto("signing a token"))
+            .flatten()
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Users: who they are, what they sign in with, and how they come, change and go.
 
 mod alias;
-mod allowance;
+pub(crate) mod allowance;
 mod attribute;
 mod confirm;
 mod create;
@@ -32,6 +32,7 @@ pub use password::{ChangePassword, admin_set_password, change_password};
 pub use removal::{admin_delete, admin_disable, admin_enable, delete};
 pub use sign_up::{SignedUp, sign_up};
 pub use store::{by_sub, find, load, load_by_sub, set_password, set_status};
+pub(crate) use store::{query, query_sub, read};
 pub use update::{admin_update, complete, update};
 pub use verify::{send_attribute_code, verify_attribute};
 

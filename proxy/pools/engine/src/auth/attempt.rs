@@ -1,6 +1,6 @@
 //! Whose password is tried.
 
-use store::Tx;
+use store::{Argument, Value};
 
 use super::SignIn;
 use super::absent::Absent;
@@ -25,43 +25,31 @@ impl Subject {
             return Err(too_long());
         }
         let absent = Absent::of(sign_in, given).await?;
-        let input = (sign_in.pool.clone(), given.to_owned(), absent.sub.clone());
-        let read = sign_in
-            .engine
-            .db()
-            .read_with(input, |tx, (pool, given, absent)| {
-                Box::pin(async move {
-                    let user = user::find(tx, pool, given).await?;
-                    with_failures(tx, pool.id(), user, absent).await
-                })
-            });
-        let (user, failures) = read.await?;
-        Self {
-            user,
-            absent,
-            failures,
-        }
-        .shown(sign_in)
+        // A name that nobody can have is looked for like any other: the answer takes the same time.
+        let wanted = user::query(sign_in.pool, given)
+            .unwrap_or_else(|| user::query_sub(sign_in.pool.id(), ""));
+        Self::load(sign_in, wanted, absent).await
     }
 
     /// The subject of a challenge, found again by its `sub`; `given` is the name the sign-in began with.
     pub(super) async fn again(sign_in: SignIn<'_>, sub: &str, given: &str) -> Result<Self> {
         let absent = Absent::of(sign_in, given).await?;
-        let input = (sign_in.pool.clone(), sub.to_owned(), absent.sub.clone());
-        let read = sign_in
-            .engine
-            .db()
-            .read_with(input, |tx, (pool, sub, absent)| {
-                Box::pin(async move {
-                    let user = user::by_sub(tx, pool.id(), sub).await?;
-                    with_failures(tx, pool.id(), user, absent).await
-                })
-            });
-        let (user, failures) = read.await?;
+        Self::load(sign_in, user::query_sub(sign_in.pool.id(), sub), absent).await
+    }
+
+    /// One statement, whether there is such a user or not.
+    async fn load(sign_in: SignIn<'_>, wanted: Wanted, absent: Absent) -> Result<Self> {
+        let (sql, args) = with_failures(wanted, &absent.sub);
+        let row = sign_in.engine.db().row(sql, args).await?;
+        let row = row.ok_or(Error::Corrupt {
+            what: "statement for a sign-in",
+            source: None,
+        })?;
+        let found = row.opt_text("sub")?.is_some();
         Self {
-            user,
+            user: found.then(|| user::read(&row)).transpose()?,
             absent,
-            failures,
+            failures: lockout::joined(&row)?,
         }
         .shown(sign_in)
     }
@@ -115,15 +103,19 @@ impl Subject {
     }
 }
 
-async fn with_failures(
-    tx: &mut Tx,
-    pool_id: &str,
-    user: Option<User>,
-    absent: &str,
-) -> Result<(Option<User>, Failures)> {
-    let subject = user.as_ref().map_or(absent, |user| &user.sub);
-    let failures = lockout::find(tx, pool_id, subject).await?;
-    Ok((user, failures))
+/// A statement that finds a user, and its arguments, of which the pool's id is the first.
+type Wanted = (&'static str, Vec<Value>);
+
+/// The statement with the failures of whom it finds beside it, or those of the stand-in: always one row.
+fn with_failures((sql, mut args): Wanted, absent: &str) -> (String, Vec<Value>) {
+    args.push(absent.value());
+    let absent = args.len();
+    let sql = format!(
+        "SELECT found.*, failures, locked_until_ms, expires_ms FROM (SELECT 1 AS one) AS one \
+         LEFT JOIN ({sql}) AS found ON 1 = 1 \
+         LEFT JOIN sign_in_failures ON sign_in_failures.pool_id = $1 AND subject = COALESCE(found.sub, ${absent})"
+    );
+    (sql, args)
 }
 
 /// A name comes back in the challenge, so it must not be of any length.

@@ -1,12 +1,14 @@
 //! The end of every sign-in with a password: the attempt is settled and answered by tokens, a challenge or a refusal.
 
 use store::{Tx, args};
+use tokio::sync::mpsc;
 
 use super::attempt::Subject;
 use super::challenge::{self, Problem, Waiting};
-use super::lockout::{self, Settled};
+use super::lockout::{self, Failures, Settled};
 use super::refresh::{self, Family};
-use super::{Answer, SignIn, new_password};
+use super::{Answer, SignIn, Tokens, new_password};
+use crate::group::Group;
 use crate::pool::Mfa;
 use crate::user::{Status, User};
 use crate::{Error, Result, group};
@@ -29,15 +31,17 @@ pub(super) async fn conclude(
         (Ok(Some(Next::Tokens)), Some(user)) => Some(Family::begin(sign_in, user, now_ms)),
         _ => None,
     };
-    let mut plan = Plan::of(sign_in, &subject, right, now_ms);
+    let (announce, announced) = mpsc::unbounded_channel();
+    let mut plan = Plan::of(sign_in, &subject, right, now_ms, announce);
     plan.waiting = waiting.map(|waiting| (waiting.id.clone(), waiting.expires_ms));
     plan.row = family.as_ref().map(|family| family.row.clone());
-    let verdict = sign_in
+    let written = sign_in
         .engine
         .db()
-        .write_with(plan, |tx, plan| Box::pin(settle(tx, plan)))
-        .await?;
-    let groups = match verdict {
+        .write_with(plan, |tx, plan| Box::pin(settle(tx, plan)));
+    let ahead = sign_ahead(sign_in, family.as_ref(), subject.user.as_ref(), announced);
+    let (verdict, ahead) = tokio::join!(written, ahead);
+    let groups = match verdict? {
         Verdict::Used => return Err(Problem::Used.into()),
         Verdict::Locked => return Err(lockout::attempts_exceeded()),
         Verdict::Wrong => return Err(subject.refusal(sign_in)),
@@ -45,15 +49,33 @@ pub(super) async fn conclude(
         Verdict::Right(groups) => groups,
     };
     match (next?, subject.user, family) {
-        (Some(Next::Tokens), Some(user), Some(family)) => family
-            .issue(sign_in, &user, &groups)
-            .await
-            .map(Answer::Tokens),
+        (Some(Next::Tokens), Some(user), Some(family)) => match ahead {
+            Some((signed, tokens)) if signed == groups => Ok(Answer::Tokens(tokens)),
+            // The transaction ran again and found other groups.
+            _ => family
+                .issue(sign_in, &user, &groups)
+                .await
+                .map(Answer::Tokens),
+        },
         (Some(Next::NewPassword), Some(user), _) => {
             new_password::challenge(sign_in, &user).map(Answer::Challenge)
         }
         _ => Err(Error::incorrect_credentials()),
     }
+}
+
+/// Signs while the transaction waits for the disk, as soon as it knows the groups. INVARIANT: the tokens are handed out
+/// after the commit only, and only with the groups that it saw.
+async fn sign_ahead(
+    sign_in: SignIn<'_>,
+    family: Option<&Family>,
+    user: Option<&User>,
+    mut announced: mpsc::UnboundedReceiver<Vec<Group>>,
+) -> Option<(Vec<Group>, Tokens)> {
+    let groups = announced.recv().await?;
+    // An error comes again when they are signed after the commit.
+    let tokens = family?.issue(sign_in, user?, &groups).await.ok()?;
+    Some((groups, tokens))
 }
 
 /// Refuses users who may not sign in although they gave the right password, and says what others do next.
@@ -100,10 +122,18 @@ struct Plan {
     waiting: Option<(String, i64)>,
     seen: Option<Seen>,
     row: Option<refresh::Row>,
+    /// Where each run tells the groups for which there will be tokens if it commits.
+    announce: mpsc::UnboundedSender<Vec<Group>>,
 }
 
 impl Plan {
-    fn of(sign_in: SignIn<'_>, subject: &Subject, right: bool, now_ms: i64) -> Self {
+    fn of(
+        sign_in: SignIn<'_>,
+        subject: &Subject,
+        right: bool,
+        now_ms: i64,
+        announce: mpsc::UnboundedSender<Vec<Group>>,
+    ) -> Self {
         Self {
             pool_id: sign_in.pool.id().to_owned(),
             subject: subject.sub().to_owned(),
@@ -112,6 +142,7 @@ impl Plan {
             waiting: None,
             seen: subject.user.as_ref().filter(|_| right).map(Seen::of),
             row: None,
+            announce,
         }
     }
 }
@@ -140,7 +171,7 @@ enum Verdict {
     Locked,
     Wrong,
     Changed,
-    Right(Vec<group::Group>),
+    Right(Vec<Group>),
 }
 
 async fn settle(tx: &mut Tx, plan: &Plan) -> Result<Verdict> {
@@ -149,32 +180,52 @@ async fn settle(tx: &mut Tx, plan: &Plan) -> Result<Verdict> {
     {
         return Ok(Verdict::Used);
     }
-    match lockout::settle(tx, &plan.pool_id, &plan.subject, plan.right, plan.now_ms).await? {
+    let (failures, seen) = state(tx, plan).await?;
+    let settled = lockout::settle(
+        tx,
+        &plan.pool_id,
+        &plan.subject,
+        failures,
+        plan.right,
+        plan.now_ms,
+    );
+    match settled.await? {
         Settled::Locked => return Ok(Verdict::Locked),
         Settled::Wrong => return Ok(Verdict::Wrong),
         Settled::Right => {}
     }
     // Hashing took its time: a user who was disabled or got another password meanwhile is not signed in with the old.
-    if plan.seen != seen(tx, plan).await? {
+    if plan.seen != seen {
         return Ok(Verdict::Changed);
     }
     let Some(row) = &plan.row else {
         return Ok(Verdict::Right(Vec::new()));
     };
+    let groups = group::of_user(tx, &plan.pool_id, &plan.subject).await?;
+    // Whoever no longer listens does not want the tokens either.
+    drop(plan.announce.send(groups.clone()));
     refresh::insert(tx, row).await?;
-    Ok(Verdict::Right(
-        group::of_user(tx, &plan.pool_id, &plan.subject).await?,
-    ))
+    Ok(Verdict::Right(groups))
 }
 
-async fn seen(tx: &mut Tx, plan: &Plan) -> Result<Option<Seen>> {
-    let sql = "SELECT enabled, status, password_hash FROM users WHERE pool_id = $1 AND sub = $2";
-    let Some(row) = tx.row(sql, args![plan.pool_id, plan.subject]).await? else {
-        return Ok(None);
+/// The subject's failures, and the user as far as the decision rests on it: one statement.
+async fn state(tx: &mut Tx, plan: &Plan) -> Result<(Failures, Option<Seen>)> {
+    let Some(row) = tx.row(STATE, args![plan.pool_id, plan.subject]).await? else {
+        return Ok((Failures::default(), None));
     };
-    Ok(Some(Seen {
-        enabled: row.flag("enabled")?,
-        status: row.text("status")?,
-        hash: row.opt_text("password_hash")?,
-    }))
+    let seen = match row.opt_text("status")? {
+        Some(status) => Some(Seen {
+            enabled: row.flag("enabled")?,
+            status,
+            hash: row.opt_text("password_hash")?,
+        }),
+        None => None,
+    };
+    Ok((lockout::joined(&row)?, seen))
 }
+
+/// Always one row: failures are counted for names that nobody has, too.
+const STATE: &str = "SELECT enabled, status, password_hash, failures, locked_until_ms, expires_ms
+    FROM (SELECT 1 AS one) AS one
+    LEFT JOIN users ON users.pool_id = $1 AND users.sub = $2
+    LEFT JOIN sign_in_failures ON sign_in_failures.pool_id = $1 AND subject = $2";

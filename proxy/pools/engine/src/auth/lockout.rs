@@ -63,27 +63,28 @@ pub(crate) fn attempts_exceeded() -> Error {
     Error::not_authorized("Password attempts exceeded")
 }
 
-/// The failures of a subject.
-pub(crate) async fn find(tx: &mut Tx, pool_id: &str, subject: &str) -> Result<Failures> {
-    let sql = "SELECT failures, locked_until_ms, expires_ms FROM sign_in_failures WHERE pool_id = $1 AND subject = $2";
-    Ok(tx
-        .row(sql, args![pool_id, subject])
-        .await?
-        .as_ref()
-        .map(read)
-        .transpose()?
-        .unwrap_or_default())
+/// The failures that a LEFT JOIN of `sign_in_failures` found, if any.
+pub(crate) fn joined(row: &Row) -> Result<Failures> {
+    Ok(match row.opt_int("failures")? {
+        Some(count) => Failures {
+            count,
+            locked_until_ms: row.int("locked_until_ms")?,
+            expires_ms: row.int("expires_ms")?,
+        },
+        None => Failures::default(),
+    })
 }
 
-/// Settles an attempt: counts a wrong password, forgets earlier ones at a right one.
+/// Settles an attempt: counts a wrong password, forgets earlier ones at a right one. `before` was read in the same
+/// transaction.
 pub(crate) async fn settle(
     tx: &mut Tx,
     pool_id: &str,
     subject: &str,
+    before: Failures,
     right: bool,
     now_ms: i64,
 ) -> Result<Settled> {
-    let before = find(tx, pool_id, subject).await?;
     if before.is_locked(now_ms) {
         return Ok(Settled::Locked);
     }
@@ -123,14 +124,6 @@ async fn put(tx: &mut Tx, pool_id: &str, subject: &str, failures: Failures) -> R
     )
     .await?;
     Ok(())
-}
-
-fn read(row: &Row) -> Result<Failures> {
-    Ok(Failures {
-        count: row.int("failures")?,
-        locked_until_ms: row.int("locked_until_ms")?,
-        expires_ms: row.int("expires_ms")?,
-    })
 }
 
 /// 2^(n-5) seconds after the n-th wrong password in a row.

@@ -42,14 +42,14 @@ impl Ring {
     }
 
     /// The key that signs now.
-    pub(crate) fn current(&self, kind: Kind, now_ms: i64) -> Result<&SigningKey> {
+    pub(crate) fn current(&self, kind: Kind, now_ms: i64) -> Result<Arc<SigningKey>> {
         let mut of_kind = self.keys.iter().filter(|key| key.kind == kind);
         let current = of_kind.clone().find(|key| key.active_ms <= now_ms);
         // A clock that went back behind the first activation must not stop all sign-ins.
         let key = current
             .or_else(|| of_kind.next_back())
             .ok_or(Error::Crypto("finding a signing key"))?;
-        Ok(&key.key)
+        Ok(Arc::clone(&key.key))
     }
 
     /// The public halves for verifiers.

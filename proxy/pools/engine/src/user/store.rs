@@ -32,8 +32,9 @@ pub async fn load(engine: &Engine, pool: &Pool, given: &str) -> Result<Option<Us
         .transpose()
 }
 
-/// `None` for a name that nobody can have.
-fn query(pool: &Pool, given: &str) -> Option<(&'static str, Vec<Value>)> {
+/// The statement that finds the user a caller names, with its arguments: the pool's id, then what is looked for. `None`
+/// for a name that nobody can have.
+pub(crate) fn query(pool: &Pool, given: &str) -> Option<(&'static str, Vec<Value>)> {
     if given.contains('\0') {
         // PostgreSQL takes no text with NUL.
         return None;
@@ -45,6 +46,11 @@ fn query(pool: &Pool, given: &str) -> Option<(&'static str, Vec<Value>)> {
         None if is_sub(given) => (BY_NAME_OR_SUB, args![pool.id(), key, given]),
         None => (BY_NAME, args![pool.id(), key]),
     })
+}
+
+/// The statement that finds the user with that `sub`, likewise.
+pub(crate) fn query_sub(pool_id: &str, sub: &str) -> (&'static str, Vec<Value>) {
+    (BY_SUB, args![pool_id, sub])
 }
 
 /// The user with that `sub`.
@@ -176,7 +182,7 @@ pub(super) async fn delete(tx: &mut Tx, user: &User) -> Result<()> {
 }
 
 /// A user of a row that has the columns of `SELECT *`.
-pub(super) fn read(row: &Row) -> Result<User> {
+pub(crate) fn read(row: &Row) -> Result<User> {
     let status = row.text("status")?;
     Ok(User {
         pool_id: row.text("pool_id")?,
