@@ -10,6 +10,7 @@ mod forward;
 pub(crate) mod head;
 mod identify;
 mod judge;
+mod pace;
 pub(crate) mod record;
 pub(crate) mod refuse;
 
@@ -20,6 +21,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use bytes::Bytes;
 use decision::{Decided, Permit};
 use http::StatusCode;
 use pingora::{
@@ -40,6 +42,8 @@ use crate::{
 pub(crate) use decide::Guards;
 use head::Head;
 use identify::Caller;
+use pace::Flow;
+pub(crate) use pace::Pace;
 use record::{Micros, Recorder};
 use refuse::Refusal;
 
@@ -50,6 +54,7 @@ pub(crate) struct Gateway {
     pub(crate) clock: Arc<dyn engine::Clock>,
     pub(crate) metrics: Metrics,
     pub(crate) recorder: Recorder,
+    pub(crate) pace: Pace,
 }
 
 /// One request on its way.
@@ -71,6 +76,8 @@ pub(crate) struct Ctx {
     server: Option<Arc<Server>>,
     connection: Option<InUse>,
     micros: Micros,
+    /// From the first piece of a body that is forwarded.
+    flow: Option<Flow>,
 }
 
 #[async_trait]
@@ -96,6 +103,7 @@ impl ProxyHttp for Gateway {
             server: None,
             connection: None,
             micros: Micros::default(),
+            flow: None,
         }
     }
 
@@ -105,6 +113,7 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<bool> {
         // A body that nobody reads is drained before the connection is used again, but not for long.
         session.set_total_drain_timeout(Some(DRAIN));
+        session.set_read_timeout(Some(self.pace.silence));
         let mut judged = judge::judge(self, session, ctx).await;
         if let Err(error) = &mut judged {
             error::mark(error);
@@ -150,6 +159,23 @@ impl ProxyHttp for Gateway {
     ) -> pingora::Result<()> {
         ctx.connection = ctx.upstream().map(|upstream| upstream.connected());
         Ok(())
+    }
+
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        ctx: &mut Ctx,
+    ) -> pingora::Result<()> {
+        // An upstream that has begun to answer on HTTP/2 knows its caller: streams both ways may be quiet.
+        let streams = session.as_http2().is_some() && session.response_written().is_some();
+        if end || streams {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let flow = ctx.flow.get_or_insert_with(|| Flow::begin(now));
+        flow.count(body.as_ref().map_or(0, Bytes::len), now, &self.pace)
     }
 
     async fn upstream_request_filter(

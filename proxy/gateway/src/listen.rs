@@ -3,19 +3,27 @@
 //! Pingora's own server takes addresses, not sockets, and installs signal handlers and a pause at shutdown that do not
 //! fit ours; its `Service::handle_event` is what it runs for each connection, and is what runs here.
 
+mod connections;
 mod deadline;
 mod tls;
 
-use std::{io, net::SocketAddr, net::TcpListener, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 
 use pingora::{
     apps::ServerApp,
     listeners::tls::Acceptor,
-    protocols::{Stream, l4::listener::Listener},
+    protocols::{GetSocketDigest as _, Stream, l4},
     services::listening::Service,
 };
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
+use connections::Counted;
+pub(crate) use connections::{Caps, Connections, Refused};
 pub(crate) use deadline::{HeaderDeadline, head_is_read};
 pub(crate) use tls::{Certificates, Pem};
 
@@ -56,8 +64,12 @@ impl Bound {
 /// Accepts connections until `shutdown` turns true, then waits for those that are open.
 ///
 /// INVARIANT: a connection's task is in the set of its listener, so none outlives this call.
-pub(crate) async fn serve<A>(bound: Bound, app: Arc<A>, mut shutdown: watch::Receiver<bool>)
-where
+pub(crate) async fn serve<A>(
+    bound: Bound,
+    app: Arc<A>,
+    open: Arc<Connections>,
+    mut shutdown: watch::Receiver<bool>,
+) where
     A: ServerApp + Send + Sync + 'static,
 {
     let address = bound.address;
@@ -65,7 +77,7 @@ where
         .certificates
         .map(|certificates| Arc::new(Acceptor::from_server_config(certificates.server_config())));
     let listener = match tokio::net::TcpListener::from_std(bound.socket) {
-        Ok(socket) => Listener::from(socket),
+        Ok(socket) => l4::listener::Listener::from(socket),
         Err(error) => {
             tracing::error!(%address, %error, "Listener cannot start");
             return;
@@ -79,16 +91,12 @@ where
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
         };
         match accepted {
-            Ok(mut stream) => {
-                // Head and body of an answer are two writes: held back for the first one's acknowledgement, the second
-                // would cost a kept connection 40 ms a request.
-                if let Err(error) = stream.set_nodelay() {
-                    tracing::debug!(%error, "A connection ended before it was served");
+            Ok(stream) => {
+                let Some((stream, counted)) = admit(stream, &open) else {
                     continue;
-                }
-                let connection =
-                    connection(stream, acceptor.clone(), app.clone(), shutdown.clone());
-                connections.spawn(connection);
+                };
+                let served = connection(stream, acceptor.clone(), app.clone(), shutdown.clone());
+                connections.spawn(while_counted(counted, served));
             }
             Err(error) => {
                 tracing::warn!(%address, %error, "Connection cannot be accepted");
@@ -101,8 +109,35 @@ where
     while connections.join_next().await.is_some() {}
 }
 
+/// Counts a connection; one too many is closed, by dropping it.
+fn admit(
+    mut stream: l4::stream::Stream,
+    open: &Arc<Connections>,
+) -> Option<(l4::stream::Stream, Counted)> {
+    let digest = stream.get_socket_digest();
+    let peer = digest.and_then(|digest| digest.peer_addr()?.as_inet().copied());
+    // Listeners are TCP, so the address is there.
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+    let Some(counted) = open.admit(peer) else {
+        tracing::debug!(%peer, "One connection too many");
+        return None;
+    };
+    // Head and body of an answer are two writes: held back for the first one's acknowledgement, the second would cost a
+    // kept connection 40 ms a request.
+    if let Err(error) = stream.set_nodelay() {
+        tracing::debug!(%error, "A connection ended before it was served");
+        return None;
+    }
+    Some((stream, counted))
+}
+
+async fn while_counted(counted: Counted, connection: impl Future<Output = ()>) {
+    connection.await;
+    drop(counted);
+}
+
 async fn connection<A>(
-    stream: pingora::protocols::l4::stream::Stream,
+    stream: l4::stream::Stream,
     acceptor: Option<Arc<Acceptor>>,
     app: Arc<A>,
     shutdown: watch::Receiver<bool>,

@@ -9,7 +9,7 @@ use prometheus::{
     IntGaugeVec, Registry, TextEncoder,
 };
 
-use crate::gateway::record::Losses;
+use crate::{gateway::record::Losses, listen::Refused};
 use register::Register;
 
 /// How a request ended, as its record and the counter of requests say.
@@ -68,6 +68,7 @@ pub(crate) struct Metrics {
     pub(crate) upstream_healthy: IntGaugeVec,
     pub(crate) records_dropped: Losses,
     api_calls: IntCounterVec,
+    connections_refused: IntCounterVec,
 }
 
 /// Time spent in each stage of the path.
@@ -206,6 +207,11 @@ impl Metrics {
                 "Calls of the pools' API.",
                 &["operation", "result"],
             )?,
+            connections_refused: r.counters(
+                "connections_refused_total",
+                "Connections over a limit, closed at once.",
+                &["why"],
+            )?,
             store_seconds: r.long("store_seconds", "Time of a step of the store.", &["kind"])?,
             hash_queue: r.gauge("hash_queue", "Passwords that wait or are hashed.")?,
             registry,
@@ -223,6 +229,15 @@ impl Metrics {
     /// The gauge of connections in use to one upstream.
     pub(crate) fn upstream_connections(&self, upstream: &str) -> IntGauge {
         self.upstream_connections.with_label_values(&[upstream])
+    }
+
+    /// The counters of connections over a limit, at zero until there are any.
+    pub(crate) fn connections_refused(&self) -> Refused {
+        let why = |why| self.connections_refused.with_label_values(&[why]);
+        Refused {
+            total: why("total"),
+            client: why("client"),
+        }
     }
 
     /// Counts what the store does from now on.

@@ -5,7 +5,7 @@
 
 mod incoming;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, pin::pin, time::Duration};
 
 use axum::{Router, body::Body, extract::ConnectInfo};
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use tokio::{
     runtime::Handle,
     sync::mpsc,
     task::{AbortHandle, JoinHandle},
+    time::sleep,
 };
 use tower::ServiceExt as _;
 
@@ -28,6 +29,7 @@ use crate::gateway::{head::Head, refuse};
 pub(crate) struct Mount {
     router: Router,
     runtime: Handle,
+    body_deadline: Duration,
 }
 
 /// What was not served, though the session is still good for an answer.
@@ -35,6 +37,8 @@ pub(crate) struct Mount {
 pub(crate) enum Unserved {
     /// The request's body is over the limit.
     BodyTooLarge,
+    /// The request's body did not come in time.
+    BodyTimeout,
     /// The service failed before it answered.
     Failed,
 }
@@ -45,9 +49,13 @@ enum Part {
 }
 
 impl Mount {
-    /// Mounts a service.
-    pub(crate) fn new(router: Router, runtime: Handle) -> Self {
-        Self { router, runtime }
+    /// Mounts a service whose requests' bodies come whole before the deadline.
+    pub(crate) fn new(router: Router, runtime: Handle, body_deadline: Duration) -> Self {
+        Self {
+            router,
+            runtime,
+            body_deadline,
+        }
     }
 
     /// Answers the session's request; `Ok(Err(_))` where nothing has been written yet.
@@ -68,7 +76,7 @@ impl Mount {
         let (out, mut parts) = mpsc::channel(CHANNEL);
         let call = self.runtime.spawn(call(self.router.clone(), request, out));
         let _call = AbortOnDrop(JoinHandle::abort_handle(&call));
-        let head = match exchange(session, feed, &mut parts).await? {
+        let head = match exchange(session, feed, &mut parts, self.body_deadline).await? {
             Ok(head) => head,
             Err(unserved) => return Ok(Err(unserved)),
         };
@@ -115,7 +123,9 @@ async fn exchange(
     session: &mut Session,
     feed: Feed,
     parts: &mut mpsc::Receiver<Part>,
+    deadline: Duration,
 ) -> pingora::Result<Result<Box<Parts>, Unserved>> {
+    let mut too_late = pin!(sleep(deadline));
     let mut feed = Some(feed);
     let mut pending = None;
     let mut seen = 0;
@@ -144,6 +154,10 @@ async fn exchange(
                 Some(chunk) => Event::Chunk(chunk),
                 None => continue,
             },
+            // Only while it is the caller who is waited for.
+            () = &mut too_late, if feed.is_some() && pending.is_none() => {
+                return Ok(Err(Unserved::BodyTimeout));
+            }
         };
         match event {
             Event::Answered(Some(Part::Head(head))) => return Ok(Ok(head)),

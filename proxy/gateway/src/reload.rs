@@ -47,6 +47,7 @@ impl Fixed {
             ("listeners", format!("{listeners:?}")),
             ("admin", format!("{:?}", settings.admin)),
             ("log", format!("{:?}", settings.log)),
+            ("limits", format!("{:?}", settings.limits)),
             ("data", settings.data.display().to_string()),
             (
                 "pools",

@@ -1,6 +1,7 @@
 //! A running gate: settings, engine, listeners and their runtimes, from start to end.
 
 mod http;
+mod limits;
 mod pools;
 mod process;
 mod runtimes;

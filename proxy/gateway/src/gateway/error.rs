@@ -49,6 +49,7 @@ fn refusal(error: &Error) -> Option<Refusal> {
         ErrorSource::Upstream => Some(upstream(error.etype())),
         ErrorSource::Downstream => match error.etype() {
             ErrorType::InvalidHTTPHeader => Some(Malformed::Target.into()),
+            ReadTimedout => Some(Refusal::BodyTimeout),
             _ => None,
         },
         ErrorSource::Internal | ErrorSource::Unset => Some(Refusal::Internal),
@@ -91,6 +92,10 @@ mod tests {
             assert_eq!(refusal(&error), Some(expected));
         }
         assert_eq!(refusal(&Error::new_down(ErrorType::ConnectionClosed)), None);
+        assert_eq!(
+            refusal(&Error::new_down(ReadTimedout)),
+            Some(Refusal::BodyTimeout)
+        );
         assert_eq!(
             refusal(&Error::new(ErrorType::InternalError)),
             Some(Refusal::Internal)

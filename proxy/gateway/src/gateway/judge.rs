@@ -135,6 +135,7 @@ async fn serve(
             Verdict::Served
         }
         Err(Unserved::BodyTooLarge) => Refusal::BodyTooLarge.into(),
+        Err(Unserved::BodyTimeout) => Refusal::BodyTimeout.into(),
         Err(Unserved::Failed) => Refusal::EngineUnavailable.into(),
     })
 }

@@ -19,6 +19,8 @@ pub(crate) enum Refusal {
     HeadTooLarge,
     /// The body is over the limit of the engine's API.
     BodyTooLarge,
+    /// The body came too slowly.
+    BodyTimeout,
     /// No route takes the host and path.
     RouteNotFound,
     /// The route that takes the path does not take the method.
@@ -122,6 +124,13 @@ impl Refusal {
                 "Content Too Large",
                 "send a smaller body",
                 false,
+            ),
+            Self::BodyTimeout => line(
+                S::REQUEST_TIMEOUT,
+                "body_timeout",
+                "Request Timeout",
+                "send the body faster",
+                true,
             ),
             Self::RouteNotFound => line(
                 S::NOT_FOUND,

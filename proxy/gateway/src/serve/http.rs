@@ -12,11 +12,16 @@ use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     gateway::Gateway,
-    listen::{self, Bound, HeaderDeadline},
+    listen::{self, Bound, Connections, HeaderDeadline},
 };
 
 /// Serves until the shutdown, and until what was under way is done.
-pub(super) async fn serve(gateway: Gateway, bound: Vec<Bound>, mut down: watch::Receiver<bool>) {
+pub(super) async fn serve(
+    gateway: Gateway,
+    bound: Vec<Bound>,
+    open: Arc<Connections>,
+    mut down: watch::Receiver<bool>,
+) {
     let conf = Arc::new(ServerConf {
         max_retries: TRIES,
         upstream_keepalive_pool_size: IDLE_CONNECTIONS,
@@ -33,7 +38,12 @@ pub(super) async fn serve(gateway: Gateway, bound: Vec<Bound>, mut down: watch::
     let app = Arc::new(HeaderDeadline::new(proxy));
     let mut listeners = JoinSet::new();
     for bound in bound {
-        listeners.spawn(listen::serve(bound, app.clone(), down.clone()));
+        listeners.spawn(listen::serve(
+            bound,
+            app.clone(),
+            open.clone(),
+            down.clone(),
+        ));
     }
     // An error is a sender that is gone, which is a shutdown too.
     let _ = down.wait_for(|down| *down).await;

@@ -1,6 +1,6 @@
 //! The embedded engine within the process.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use engine::{Clock, Engine, OsRng};
@@ -44,7 +44,7 @@ pub(super) fn mount(
     let operators = pools.operators.iter().map(operator).collect();
     let api = api::Api::new(engine.clone(), operators, Arc::new(metrics.clone()));
     let router = hosted::router(engine.clone()).merge(api::service(api));
-    Some(Mount::new(router, runtime.clone()))
+    Some(Mount::new(router, runtime.clone(), BODY))
 }
 
 /// `public_url` as the settings say, or where the first listener listens.
@@ -74,3 +74,6 @@ fn operator(operator: &settings::Operator) -> api::Operator {
     } = operator.clone();
     api::Operator::new(access_key_id, secret, pools)
 }
+
+/// From a request's head to the end of its body, which is 2 MiB at most: a caller with 2 Mbit/s is in time.
+const BODY: Duration = Duration::from_secs(10);

@@ -19,14 +19,14 @@ use tokio::{
 };
 
 use super::{
-    Overrides, Sockets, http, pools,
+    Overrides, Sockets, http, limits, pools,
     runtimes::Runtimes,
     signals::{Asked, Signals},
 };
 use crate::{
     admin::{self, Views},
-    gateway::{Gateway, record},
-    listen::Bound,
+    gateway::{Gateway, Pace, record},
+    listen::{Bound, Connections},
     logs,
     metrics::Metrics,
     reload::{self, Fixed, Reloader, Watch},
@@ -38,6 +38,7 @@ use crate::{
 pub(crate) struct Process {
     runtimes: Runtimes,
     bound: Vec<Bound>,
+    connections: Arc<Connections>,
     admin: Option<(TcpListener, SocketAddr)>,
     public_url: String,
     logs: logs::Sink,
@@ -65,6 +66,7 @@ pub(crate) struct Running {
     recorder: record::Recorder,
     writer: record::Writer,
     logs: logs::Sink,
+    grace: Duration,
 }
 
 impl Loaded {
@@ -86,6 +88,7 @@ impl Loaded {
 impl Process {
     /// Loads and opens everything, and binds; nothing is served yet.
     pub(crate) fn start(file: &Path, overrides: Overrides) -> anyhow::Result<Self> {
+        limits::raise_descriptors();
         let loaded = Loaded::load(file, overrides)?;
         let log = &loaded.settings.log;
         let logs = logs::start(log.level.as_deref(), log.file.clone())?;
@@ -122,6 +125,7 @@ impl Process {
         let (recorder, writer) = record::Recorder::start(settings.log.decisions.clone(), dropped)
             .context("decision records cannot be written")?;
         let status = Arc::new(Status::default());
+        let connections = limits::connections(&settings.limits, &metrics, &current);
         Ok(Self {
             gateway: Gateway {
                 current: current.clone(),
@@ -129,6 +133,9 @@ impl Process {
                 clock,
                 metrics: metrics.clone(),
                 recorder,
+                pace: Pace::with_silence(Duration::from_secs(
+                    settings.limits.body_idle_seconds.into(),
+                )),
             },
             views: Views {
                 current: current.clone(),
@@ -148,6 +155,7 @@ impl Process {
             },
             runtimes,
             bound: sockets.bound,
+            connections,
             admin: sockets.admin,
             public_url,
             logs,
@@ -212,7 +220,7 @@ impl Process {
             background.spawn(serve_admin(socket, address, self.views));
         }
         background.spawn(self.reloader.run(asked));
-        let served = http::serve(self.gateway, self.bound, down);
+        let served = http::serve(self.gateway, self.bound, self.connections, down);
         Running {
             served: self.runtimes.gate.spawn(served),
             runtimes: self.runtimes,
@@ -222,6 +230,7 @@ impl Process {
             recorder,
             writer: self.writer,
             logs: self.logs,
+            grace: Duration::from_secs(self.settings.limits.drain_seconds.into()),
         }
     }
 }
@@ -238,7 +247,7 @@ impl Running {
         };
         tracing::info!(how = ?stop, "Shutting down");
         let grace = match stop {
-            Asked::Drain => GRACE,
+            Asked::Drain => self.grace,
             _ => Duration::ZERO,
         };
         self.stop(grace, async move {
@@ -295,9 +304,6 @@ async fn serve_admin(socket: TcpListener, address: SocketAddr, views: Views) {
         tracing::error!(%address, %error, "Admin listener failed");
     }
 }
-
-/// For requests under way when the process is asked to end.
-const GRACE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests;

@@ -108,6 +108,12 @@ pub(super) fn config(settings: &Settings) -> Value {
             .map(|listener| json!({"address": listener.address, "tls": listener.tls.is_some()}))
             .collect::<Vec<_>>(),
         "admin": settings.admin,
+        "limits": {
+            "connections": settings.limits.connections,
+            "connections_per_client": settings.limits.connections_per_client,
+            "body_idle_seconds": settings.limits.body_idle_seconds,
+            "drain_seconds": settings.limits.drain_seconds,
+        },
         "trusted_peers": settings.trusted_peers,
         "issuers": issuers.map(Issuer::name).collect::<Vec<_>>(),
         "policies": settings.policies

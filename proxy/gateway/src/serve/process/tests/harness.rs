@@ -75,11 +75,12 @@ impl Gate {
         self.running.as_ref().unwrap().status.clone()
     }
 
-    /// Stops it, and waits for what is under way.
+    /// Stops it, and waits for what is under way as long as its settings say.
     pub(super) fn stop(&mut self) {
         let impatience = std::future::pending();
         if let Some(running) = self.running.take() {
-            running.stop(Duration::from_secs(20), impatience);
+            let grace = running.grace.min(Duration::from_secs(20));
+            running.stop(grace, impatience);
         }
     }
 

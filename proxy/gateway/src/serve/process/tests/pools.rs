@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{Router, extract::DefaultBodyLimit, routing::post};
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::Notify;
+use tokio_stream::StreamExt as _;
 
 use super::{
     super::Process,
@@ -88,7 +90,7 @@ async fn bodies_arrive_whole_and_within_the_limit() {
         .layer(DefaultBodyLimit::disable());
     let (gate, origin) = run(|process| {
         let runtime = process.runtimes.engine.handle().clone();
-        process.gateway.mount = Some(Mount::new(router, runtime));
+        process.gateway.mount = Some(Mount::new(router, runtime, Duration::from_mins(1)));
     })
     .await;
     for (size, expected) in [(0, 200), (1, 200), (2 << 20, 200), ((2 << 20) + 1, 413)] {
@@ -105,6 +107,24 @@ async fn bodies_arrive_whole_and_within_the_limit() {
             }
         }
     }
+    drop_blocking((gate, origin)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_does_not_come_in_time_is_refused() {
+    let router = Router::new().route("/length", post(async |body: Bytes| body.len().to_string()));
+    let (gate, origin) = run(|process| {
+        let runtime = process.runtimes.engine.handle().clone();
+        process.gateway.mount = Some(Mount::new(router, runtime, Duration::ZERO));
+    })
+    .await;
+    let first = tokio_stream::iter([Ok::<_, std::io::Error>("hello")]);
+    let body = reqwest::Body::wrap_stream(first.chain(tokio_stream::pending()));
+    let request = client().post(gate.url("/length")).body(body);
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), 408);
+    let problem: Value = answer.json().await.unwrap();
+    assert_eq!(problem["code"], "body_timeout", "{problem}");
     drop_blocking((gate, origin)).await;
 }
 
@@ -126,7 +146,7 @@ async fn a_call_is_dropped_when_its_caller_leaves() {
     let router = Router::new().route("/slow", post(slow));
     let (gate, origin) = run(|process| {
         let runtime = process.runtimes.engine.handle().clone();
-        process.gateway.mount = Some(Mount::new(router, runtime));
+        process.gateway.mount = Some(Mount::new(router, runtime, Duration::from_mins(1)));
     })
     .await;
     let url = gate.url("/slow");

@@ -1,0 +1,185 @@
+//! What callers may hold open, and for how long.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    time::Duration,
+};
+
+use super::{
+    forward::drop_blocking,
+    harness::{Gate, Origin, until},
+};
+use crate::{gateway::Pace, metrics::Metrics};
+
+const OPEN: &str = "
+listeners: [{address: 127.0.0.1:0}]
+upstreams: {origin: {servers: ['http://@ORIGIN@']}}
+routes:
+  - {name: all, match: {}, authenticate: none, authorize: none, upstream: {to: origin}}
+";
+/// An origin answers `/echo` at once, and goes on for as long as the body does.
+const HEAD: &[u8] = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nx";
+
+/// A connection from one of this host's addresses, with a body that does not end.
+async fn drip(gate: SocketAddr, from: u8) -> tokio::net::TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((host(from), 0).into()).unwrap();
+    let stream = socket.connect(gate).await.unwrap();
+    // One that is refused may be closed already.
+    let _ = stream.try_write(HEAD);
+    stream
+}
+
+fn host(last: u8) -> IpAddr {
+    Ipv4Addr::new(127, 0, 0, last).into()
+}
+
+/// Whether a caller at this host is served.
+async fn is_served(gate: &Gate, from: u8) -> bool {
+    let client = reqwest::Client::builder().local_address(host(from));
+    let client = client.pool_max_idle_per_host(0).build().unwrap();
+    let answer = client.get(gate.url("/a")).send().await;
+    answer.is_ok_and(|answer| answer.status() == 200)
+}
+
+async fn run(limits: &str) -> (Gate, Origin, Metrics) {
+    let settings = format!("{OPEN}limits: {limits}\n");
+    let run = move || {
+        let origin = Origin::run();
+        let dir = tempfile::tempdir().unwrap();
+        let mut metrics = None;
+        let gate = Gate::run_with(dir, &settings, &origin, |process| {
+            metrics = Some(process.gateway.metrics.clone());
+        });
+        (gate, origin, metrics.unwrap())
+    };
+    tokio::task::spawn_blocking(run).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_client_does_not_take_all_connections() {
+    let (gate, origin, metrics) = run("{connections_per_client: 2}").await;
+    let counter =
+        |why, count| format!("portcullis_connections_refused_total{{why=\"{why}\"}} {count}\n");
+    assert!(metrics.text().contains(&counter("client", 0)));
+    let address = gate.addresses[0];
+    let held = [drip(address, 1).await, drip(address, 1).await];
+    assert!(!is_served(&gate, 1).await);
+    assert!(is_served(&gate, 2).await);
+    let text = metrics.text();
+    assert!(!text.contains(&counter("client", 0)), "{text}");
+    assert!(text.contains(&counter("total", 0)), "{text}");
+    drop(held);
+    until("connections that are closed count no more", async || {
+        is_served(&gate, 1).await
+    })
+    .await;
+    drop_blocking((gate, origin)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_clients_together_leave_descriptors_for_the_gate() {
+    let (gate, origin, metrics) = run("{connections: 3, connections_per_client: 2}").await;
+    let address = gate.addresses[0];
+    let mut held = Vec::new();
+    for from in [1, 1, 2] {
+        held.push(drip(address, from).await);
+    }
+    assert!(!is_served(&gate, 3).await);
+    let zero = "portcullis_connections_refused_total{why=\"total\"} 0\n";
+    assert!(!metrics.text().contains(zero));
+    drop(held);
+    until("there is room again", async || is_served(&gate, 3).await).await;
+    drop_blocking((gate, origin)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trusted_peers_connect_for_many() {
+    let limits = "{connections_per_client: 1}\ntrusted_peers: [127.0.0.0/8]";
+    let (gate, origin, _) = run(limits).await;
+    let held = drip(gate.addresses[0], 1).await;
+    assert!(is_served(&gate, 1).await);
+    drop(held);
+    drop_blocking((gate, origin)).await;
+}
+
+/// A service that takes connections, and then neither reads nor answers; and settings that lead to it.
+fn silent() -> (TcpListener, String) {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    (socket, OPEN.replace("@ORIGIN@", &address))
+}
+
+/// Sends a byte now and then until the answer ends.
+fn dripped(pace: Pace) -> String {
+    let origin = Origin::run();
+    let dir = tempfile::tempdir().unwrap();
+    let (_upstream, settings) = silent();
+    let gate = Gate::run_with(dir, &settings, &origin, |process| {
+        process.gateway.pace = pace;
+    });
+    let mut stream = TcpStream::connect(gate.addresses[0]).unwrap();
+    let pause = Duration::from_millis(10);
+    stream.set_read_timeout(Some(pause)).unwrap();
+    stream.write_all(HEAD).unwrap();
+    let mut answer = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        match stream.read(&mut piece) {
+            Ok(0) => break,
+            Ok(read) => answer.extend_from_slice(&piece[..read]),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                if pace.window < pace.silence {
+                    let _ = stream.write_all(b"x");
+                }
+            }
+            // A reset after the answer is as good as its end.
+            Err(_) => break,
+        }
+    }
+    let records = gate.records();
+    assert_eq!(records[0]["code"], "body_timeout", "{records:?}");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn bodies_to_upstreams_keep_a_pace() {
+    let long = Duration::from_mins(1);
+    let silent = Pace {
+        silence: Duration::from_millis(50),
+        window: long,
+        rate: 1,
+    };
+    let slow = Pace {
+        silence: long,
+        window: Duration::from_millis(50),
+        rate: u32::MAX,
+    };
+    for pace in [silent, slow] {
+        let answer = dripped(pace);
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{pace:?}: {answer:?}");
+        assert!(answer.contains("body_timeout"), "{answer:?}");
+    }
+}
+
+#[test]
+fn what_is_not_done_when_the_grace_ends_is_cut() {
+    let origin = Origin::run();
+    let (upstream, settings) = silent();
+    let settings = format!("{settings}limits: {{drain_seconds: 0}}\n");
+    let mut gate = Gate::run(&settings, &origin);
+    let mut stream = TcpStream::connect(gate.addresses[0]).unwrap();
+    stream.write_all(HEAD).unwrap();
+    let limit = Some(Duration::from_secs(10));
+    stream.set_read_timeout(limit).unwrap();
+    // Once it is on its way upstream.
+    let _forwarded = upstream.accept().unwrap();
+    gate.stop();
+    let read = stream.read(&mut [0]);
+    let cut = match &read {
+        Ok(read) => *read == 0,
+        Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+    };
+    assert!(cut, "{read:?}");
+}
