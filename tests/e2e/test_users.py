@@ -116,9 +116,8 @@ def test_existence_is_hidden_where_the_client_says_so(idp, pool, user):
                 AuthFlow="USER_PASSWORD_AUTH",
                 AuthParameters={"USERNAME": username, "PASSWORD": "Wrong-Horse-7"},
             )
-    # Nobody asked for a code, so none can be right.
-    with refused("ExpiredCodeException", "Invalid code provided, please request a code again."):
-        idp.confirm_sign_up(ClientId=this.client_id, Username="nobody", ConfirmationCode="123456")
+        with refused("CodeMismatchException", "Invalid verification code provided, please try again."):
+            idp.confirm_sign_up(ClientId=this.client_id, Username=username, ConfirmationCode="123456")
     details = idp.resend_confirmation_code(ClientId=this.client_id, Username="nobody")["CodeDeliveryDetails"]
     assert details["DeliveryMedium"] in ("EMAIL", "SMS") and details["Destination"]
 

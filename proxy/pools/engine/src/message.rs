@@ -194,10 +194,19 @@ pub(crate) async fn to_the_end<T: Send + 'static>(
 }
 
 /// The refusal when a message cannot leave; what was to be told stays changed, as in AWS.
-fn undeliverable() -> Error {
+pub(crate) fn undeliverable() -> Error {
     Error::refused(
         Refusal::CodeDeliveryFailure,
         "Unable to deliver the message: no way of delivery is configured.",
+    )
+}
+
+/// The refusal when a message could not be written; the operator reads why, the caller does not.
+fn not_delivered(source: &io::Error) -> Error {
+    tracing::error!(error = %source, "A message cannot be written to the outbox");
+    Error::refused(
+        Refusal::CodeDeliveryFailure,
+        "Unable to deliver the message.",
     )
 }
 

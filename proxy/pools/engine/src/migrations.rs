@@ -19,4 +19,9 @@ pub(crate) const ALL: &[Migration] = &[
         name: "auth",
         sql: include_str!("../migrations/0003_auth.sql"),
     },
+    Migration {
+        version: 4,
+        name: "name_allowances",
+        sql: include_str!("../migrations/0004_name_allowances.sql"),
+    },
 ];

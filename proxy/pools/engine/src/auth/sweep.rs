@@ -2,9 +2,10 @@
 
 use store::{Tx, args};
 
+use crate::user::allowance;
 use crate::{Engine, Result};
 
-/// Deletes expired refresh tokens, forgotten failures and challenges that are too old to be answered again.
+/// Deletes expired refresh tokens, forgotten failures, allowances of names and challenges that are too old to be answered again.
 ///
 /// Nothing depends on it but the size of the store: every reader looks at the time itself.
 pub async fn sweep(engine: &Engine) -> Result<()> {
@@ -28,7 +29,7 @@ async fn delete(tx: &mut Tx, now_ms: i64) -> Result<()> {
     ] {
         tx.execute(sql, args![now_ms]).await?;
     }
-    Ok(())
+    allowance::sweep(tx, now_ms).await
 }
 
 /// The longest life of an access token.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Message, undeliverable};
+use super::{Message, not_delivered, undeliverable};
 use crate::{Error, Result};
 
 /// Where messages go.
@@ -42,20 +42,26 @@ impl Outbox {
         })
     }
 
+    /// Whether messages can leave at all.
+    pub(crate) fn is_configured(&self) -> bool {
+        self.letters.is_some()
+    }
+
     /// Delivers a message; returns when it stands in the file.
     pub(crate) async fn deliver(&self, message: &Message) -> Result<()> {
         let letters = self.letters.as_ref().ok_or_else(undeliverable)?;
-        let mut line = serde_json::to_vec(message).map_err(|source| failed(source.into()))?;
+        let mut line =
+            serde_json::to_vec(message).map_err(|source| not_delivered(&source.into()))?;
         line.push(b'\n');
         let (written, answer) = oneshot::channel();
         letters
             .send(Letter { line, written })
             .await
-            .map_err(|_| failed(closed()))?;
+            .map_err(|_| not_delivered(&closed()))?;
         answer
             .await
             .unwrap_or_else(|_| Err(closed()))
-            .map_err(failed)
+            .map_err(|source| not_delivered(&source))
     }
 }
 
@@ -97,13 +103,6 @@ fn open(path: &Path) -> io::Result<File> {
 
 fn closed() -> io::Error {
     io::Error::new(io::ErrorKind::BrokenPipe, "the outbox is closed")
-}
-
-fn failed(source: io::Error) -> Error {
-    Error::Io {
-        what: "writing to the outbox",
-        source,
-    }
 }
 
 const QUEUE: usize = 256;
@@ -187,10 +186,8 @@ mod tests {
         let outbox = Outbox::open(Some(&path)).unwrap();
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();
-        assert!(matches!(
-            outbox.deliver(&message(1)).await,
-            Err(Error::Io { .. })
-        ));
+        let refused = outbox.deliver(&message(1)).await.unwrap_err();
+        assert_eq!(refused.refusal(), Some(Refusal::CodeDeliveryFailure));
         let none = Outbox::open(None).unwrap();
         let refused = none.deliver(&message(1)).await.unwrap_err();
         assert_eq!(refused.refusal(), Some(Refusal::CodeDeliveryFailure));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use store::Tx;
 
 use super::alias::{self, Taken};
-use super::allowance::{self, Action};
+use super::allowance::{self, Action, Name};
 use super::attribute::to_verify;
 use super::{Status, User, simulate, store as rows, verified_flag};
 use crate::client::Client;
@@ -24,26 +24,37 @@ pub async fn confirm_sign_up(
     force: bool,
 ) -> Result<()> {
     let taken = if force { Taken::Move } else { Taken::Refuse };
-    let hidden = client.hides_absent_users();
+    let hidden = hidden_name(engine, pool, client, username).await?;
+    let hides = hidden.is_some();
     let input = (
         engine.clone(),
         Arc::clone(pool),
         username.to_owned(),
         given.to_owned(),
+        hidden,
     );
     // What is refused after a try was counted is a value of the transaction: the count must be committed.
-    engine
+    let end = engine
         .db()
-        .write_with(input, move |tx, (engine, pool, username, given)| {
+        .write_with(input, move |tx, (engine, pool, username, given, hidden)| {
             Box::pin(async move {
+                let action = Action::ConfirmSignUp;
+                if let Err(refusal) = take_hidden(tx, engine, pool, hidden.as_ref(), action).await?
+                {
+                    return Ok(Err(refusal));
+                }
                 match rows::find(tx, pool, username).await? {
                     Some(user) => confirm_by_code(tx, engine, pool, user, given, taken).await,
-                    None if hidden => Ok(Err(Error::expired_code())),
                     None => Ok(Err(combination_not_found())),
                 }
             })
         })
-        .await?
+        .await?;
+    match end {
+        // Who is absent, confirmed, or without a code that lives looks like one whose code is another.
+        Err(error) if hides && is_telling_code(&error) => Err(Error::code_mismatch()),
+        end => end,
+    }
 }
 
 /// Confirms a sign-up without a code. It proves no address.
@@ -74,11 +85,17 @@ pub async fn resend_code(
     client: &Client,
     username: &str,
 ) -> Result<Delivery> {
-    let hidden = client.hides_absent_users();
-    let work = resend(engine.clone(), Arc::clone(pool), username.to_owned());
+    let hidden = hidden_name(engine, pool, client, username).await?;
+    let hides = hidden.is_some();
+    let work = resend(
+        engine.clone(),
+        Arc::clone(pool),
+        username.to_owned(),
+        hidden,
+    );
     match message::to_the_end(work).await {
         // Absent and confirmed users look alike, and like one whom a code was sent to.
-        Err(error) if hidden && is_telling(&error) => {
+        Err(error) if hides && is_telling(&error) => {
             simulate::delivery(engine, pool, username).await
         }
         end => end,
@@ -135,18 +152,30 @@ async fn confirm(
     alias::sync(tx, pool, &user, taken, engine.now_ms()).await
 }
 
-async fn resend(engine: Engine, pool: Arc<Pool>, username: String) -> Result<Delivery> {
+async fn resend(
+    engine: Engine,
+    pool: Arc<Pool>,
+    username: String,
+    hidden: Option<Name>,
+) -> Result<Delivery> {
     let code = code::draw(&engine);
     let input = (
         engine.clone(),
         Arc::clone(&pool),
         username.clone(),
         code.clone(),
+        hidden,
     );
     let (user, medium, value) = engine
         .db()
-        .write_with(input, |tx, (engine, pool, username, code)| {
-            Box::pin(async move { replace_code(tx, engine, pool, username, code).await })
+        .write_with(input, |tx, (engine, pool, username, code, hidden)| {
+            Box::pin(async move {
+                let action = Action::ResendCode;
+                match take_hidden(tx, engine, pool, hidden.as_ref(), action).await? {
+                    Ok(()) => replace_code(tx, engine, pool, username, code).await,
+                    Err(refusal) => Ok(Err(refusal)),
+                }
+            })
         })
         .await??;
     let purpose = message::Purpose::ResendCode;
@@ -212,11 +241,48 @@ fn check_unconfirmed(user: &User) -> Result<()> {
     )))
 }
 
-/// Whether a refusal of `resend` tells a user who is there from one who is not.
+/// What is counted where the client hides who exists; `None` where it says so openly.
+async fn hidden_name(
+    engine: &Engine,
+    pool: &Pool,
+    client: &Client,
+    username: &str,
+) -> Result<Option<Name>> {
+    if client.hides_absent_users() {
+        Name::of(engine, pool, username).await.map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+/// Counts a hidden name before anything is looked up, so that the limit comes for all names alike.
+async fn take_hidden(
+    tx: &mut Tx,
+    engine: &Engine,
+    pool: &Pool,
+    hidden: Option<&Name>,
+    action: Action,
+) -> Result<Result<()>> {
+    match hidden {
+        Some(name) => allowance::take_of_name(tx, pool.id(), name, action, engine.now_ms()).await,
+        None => Ok(Ok(())),
+    }
+}
+
+/// Whether a refusal of a code tells a user who is there and unconfirmed from others.
+fn is_telling_code(error: &Error) -> bool {
+    matches!(
+        error.refusal(),
+        Some(Refusal::UserNotFound | Refusal::NotAuthorized | Refusal::ExpiredCode)
+    )
+}
+
+/// Whether a refusal of `resend` tells a user who is there from one who is not. Only who is there is sent anything, so
+/// a failure of the delivery tells too.
 fn is_telling(error: &Error) -> bool {
     matches!(
         error.refusal(),
-        Some(Refusal::UserNotFound | Refusal::InvalidParameter)
+        Some(Refusal::UserNotFound | Refusal::InvalidParameter | Refusal::CodeDeliveryFailure)
     )
 }
 

@@ -1,12 +1,15 @@
 //! What a caller is shown of a user who may not exist, where an app client hides who does.
 
 use super::name::{canonical, is_email, is_phone};
-use crate::message::{Delivery, Medium};
+use crate::message::{Delivery, Medium, undeliverable};
 use crate::pool::Pool;
 use crate::{Engine, Error, Result};
 
 /// A delivery that did not take place: the same for the same name each time, and as a real one looks.
 pub(super) async fn delivery(engine: &Engine, pool: &Pool, username: &str) -> Result<Delivery> {
+    if !engine.outbox().is_configured() {
+        return Err(undeliverable());
+    }
     let email = pool.auto_verifies(Medium::Email.attribute());
     let phone = pool.auto_verifies(Medium::Sms.attribute());
     if !email && !phone {

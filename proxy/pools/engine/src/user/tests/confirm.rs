@@ -141,10 +141,6 @@ async fn a_discreet_client_does_not() {
     let world = World::build(pool, json!({"PreventUserExistenceErrors": "ENABLED"}), true).await;
     world.user("ada", "ada@example.com").await;
     let sent = world.outbox().len();
-    assert_eq!(
-        kind(world.confirm("nobody", "123456").await),
-        Refusal::ExpiredCode
-    );
     for name in ["nobody", "ada"] {
         let resend = || user::resend_code(&world.engine, &world.pool, &world.client, name);
         let told = resend().await.unwrap();
@@ -153,6 +149,119 @@ async fn a_discreet_client_does_not() {
         assert!(told.destination.len() == "x***@x***".len(), "{told:?}");
     }
     assert_eq!(world.outbox().len(), sent);
+}
+
+/// A pool whose client hides who exists, with `ada` confirmed and `bob` not; `bob`'s code.
+async fn discreet(outbox: bool) -> (World, String) {
+    let pool = json!({"AutoVerifiedAttributes": ["email"]});
+    let client = json!({"PreventUserExistenceErrors": "ENABLED"});
+    let world = World::build(pool, client, outbox).await;
+    if !outbox {
+        return (world, String::new());
+    }
+    world.user("ada", "ada@example.com").await;
+    world.sign_up("bob", &[("email", "b@b.c")]).await.unwrap();
+    let code = world.code();
+    (world, code)
+}
+
+#[tokio::test]
+async fn a_wrong_code_says_the_same_for_all_names_and_as_often() {
+    let (world, code) = discreet(true).await;
+    let wrong = world.wrong_code();
+    // Of `ada`, one try is taken already: the right one.
+    for (name, tries) in [("nobody", 15), ("ada", 14), ("bob", 15)] {
+        for _ in 0..tries {
+            assert_eq!(
+                refusal(world.confirm(name, wrong).await),
+                (
+                    Refusal::CodeMismatch,
+                    "Invalid verification code provided, please try again.".into()
+                ),
+                "{name}"
+            );
+        }
+        assert_eq!(
+            kind(world.confirm(name, wrong).await),
+            Refusal::LimitExceeded,
+            "{name}"
+        );
+    }
+    world.advance_minutes(60);
+    assert_eq!(
+        kind(world.confirm("bob", &code).await),
+        Refusal::CodeMismatch,
+        "the fifth try killed it"
+    );
+    user::resend_code(&world.engine, &world.pool, &world.client, "bob")
+        .await
+        .unwrap();
+    let code = world.code();
+    world.confirm("bob", &code).await.unwrap();
+    assert_eq!(world.status("bob").await, "CONFIRMED");
+}
+
+#[tokio::test]
+async fn codes_are_resent_as_often_for_all_names() {
+    let (world, _) = discreet(true).await;
+    for name in ["nobody", "ada", "bob"] {
+        let resend = || user::resend_code(&world.engine, &world.pool, &world.client, name);
+        for _ in 0..5 {
+            resend().await.unwrap();
+        }
+        assert_eq!(kind(resend().await), Refusal::LimitExceeded, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn counts_of_made_up_names_are_swept() {
+    let (world, _) = discreet(true).await;
+    let wrong = world.wrong_code();
+    for name in ["one", "two"] {
+        assert_eq!(
+            kind(world.confirm(name, wrong).await),
+            Refusal::CodeMismatch
+        );
+    }
+    let counted = async || {
+        crate::auth::sweep(&world.engine).await.unwrap();
+        let sql = "SELECT COUNT(*) AS many FROM name_allowances";
+        let row = world.engine.db().row(sql, Vec::new()).await.unwrap();
+        row.unwrap().int("many").unwrap()
+    };
+    assert_eq!(counted().await, 3);
+    world.advance_minutes(60);
+    assert_eq!(counted().await, 0);
+}
+
+#[tokio::test]
+async fn a_failed_delivery_is_told_to_who_signs_up_and_hides_who_exists() {
+    let (world, _) = discreet(true).await;
+    world.break_outbox();
+    let refused = world.sign_up("eve", &[("email", "e@b.c")]).await;
+    assert_eq!(kind(refused), Refusal::CodeDeliveryFailure);
+    assert_eq!(world.status("eve").await, "UNCONFIRMED", "the user stays");
+    for name in ["eve", "nobody"] {
+        user::resend_code(&world.engine, &world.pool, &world.client, name)
+            .await
+            .unwrap();
+    }
+    let open = World::new().await;
+    open.sign_up("ada", &[("email", "a@b.c")]).await.unwrap();
+    open.break_outbox();
+    let resent = user::resend_code(&open.engine, &open.pool, &open.client, "ada").await;
+    assert_eq!(kind(resent), Refusal::CodeDeliveryFailure);
+}
+
+#[tokio::test]
+async fn without_delivery_nobody_is_told_of_one() {
+    let (world, _) = discreet(false).await;
+    let refused = world.sign_up("eve", &[("email", "e@b.c")]).await;
+    assert_eq!(kind(refused), Refusal::CodeDeliveryFailure);
+    for name in ["eve", "nobody"] {
+        let resent = user::resend_code(&world.engine, &world.pool, &world.client, name).await;
+        assert_eq!(kind(resent), Refusal::CodeDeliveryFailure, "{name}");
+    }
 }
 
 #[tokio::test]

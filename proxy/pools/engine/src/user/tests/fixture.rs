@@ -95,6 +95,14 @@ impl World {
             .collect()
     }
 
+    /// From now on no message can be written.
+    pub(crate) fn break_outbox(&self) {
+        if self.outbox.is_file() {
+            std::fs::remove_file(&self.outbox).unwrap();
+        }
+        std::fs::create_dir(&self.outbox).unwrap();
+    }
+
     /// The secret that was sent last.
     pub(crate) fn code(&self) -> String {
         self.outbox().last().unwrap()["code"]
