@@ -155,6 +155,31 @@ pub struct DeclaredClient {
     /// `ALLOW_…` or the short names (`USER_SRP_AUTH`); AWS's default when empty.
     #[serde(default)]
     pub flows: Vec<String>,
+    /// Whether answers hide who has an account (AWS's `PreventUserExistenceErrors`). The default is `ENABLED`; clients
+    /// made by API calls have AWS's, `LEGACY`.
+    #[serde(default)]
+    pub prevent_user_existence_errors: ExistenceErrors,
+}
+
+/// Whether an app client's answers hide who has an account.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ExistenceErrors {
+    /// An absent user looks like one whose password or code was wrong.
+    #[default]
+    Enabled,
+    /// An absent user is named as such.
+    Legacy,
+}
+
+impl ExistenceErrors {
+    /// As in AWS's `PreventUserExistenceErrors`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enabled => "ENABLED",
+            Self::Legacy => "LEGACY",
+        }
+    }
 }
 
 impl Hashing {

@@ -152,6 +152,10 @@ fn new_pool(engine: &Engine, declared: &DeclaredPool) -> Result<Pool> {
 fn new_client(engine: &Engine, pool: &Pool, declared: &DeclaredClient) -> Result<client::Rows> {
     let mut settings = Document::new();
     settings.insert("ExplicitAuthFlows".into(), json!(flow_names(declared)));
+    settings.insert(
+        "PreventUserExistenceErrors".into(),
+        json!(declared.prevent_user_existence_errors.as_str()),
+    );
     let name = declared.name.as_deref().unwrap_or(&declared.id);
     client::Rows::of(
         engine,

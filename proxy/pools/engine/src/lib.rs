@@ -39,8 +39,8 @@ use store::Db;
 
 pub use clock::{Clock, SystemClock};
 pub use config::{
-    Config, DeclaredClient, DeclaredPool, HashProfile, Hashing, IssuerForm, Operator, Secret,
-    SigningKeys, StoreUrl,
+    Config, DeclaredClient, DeclaredPool, ExistenceErrors, HashProfile, Hashing, IssuerForm,
+    Operator, Secret, SigningKeys, StoreUrl,
 };
 pub use error::{Error, Refusal, Result};
 pub use hasher::Hasher;

@@ -8,7 +8,7 @@ fn declared() -> serde_json::Value {
     json!({"declare": [{
         "id": "us-east-1_Staff0001",
         "auto_verified_attributes": ["email"],
-        "clients": [{"id": "web", "flows": ["USER_SRP_AUTH", "ALLOW_USER_PASSWORD_AUTH"]}, {"id": "plain"}],
+        "clients": [{"id": "web", "flows": ["USER_SRP_AUTH", "ALLOW_USER_PASSWORD_AUTH"]}, {"id": "plain", "prevent_user_existence_errors": "LEGACY"}],
         "groups": ["readers"],
     }]})
 }
@@ -35,6 +35,7 @@ async fn what_is_declared_is_made_once(harness: Harness) {
     assert!(!web.allows(Flow::AdminUserPassword) && !web.has_secret());
     let (_, plain) = client::load(&harness.engine, "plain").await.unwrap();
     assert!(plain.allows(Flow::UserSrp) && !plain.allows(Flow::UserPassword));
+    assert!(web.hides_absent_users() && !plain.hides_absent_users());
 
     let again = harness.second().await;
     for (table, rows) in [
