@@ -18,8 +18,19 @@ pub struct Claims {
     raw: Map<String, Value>,
     times: Times,
     token_use: Option<TokenUse>,
+    named: Named,
     principal: Option<String>,
     generation: u64,
+}
+
+/// The claims that every request asks for, found once: to find one in the map costs a hash of its name each time.
+#[derive(Default)]
+struct Named {
+    sub: Option<Box<str>>,
+    client_id: Option<Box<str>>,
+    azp: Option<Box<str>>,
+    jti: Option<Box<str>>,
+    origin_jti: Option<Box<str>>,
 }
 
 /// The token's times, in whole seconds since 1970.
@@ -42,13 +53,14 @@ impl Claims {
         token_use: Option<TokenUse>,
         generation: u64,
     ) -> Result<Self, Refusal> {
-        check_types(&raw, &rules.naming.group_claim)?;
+        let named = Named::read(&raw, &rules.naming.group_claim).ok_or(Refusal::Malformed)?;
         let principal = principal(&raw, &rules);
         Ok(Self {
             rules,
             raw,
             times,
             token_use,
+            named,
             principal,
             generation,
         })
@@ -71,7 +83,7 @@ impl Claims {
 
     /// `sub`.
     pub fn sub(&self) -> &str {
-        self.text("sub").unwrap_or_default()
+        self.named.sub.as_deref().unwrap_or_default()
     }
 
     /// `exp`, seconds since 1970.
@@ -98,22 +110,25 @@ impl Claims {
     pub fn client_id(&self) -> Option<&str> {
         let id_token_audience = || {
             (self.token_use == Some(TokenUse::Id))
-                .then(|| self.text("aud"))
+                .then(|| self.raw.get("aud").and_then(Value::as_str))
                 .flatten()
         };
-        self.text("client_id")
-            .or_else(|| self.text("azp"))
+        let named = &self.named;
+        named
+            .client_id
+            .as_deref()
+            .or(named.azp.as_deref())
             .or_else(id_token_audience)
     }
 
     /// `jti`.
     pub fn jti(&self) -> Option<&str> {
-        self.text("jti")
+        self.named.jti.as_deref()
     }
 
     /// `origin_jti`, which ties a Cognito token to its refresh token.
     pub fn origin_jti(&self) -> Option<&str> {
-        self.text("origin_jti")
+        self.named.origin_jti.as_deref()
     }
 
     /// The scopes: `scope` (RFC 8693 section 4.2, separated by spaces) or `scp`, as some providers call it, where each may
@@ -155,10 +170,6 @@ impl Claims {
     pub(crate) fn generation(&self) -> u64 {
         self.generation
     }
-
-    fn text(&self, name: &str) -> Option<&str> {
-        self.raw.get(name).and_then(Value::as_str)
-    }
 }
 
 impl fmt::Debug for Claims {
@@ -171,32 +182,37 @@ impl fmt::Debug for Claims {
     }
 }
 
-fn check_types(raw: &Map<String, Value>, group_claim: &str) -> Result<(), Refusal> {
-    // RFC 7519 section 4.1.2 makes `sub` optional; RFC 9068 section 2.2, OpenID Connect and Cognito do not, and a
-    // caller without a name cannot be recorded.
-    if raw
-        .get("sub")
-        .and_then(Value::as_str)
-        .is_none_or(str::is_empty)
-    {
-        return Err(Refusal::Malformed);
+impl Named {
+    /// Reads the claims that have types here; none if one of them has another type.
+    fn read(raw: &Map<String, Value>, group_claim: &str) -> Option<Self> {
+        let mut named = Self::default();
+        for (name, value) in raw {
+            let text = match name.as_str() {
+                "sub" => &mut named.sub,
+                "client_id" => &mut named.client_id,
+                "azp" => &mut named.azp,
+                "jti" => &mut named.jti,
+                "origin_jti" => &mut named.origin_jti,
+                name if ["scope", "scp", group_claim].contains(&name) && !is_texts(value) => {
+                    return None;
+                }
+                _ => continue,
+            };
+            *text = Some(value.as_str()?.into());
+        }
+        // RFC 7519 section 4.1.2 makes `sub` optional; RFC 9068 section 2.2, OpenID Connect and Cognito do not, and a
+        // caller without a name cannot be recorded.
+        named.sub.as_ref().filter(|sub| !sub.is_empty())?;
+        Some(named)
     }
-    let is_text = |name: &str| raw.get(name).is_none_or(Value::is_string);
-    if !["client_id", "azp", "jti", "origin_jti"]
-        .into_iter()
-        .all(is_text)
-    {
-        return Err(Refusal::Malformed);
-    }
-    let is_texts = |name: &str| match raw.get(name) {
-        None | Some(Value::String(_)) => true,
-        Some(Value::Array(items)) => items.iter().all(Value::is_string),
-        Some(_) => false,
-    };
-    if ["scope", "scp", group_claim].into_iter().all(is_texts) {
-        Ok(())
-    } else {
-        Err(Refusal::Malformed)
+}
+
+/// Whether it is a string or an array of strings.
+fn is_texts(value: &Value) -> bool {
+    match value {
+        Value::String(_) => true,
+        Value::Array(items) => items.iter().all(Value::is_string),
+        _ => false,
     }
 }
 

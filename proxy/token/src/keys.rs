@@ -19,6 +19,11 @@ pub trait Keys: Send + Sync + 'static {
     /// The keys as they are known now; costs no I/O.
     fn current(&self) -> Arc<KeySet>;
 
+    /// The generation of [`Keys::current`]; asked on every request.
+    fn generation(&self) -> u64 {
+        self.current().generation()
+    }
+
     /// The keys after one more look for `kid`, which the current set lacks.
     ///
     /// Whoever calls may be hostile: implementors bound how often this does I/O, and share one look among all who ask.

@@ -13,9 +13,11 @@ use crate::{
     verify::{self, Signed},
 };
 
+mod digest;
 mod remembered;
 
-use remembered::{Digest, Remembered};
+use digest::Digest;
+use remembered::{Known, Remembered};
 
 /// Verifies tokens of all issuers, and remembers those it has verified until they expire or the keys change.
 pub struct Verifier {
@@ -67,7 +69,9 @@ pub struct SameIssuer {
 pub struct Verified {
     /// What it says.
     pub claims: Arc<Claims>,
-    /// SHA-256 of the token as it was sent.
+    /// Stands for the token as it was sent, within this process: another has other digests.
+    ///
+    /// INVARIANT: it goes into no log, metric, file or answer; that it is secret is what keeps tokens apart.
     pub digest: [u8; 32],
     /// Whether it had been verified before and was only looked up.
     pub remembered: bool,
@@ -134,64 +138,40 @@ impl Verifier {
             return Err(Refusal::TooLarge);
         }
         let digest = Digest::of(token);
-        let verified = match self.recall(&digest, now) {
-            Some(claims) => Verified {
-                claims,
-                digest: digest.bytes(),
-                remembered: true,
-            },
-            None => Verified {
-                claims: self.verify_afresh(token, allowed, digest, now).await?,
-                digest: digest.bytes(),
-                remembered: false,
-            },
+        let recalled = self.recall(&digest, now);
+        let remembered = recalled.is_some();
+        let known = match recalled {
+            Some(known) => known,
+            None => self.verify_afresh(token, allowed, digest, now).await?,
         };
-        self.admit(&verified, allowed, requirements)?;
-        Ok(verified)
+        let issuer = self.accepted(known.issuer, allowed)?;
+        admit(issuer, &known.claims, requirements)?;
+        Ok(Verified {
+            claims: known.claims,
+            digest: digest.bytes(),
+            remembered,
+        })
     }
 
-    /// What holds on every request anew, remembered or not.
-    fn admit(
-        &self,
-        claims: &Claims,
-        allowed: &[IssuerIndex],
-        requirements: &Requirements,
-    ) -> Result<(), Refusal> {
-        let issuer = self.accepted(claims.iss(), allowed)?;
-        match (issuer.revocations(), &issuer.rules().audience) {
-            (Some(revocations), _) => match revocations.standing(claims) {
-                Standing::Live => {}
-                Standing::Revoked => return Err(Refusal::Revoked),
-                Standing::Unknown => return Err(Refusal::RevocationsStale),
-            },
-            (None, Audience::AnyOf(_)) => {}
-            (None, Audience::Embedded) => return Err(Refusal::AudienceInvalid),
-        }
-        requirements.check(claims)
-    }
-
-    /// The issuer of that `iss`, if the route takes its tokens.
-    fn accepted(&self, iss: &str, allowed: &[IssuerIndex]) -> Result<&Issuer, Refusal> {
-        let index = self.by_iss.get(iss).filter(|index| allowed.contains(index));
-        index
-            .and_then(|index| self.issuers.get(index.0))
+    /// The issuer, if the route takes its tokens.
+    fn accepted(&self, index: IssuerIndex, allowed: &[IssuerIndex]) -> Result<&Issuer, Refusal> {
+        self.issuers
+            .get(index.0)
+            .filter(|_| allowed.contains(&index))
             .ok_or(Refusal::IssuerUnknown)
     }
 
     /// Looks a token up, and forgets it if it is over or the keys have changed.
-    fn recall(&self, digest: &Digest, now: SystemTime) -> Option<Arc<Claims>> {
-        let claims = self.remembered.get(digest)?;
+    fn recall(&self, digest: &Digest, now: SystemTime) -> Option<Known> {
+        let known = self.remembered.get(digest)?;
         let now = now.duration_since(UNIX_EPOCH).ok()?.as_secs();
-        let is_over = verify::is_over(claims.exp(), self.limits.leeway.as_secs(), now);
-        let issuer = self
-            .by_iss
-            .get(claims.iss())
-            .and_then(|index| self.issuers.get(index.0))?;
-        if is_over || issuer.keys().current().generation() != claims.generation() {
+        let is_over = verify::is_over(known.claims.exp(), self.limits.leeway.as_secs(), now);
+        let issuer = self.issuers.get(known.issuer.0)?;
+        if is_over || issuer.keys().generation() != known.claims.generation() {
             self.remembered.forget(digest);
             return None;
         }
-        Some(claims)
+        Some(known)
     }
 
     async fn verify_afresh(
@@ -200,10 +180,12 @@ impl Verifier {
         allowed: &[IssuerIndex],
         digest: Digest,
         now: SystemTime,
-    ) -> Result<Arc<Claims>, Refusal> {
+    ) -> Result<Known, Refusal> {
         let size = token.len();
         let token = verify::parse(token, self.limits.token_bytes)?;
-        let issuer = self.accepted(verify::iss(&token).ok_or(Refusal::IssuerUnknown)?, allowed)?;
+        let index = verify::iss(&token).and_then(|iss| self.by_iss.get(iss));
+        let index = *index.ok_or(Refusal::IssuerUnknown)?;
+        let issuer = self.accepted(index, allowed)?;
         let keys = signing_keys(issuer, &token).await?;
         let claims = Arc::new(verify::claims(
             token,
@@ -212,8 +194,12 @@ impl Verifier {
             self.limits.leeway,
             now,
         )?);
-        self.remembered.put(digest, size, &claims);
-        Ok(claims)
+        let known = Known {
+            claims,
+            issuer: index,
+        };
+        self.remembered.put(digest, size, known.clone());
+        Ok(known)
     }
 }
 
@@ -223,6 +209,20 @@ impl std::fmt::Debug for Verifier {
             .field("issuers", &self.issuers)
             .finish_non_exhaustive()
     }
+}
+
+/// What holds on every request anew, remembered or not.
+fn admit(issuer: &Issuer, claims: &Claims, requirements: &Requirements) -> Result<(), Refusal> {
+    match (issuer.revocations(), &issuer.rules().audience) {
+        (Some(revocations), _) => match revocations.standing(claims) {
+            Standing::Live => {}
+            Standing::Revoked => return Err(Refusal::Revoked),
+            Standing::Unknown => return Err(Refusal::RevocationsStale),
+        },
+        (None, Audience::AnyOf(_)) => {}
+        (None, Audience::Embedded) => return Err(Refusal::AudienceInvalid),
+    }
+    requirements.check(claims)
 }
 
 /// The set with the key that signed the token: the one at hand, else one fresh fetch.

@@ -141,6 +141,10 @@ impl Keys for RemoteKeys {
         self.shared.keys.load_full()
     }
 
+    fn generation(&self) -> u64 {
+        self.shared.keys.load().generation()
+    }
+
     fn fetch_unknown<'a>(&'a self, kid: &'a str) -> BoxFuture<'a, Arc<KeySet>> {
         Box::pin(async move {
             let has_it = |set: &KeySet| set.keys().iter().any(|key| key.kid() == Some(kid));
