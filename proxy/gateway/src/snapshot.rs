@@ -191,3 +191,40 @@ fn rules(settings: &Settings) -> admit::Rules {
     }
     rules
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: &str = r#"
+listeners: [{address: 127.0.0.1:0}]
+issuers: {a: {kind: oidc, issuer: "https://login.example.com", audiences: [api]}}
+policies: {pets: {path: pets, principal: "PetStore::User"}}
+upstreams: {app: {servers: ["http://127.0.0.1:9"]}}
+routes:
+  - match: {path: "/pets/{rest*}"}
+    authenticate: {bearer: {issuers: [a]}}
+    authorize: {policies: pets, headers: [X-Role, X_Plan]}
+    upstream: {to: app, headers: {x_user: "{claims.sub}"}}
+  - match: {path: "/more/{rest*}"}
+    authenticate: {bearer: {issuers: [a]}}
+    authorize: {policies: pets, headers: [x-role]}
+    upstream: {to: app}
+"#;
+
+    #[test]
+    fn admission_knows_what_routes_set_and_policies_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("portcullis.yaml");
+        std::fs::create_dir(folder.path().join("pets")).unwrap();
+        std::fs::write(&file, SETTINGS).unwrap();
+        let rules = rules(&settings::load(&file).unwrap());
+        assert_eq!(rules.identity_headers, ["x-user".to_owned()].into());
+        let read = [("x-role", "x-role"), ("x-plan", "x_plan")];
+        assert_eq!(
+            rules.policy_headers,
+            read.map(|(key, name)| (key.to_owned(), vec![HeaderName::from_static(name)]))
+                .into()
+        );
+    }
+}
