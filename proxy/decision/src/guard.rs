@@ -105,12 +105,8 @@ impl Guard {
         let identity = self.shared.identity(caller, &self.applicable);
         let resource = self.resource.of(head);
         let answer = match (&*identity, &resource) {
-            (Err(refusal), _) => Answer::fresh(refusal.clone()),
-            (_, None) => Answer::fresh(Outcome::refusal(
-                Code::InputMissing,
-                "the resource's path parameter is absent",
-            )),
-            (Ok(identity), Some(resource)) => match self.inputs.resolve(head, now) {
+            (Err(refusal), _) | (_, Err(refusal)) => Answer::fresh(refusal.clone()),
+            (Ok(identity), Ok(resource)) => match self.inputs.resolve(head, now) {
                 Err(refusal) => Answer::fresh(refusal),
                 Ok(values) if remember && !self.reads_time() => {
                     self.recall(identity, resource, &values)
@@ -126,7 +122,7 @@ impl Guard {
                 |it| Arc::clone(&it.text),
             ),
             action: Arc::clone(&self.action_text),
-            resource: resource.map_or_else(|| Arc::from(""), |resource| resource.text),
+            resource: resource.map_or_else(|_| Arc::from(""), |resource| resource.text),
             remembered: answer.remembered,
         }
     }

@@ -12,6 +12,7 @@ use crate::{
     guard::Ask,
     mention::Paths,
     project::{extension, owned},
+    request::path_parameter,
     schema::{Extension, Record},
 };
 
@@ -179,7 +180,7 @@ impl Input {
             Single::One(value) if self.mentioned => Ok(Some(value)),
             Single::Ambiguous if self.mentioned => Err(self.refusal(
                 Code::InputAmbiguous,
-                "is there more than once or is no text",
+                "is there more than once, is no text or can be read in two ways",
             )),
             _ => Ok(None),
         }
@@ -206,7 +207,7 @@ impl Source {
             Self::Path => text(request.path()),
             Self::ClientIp => Single::One(Cow::Owned(request.client_ip().to_string())),
             Self::Time => Single::One(Cow::Owned(datetime(now))),
-            Self::PathParameter => request.path_parameter(name).map_or(Single::Absent, text),
+            Self::PathParameter => path_parameter(request, name),
             Self::QueryParameter => request.query_parameter(name),
             Self::Header => request.header(name),
         }

@@ -73,7 +73,7 @@ pub enum Code {
     ClaimsInvalid,
     /// The request lacks what the schema requires.
     InputMissing,
-    /// The request has something twice that the policies read as one value.
+    /// The request has something twice, or in a spelling with two readings, that the policies read as one value.
     InputAmbiguous,
 }
 

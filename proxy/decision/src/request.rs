@@ -14,10 +14,11 @@ pub trait Request {
     /// The host, lower case and without port.
     fn host(&self) -> &str;
 
-    /// The path, canonical.
+    /// The path, canonical and still percent-encoded; policies see it like that.
     fn path(&self) -> &str;
 
-    /// The path parameter of this name: the path's own text, canonical and still percent-encoded.
+    /// The path parameter of this name: the path's own text, canonical and still percent-encoded. Policies and resource ids
+    /// have it decoded.
     fn path_parameter(&self, name: &str) -> Option<&str>;
 
     /// The query parameter of this name, decoded; [`query_parameter`] finds it in a query string.
@@ -75,14 +76,32 @@ pub trait Caller {
     fn digest(&self) -> Option<[u8; 32]>;
 }
 
+/// A path parameter as policies see it: percent-decoded once, so that one octet cannot be spelled in two ways.
+///
+/// Ambiguous is what is no UTF-8, has a `%` that encodes nothing, or encodes a `/`, which would read as the end of a segment.
+pub(crate) fn path_parameter<'r>(request: &'r impl Request, name: &str) -> Single<'r> {
+    let Some(raw) = request.path_parameter(name) else {
+        return Single::Absent;
+    };
+    percent_decode(raw).map_or(Single::Ambiguous, Single::One)
+}
+
 /// Finds a parameter in the query of a URL, written as forms write it (`+` is a space).
+///
+/// Ambiguous is also what another parser could read otherwise: any query with a `;`, which some take for `&`, and a query with
+/// a name that some make this one, by trimming it or by cutting it at a `[` or a NUL.
 pub fn query_parameter<'q>(query: &'q str, name: &str) -> Single<'q> {
+    if query.contains(';') {
+        return Single::Ambiguous;
+    }
     let mut found = Single::Absent;
     for pair in query.split('&') {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        match form_decode(key) {
-            Some(key) if key == name => {}
-            _ => continue,
+        if form_decode(key).is_none_or(|key| key != name) {
+            if resembles(key, name) {
+                return Single::Ambiguous;
+            }
+            continue;
         }
         found = match (found, form_decode(value)) {
             (Single::Absent, Some(value)) => Single::One(value),
@@ -90,6 +109,35 @@ pub fn query_parameter<'q>(query: &'q str, name: &str) -> Single<'q> {
         };
     }
     found
+}
+
+/// Whether a parser that trims names, cuts them or drops what is no text could take an encoded key for this name.
+fn resembles(key: &str, name: &str) -> bool {
+    let spaced = key.replace('+', " ");
+    let key = percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy();
+    let blank = |c: char| c.is_whitespace() || c.is_control() || c == char::REPLACEMENT_CHARACTER;
+    let rest = key.trim_start_matches(blank).strip_prefix(name);
+    rest.is_some_and(|rest| {
+        let uncut = rest.split_once('\0').map_or(rest, |(before, _)| before);
+        let next = uncut.trim_start_matches(blank).chars().next();
+        matches!(next, None | Some('['))
+    })
+}
+
+/// `None` where it has not one reading as segments of text.
+fn percent_decode(raw: &str) -> Option<Cow<'_, str>> {
+    let mut escapes = raw.split('%');
+    escapes.next();
+    let encodes = |escape: &str| {
+        let digits = escape.as_bytes().get(..2);
+        digits.is_some_and(|digits| {
+            digits.iter().all(u8::is_ascii_hexdigit) && digits != b"2F" && digits != b"2f"
+        })
+    };
+    if !escapes.all(encodes) {
+        return None;
+    }
+    percent_encoding::percent_decode_str(raw).decode_utf8().ok()
 }
 
 /// `None` when the bytes are not UTF-8.
@@ -106,7 +154,7 @@ fn form_decode(text: &str) -> Option<Cow<'_, str>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Single, query_parameter};
+    use super::{Single, percent_decode, query_parameter};
 
     #[test]
     fn query_parameters_are_decoded_and_single() {
@@ -118,5 +166,53 @@ mod tests {
         assert_eq!(query_parameter("", "c"), Single::Absent);
         assert_eq!(query_parameter("a=1&%61=1", "a"), Single::Ambiguous);
         assert_eq!(query_parameter("a=%ff", "a"), Single::Ambiguous);
+    }
+    #[test]
+    fn what_parsers_disagree_on_is_ambiguous() {
+        for query in [
+            "limit=5;limit=6",
+            "a=1;x",
+            "limit=5&+limit=6",
+            "limit%20=6",
+            "%09limit=6",
+            "limit[]=6",
+            "limit%5Bx%5d=6",
+            "limit+[0]=6",
+            "limit[%ff=6",
+            "limit%00x=6",
+            "limit+%00x=6",
+            "limit%00%ff=6",
+            "limit%ff=6",
+        ] {
+            assert_eq!(
+                query_parameter(query, "limit"),
+                Single::Ambiguous,
+                "{query}"
+            );
+        }
+        for query in [
+            "limits=6",
+            "x%3By=1",
+            "x[limit]=6",
+            "limit.x=1",
+            "x=limit[",
+            "limit%C3%A9=1",
+            "",
+        ] {
+            assert_eq!(query_parameter(query, "limit"), Single::Absent, "{query}");
+        }
+        let one = Single::One("1".into());
+        assert_eq!(query_parameter("ids[]=1", "ids[]"), one);
+        assert_eq!(query_parameter("f[a]=1&f[b]=2", "f[a]"), one);
+    }
+
+    #[test]
+    fn path_parameters_are_decoded_once() {
+        let decoded = |raw| percent_decode(raw).map(std::borrow::Cow::into_owned);
+        assert_eq!(decoded("root%40corp").as_deref(), Some("root@corp"));
+        assert_eq!(decoded("%2540+/%C3%A9").as_deref(), Some("%40+/\u{e9}"));
+        for raw in ["%ff", "%C3/%A9", "a%2Fb", "a%2fb", "%", "%4", "%zz", "%+1"] {
+            assert_eq!(decoded(raw), None, "{raw}");
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! The resource of a request, from a route's template.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{borrow::Cow, fmt::Write as _, sync::Arc};
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 
-use crate::Request;
+use crate::{Code, Outcome, Request, Single, request::path_parameter};
 
 /// How a route names its resource.
 #[derive(Debug)]
@@ -67,20 +67,20 @@ impl Resource {
         }
     }
 
-    /// The resource of a request; `None` when the request lacks a parameter. Parameters are data: whatever they contain
-    /// becomes part of the id and nothing else.
-    pub(crate) fn of(&self, request: &impl Request) -> Option<Named> {
+    /// The resource of a request; a refusal when the request lacks a parameter. Parameters are data: decoded, whatever they
+    /// contain becomes part of the id and nothing else.
+    pub(crate) fn of(&self, request: &impl Request) -> Result<Named, Outcome> {
         match self {
-            Self::Fixed(named) => Some(named.clone()),
+            Self::Fixed(named) => Ok(named.clone()),
             Self::Template { ty, parts } => {
                 let mut id = String::new();
                 for part in parts {
-                    id.push_str(match part {
-                        Part::Text(text) => text,
-                        Part::Parameter(name) => request.path_parameter(name)?,
-                    });
+                    match part {
+                        Part::Text(text) => id.push_str(text),
+                        Part::Parameter(name) => id.push_str(&parameter(request, name)?),
+                    }
                 }
-                Some(Named::new(EntityUid::from_type_name_and_id(
+                Ok(Named::new(EntityUid::from_type_name_and_id(
                     ty.clone(),
                     EntityId::new(id),
                 )))
@@ -96,6 +96,21 @@ impl Named {
             uid,
         }
     }
+}
+
+fn parameter<'r>(request: &'r impl Request, name: &str) -> Result<Cow<'r, str>, Outcome> {
+    let (code, detail) = match path_parameter(request, name) {
+        Single::One(value) => return Ok(value),
+        Single::Absent => (
+            Code::InputMissing,
+            "the resource's path parameter is absent",
+        ),
+        Single::Ambiguous => (
+            Code::InputAmbiguous,
+            "the resource's path parameter is no text or can be read in two ways",
+        ),
+    };
+    Err(Outcome::refusal(code, detail))
 }
 
 /// An entity as policies write it.

@@ -132,6 +132,32 @@ fn a_path_parameter_is_data() {
 }
 
 #[test]
+fn path_parameters_are_decoded() {
+    let parameter = r#"@id("p") permit(principal, action, resource) unless {
+        context.pathParameters has petId && context.pathParameters.petId like "*root@corp*" };"#;
+    let resource = r#"@id("p") permit(principal, action, resource) unless { resource == Pets::Pet::"root@corp" };"#;
+    for text in [parameter, resource] {
+        let guard = guard(text);
+        for (pet, expected) in [
+            ("root@corp", Code::NoPermit),
+            ("root%40corp", Code::NoPermit),
+            ("%72oot%40corp", Code::NoPermit),
+            ("root%2540corp", Code::Permitted),
+            ("%ff", Code::InputAmbiguous),
+            ("root%2Fcorp", Code::InputAmbiguous),
+            ("root%4", Code::InputAmbiguous),
+        ] {
+            let request = Req {
+                pet: pet.into(),
+                ..Req::default()
+            };
+            let decided = decide(&guard, request, &Who::new("u", &[]));
+            assert_eq!(decided.outcome().code(), expected, "{pet}");
+        }
+    }
+}
+
+#[test]
 fn resources_are_in_the_application_where_the_schema_says_so() {
     let guard =
         guard(r#"@id("app") permit(principal, action, resource in Pets::Application::"Pets");"#);

@@ -110,7 +110,7 @@ fn some_request() -> impl Strategy<Value = Req> {
         "kind=a&limit%5B=1",
     ]);
     (
-        prop::sample::select(vec!["a", "b", "%61", "a@", "a%40", "%ff"]),
+        prop::sample::select(vec!["a", "b", "%61", "a@", "a%40", "%ff", "a%2Fb"]),
         query,
         some_text(),
         0..4_u8,
