@@ -12,16 +12,6 @@ struct Sealed {
     table: &'static str,
     name: &'static str,
     key: &'static [&'static str],
-    form: Form,
-}
-
-/// How a column holds sealed values.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// One, or NULL.
-    One,
-    /// A JSON array of values that were in this column before.
-    ListOf(&'static str),
 }
 
 /// INVARIANT: every sealed column of every migration stands here; a test reads the migrations for it.
@@ -31,20 +21,12 @@ const SEALED: &[Sealed] = &[
     one("derivation_keys", "sealed", &["name"]),
     one("users", "password_hash", &["pool_id", "sub"]),
     one("users", "srp_verifier", &["pool_id", "sub"]),
-    Sealed {
-        form: Form::ListOf("password_hash"),
-        ..one("users", "password_history", &["pool_id", "sub"])
-    },
+    one("users", "password_history", &["pool_id", "sub"]),
     one("codes", "code", &["pool_id", "sub", "purpose"]),
 ];
 
 const fn one(table: &'static str, name: &'static str, key: &'static [&'static str]) -> Sealed {
-    Sealed {
-        table,
-        name,
-        key,
-        form: Form::One,
-    }
+    Sealed { table, name, key }
 }
 
 /// Seals again whatever older keys sealed, if the store knows any.
@@ -136,28 +118,13 @@ impl Sealed {
         };
         let key = self.key_of(row)?;
         let parts: Vec<&str> = key.iter().map(String::as_str).collect();
-        let again = |column: &str, sealed: &str| -> Result<String> {
-            if engine.sealer().is_current(sealed) {
-                return Ok(sealed.to_owned());
-            }
-            let place = place(self.table, column, &parts);
-            let plain = engine.sealer().open(&place, sealed)?;
-            Ok(engine.sealer().seal(engine.rng(), &place, &plain)?)
-        };
-        let new = match self.form {
-            Form::One => again(self.name, &old)?,
-            Form::ListOf(column) => {
-                let list: Vec<String> = serde_json::from_str(&old)
-                    .map_err(|source| Error::corrupt("password history", source))?;
-                let list = list
-                    .iter()
-                    .map(|sealed| again(column, sealed))
-                    .collect::<Result<Vec<_>>>()?;
-                serde_json::to_string(&list)
-                    .map_err(|source| Error::corrupt("password history", source))?
-            }
-        };
-        Ok((new != old).then_some(Change { key, old, new }))
+        if engine.sealer().is_current(&old) {
+            return Ok(None);
+        }
+        let place = place(self.table, self.name, &parts);
+        let plain = engine.sealer().open(&place, &old)?;
+        let new = engine.sealer().seal(engine.rng(), &place, &plain)?;
+        Ok(Some(Change { key, old, new }))
     }
 
     async fn write(&self, tx: &mut Tx, changes: &[Change]) -> Result<()> {

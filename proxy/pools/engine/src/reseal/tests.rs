@@ -1,31 +1,39 @@
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::*;
 use crate::harness::{Harness, document};
-use crate::{client, pool, seal, signing_key};
+use crate::pool::Pool;
+use crate::user::{self, Invitation};
+use crate::{Refusal, client, pool, seal, signing_key};
+
+const PASSWORDS: [&str; 3] = ["First-Horse-1", "Second-Horse-2", "Third-Horse-3"];
 
 /// One row of everything this crate seals, beside what the pool brings.
-async fn fill(harness: &Harness, pool_id: &str) {
+async fn fill(harness: &Harness, pool: &Arc<Pool>) {
     let engine = &harness.engine;
-    let seal = |table, column, key: &[&str]| {
-        engine
-            .sealer()
-            .seal(engine.rng(), &place(table, column, key), b"secret")
-            .unwrap()
+    let invitation = Invitation {
+        username: "ada".to_owned(),
+        password: Some(PASSWORDS[0].to_owned().into()),
+        suppress: true,
+        ..Invitation::default()
     };
-    let hash = seal("users", "password_hash", &[pool_id, "u"]);
-    let history = serde_json::to_string(&[&hash, &hash]).unwrap();
-    let verifier = seal("users", "srp_verifier", &[pool_id, "u"]);
-    let key = seal("derivation_keys", "sealed", &["n"]);
-    let user = "INSERT INTO users (pool_id, sub, username, username_key, status, enabled, created_ms, modified_ms,
-        attributes, password_hash, srp_verifier, password_history)
-        VALUES ($1, 'u', 'u', 'u', 'CONFIRMED', 1, 0, 0, '{}', $2, $3, $4)";
-    let input = (args![pool_id, hash, verifier, history], args![key]);
+    user::admin_create(engine, pool, invitation).await.unwrap();
+    for password in &PASSWORDS[1..] {
+        user::admin_set_password(engine, pool, "ada", password, true)
+            .await
+            .unwrap();
+    }
+    let place = place("derivation_keys", "sealed", &["n"]);
+    let key = engine
+        .sealer()
+        .seal(engine.rng(), &place, b"secret")
+        .unwrap();
     engine
         .db()
-        .write_with(input, move |tx, (of_user, of_key)| {
+        .write_with(args![key], move |tx, of_key| {
             Box::pin(async move {
-                tx.execute(user, of_user.clone()).await?;
                 tx.execute(
                     "INSERT INTO derivation_keys (name, sealed) VALUES ('n', $1)",
                     of_key.clone(),
@@ -39,7 +47,9 @@ async fn fill(harness: &Harness, pool_id: &str) {
 }
 
 async fn a_key_is_retired_when_nothing_needs_it(harness: Harness) {
-    let pool = pool::create(&harness.engine, "staff", document(json!({})))
+    let policy = json!({"MinimumLength": 8, "PasswordHistorySize": 3});
+    let settings = document(json!({"Policies": {"PasswordPolicy": policy}}));
+    let pool = pool::create(&harness.engine, "staff", settings)
         .await
         .unwrap();
     let client = client::create(
@@ -50,7 +60,7 @@ async fn a_key_is_retired_when_nothing_needs_it(harness: Harness) {
     )
     .await
     .unwrap();
-    fill(&harness, pool.id()).await;
+    fill(&harness, &pool).await;
 
     let both = harness.open_with(&["2", "1"]).await.unwrap();
     // The first pass seals again, the second finds nothing and retires the key.
@@ -62,19 +72,10 @@ async fn a_key_is_retired_when_nothing_needs_it(harness: Harness) {
     signing_key::jwks(&alone, pool.id()).await.unwrap();
     let (_, found) = client::load(&alone, client.id()).await.unwrap();
     assert_eq!(found.secrets()[0].expose(), client.secrets()[0].expose());
-    let row = alone
-        .db()
-        .row("SELECT password_history FROM users", args![])
-        .await
-        .unwrap()
-        .unwrap();
-    let history: Vec<String> =
-        serde_json::from_str(&row.text("password_history").unwrap()).unwrap();
-    for sealed in history {
-        alone
-            .sealer()
-            .open(&place("users", "password_hash", &[pool.id(), "u"]), &sealed)
-            .unwrap();
+    for known in PASSWORDS {
+        let again = user::admin_set_password(&alone, &pool, "ada", known, true).await;
+        let refused = again.unwrap_err().refusal();
+        assert_eq!(refused, Some(Refusal::PasswordHistoryPolicyViolation));
     }
 }
 
