@@ -9,5 +9,5 @@ mod pool;
 
 pub use bare::{BareDecision, BareSigner, BareVerifier, openssl_sign_seconds};
 pub use gate::{Gate, Head, Who};
-pub use measure::{Lane, at_once, race};
+pub use measure::{Cost, Lane, at_once, race};
 pub use pool::Pool;

@@ -1,10 +1,21 @@
 //! Timing that compares: what is compared runs in turns, so that a slower minute of the machine slows all of it.
 
 use std::{
+    fs,
     pin::pin,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
+
+/// What a run costs: the time that passes, and the time that the threads of this process spend on a processor, but for
+/// those that hash passwords. A wait for the disk, or for a processor that others hold, is in the first alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Cost<T = f64> {
+    /// By the clock on the wall.
+    pub wall: T,
+    /// On processors.
+    pub cpu: T,
+}
 
 /// One thing to measure.
 pub struct Lane<'a> {
@@ -21,19 +32,22 @@ impl<'a> Lane<'a> {
         }
     }
 
-    fn time(&mut self, count: u32) -> Duration {
-        let start = Instant::now();
+    fn time(&mut self, count: u32) -> Cost<Duration> {
+        let (start, cpu) = (Instant::now(), cpu());
         for _ in 0..count {
             (self.once)();
         }
-        start.elapsed()
+        Cost {
+            wall: start.elapsed(),
+            cpu: self::cpu().saturating_sub(cpu),
+        }
     }
 
     /// How many runs take about `slice`.
     fn calibrate(&mut self, slice: Duration) -> u32 {
         let mut count = 1;
         loop {
-            let took = self.time(count);
+            let took = self.time(count).wall;
             if took >= slice / 2 || count >= 1 << 24 {
                 let ratio = slice.as_secs_f64() / took.as_secs_f64().max(1e-9);
                 return to_count(f64::from(count) * ratio);
@@ -43,19 +57,25 @@ impl<'a> Lane<'a> {
     }
 }
 
-/// Runs the lanes in turns, `rounds` slices of time each; gives each lane's median in seconds a run.
-pub fn race(lanes: &mut [Lane<'_>], rounds: usize, slice: Duration) -> Vec<(&'static str, f64)> {
+/// Runs the lanes in turns, `rounds` slices of time each; gives each lane's medians in seconds a run.
+pub fn race(lanes: &mut [Lane<'_>], rounds: usize, slice: Duration) -> Vec<(&'static str, Cost)> {
     let counts: Vec<u32> = lanes.iter_mut().map(|lane| lane.calibrate(slice)).collect();
-    let mut times = vec![Vec::with_capacity(rounds); lanes.len()];
+    let mut costs = vec![Vec::with_capacity(rounds); lanes.len()];
     for _ in 0..rounds {
-        for ((lane, count), times) in lanes.iter_mut().zip(&counts).zip(&mut times) {
-            times.push(lane.time(*count).as_secs_f64() / f64::from(*count));
+        for ((lane, count), costs) in lanes.iter_mut().zip(&counts).zip(&mut costs) {
+            let Cost { wall, cpu } = lane.time(*count);
+            let each = |time: Duration| time.as_secs_f64() / f64::from(*count);
+            costs.push((each(wall), each(cpu)));
         }
     }
     lanes
         .iter()
-        .zip(times)
-        .map(|(lane, times)| (lane.name, median(times)))
+        .zip(costs)
+        .map(|(lane, costs)| {
+            let (wall, cpu) = costs.into_iter().unzip();
+            let (wall, cpu) = (median(wall), median(cpu));
+            (lane.name, Cost { wall, cpu })
+        })
         .collect()
 }
 
@@ -65,6 +85,24 @@ pub fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
         Poll::Ready(result) => Some(result),
         Poll::Pending => None,
     }
+}
+
+/// What the threads of this process have spent on processors (proc(5), `schedstat`). Those that hash passwords are left
+/// out: how fast a hash is depends on who else uses the memory, by more than all else that is measured beside it.
+fn cpu() -> Duration {
+    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten();
+    let nanos = tasks.filter_map(|task| {
+        let path = task.ok()?.path();
+        if fs::read_to_string(path.join("comm"))
+            .ok()?
+            .starts_with("hash-")
+        {
+            return None;
+        }
+        let stat = fs::read_to_string(path.join("schedstat")).ok()?;
+        stat.split(' ').next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(nanos.sum())
 }
 
 fn median(mut times: Vec<f64>) -> f64 {
