@@ -112,13 +112,11 @@ impl Maker {
         let Some((verifier, remote)) = issuers else {
             return Err(problems);
         };
+        let background = self.background.as_ref().filter(|_| problems.is_empty());
         let upstreams: Vec<_> = settings
             .upstreams
             .iter()
-            .map(|upstream| {
-                let background = self.background.as_ref().filter(|_| problems.is_empty());
-                Arc::new(Upstream::new(upstream, &self.metrics, background))
-            })
+            .map(|upstream| self.upstream(upstream, previous, background))
             .collect();
         let parts = routes::Parts {
             settings,
@@ -142,6 +140,22 @@ impl Maker {
             }),
             _ => Err(problems),
         }
+    }
+
+    /// The upstream as it stands, where the settings left it alone: one made anew would have to learn its servers'
+    /// addresses and health again, and would refuse requests meanwhile.
+    fn upstream(
+        &self,
+        settings: &settings::Upstream,
+        previous: Option<&Snapshot>,
+        background: Option<&Handle>,
+    ) -> Arc<Upstream> {
+        let kept = previous
+            .into_iter()
+            .flat_map(|previous| &previous.upstreams)
+            .find(|upstream| upstream.is_made_of(settings));
+        kept.cloned()
+            .unwrap_or_else(|| Arc::new(Upstream::new(settings, &self.metrics, background)))
     }
 }
 

@@ -24,7 +24,8 @@ use crate::metrics::Metrics;
 /// Servers that do the same work.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    name: String,
+    /// What it was made of.
+    settings: settings::Upstream,
     servers: Vec<Arc<Server>>,
     turn: AtomicUsize,
     connections: IntGauge,
@@ -83,16 +84,22 @@ impl Upstream {
         Self {
             watches: runtime.map(start).unwrap_or_default(),
             connections: metrics.upstream_connections(&upstream.name),
-            name: upstream.name.clone(),
+            settings: upstream.clone(),
             servers,
             turn: AtomicUsize::new(0),
         }
     }
 
+    /// Whether the settings still say of it what they said: then it is kept through a reload, with what it knows of its
+    /// servers' addresses and health.
+    pub(crate) fn is_made_of(&self, settings: &settings::Upstream) -> bool {
+        self.settings == *settings
+    }
+
     /// How it stands now.
     pub(crate) fn view(&self) -> UpstreamView {
         UpstreamView {
-            name: self.name.clone(),
+            name: self.settings.name.clone(),
             connections: self.connections.get(),
             servers: self.servers.iter().map(|server| server.view()).collect(),
         }
@@ -321,6 +328,28 @@ mod tests {
             walk(4),
             ["http://[::1]:3", "http://10.0.0.1:1", "http://10.0.0.2:2"]
         );
+    }
+
+    #[test]
+    fn an_upstream_is_kept_only_if_all_of_it_is_said_again() {
+        let upstream = upstream(Scheme::Http, &[("10.0.0.1", 1)]);
+        let said = upstream.settings.clone();
+        assert!(upstream.is_made_of(&said));
+        let with_health = settings::Upstream {
+            health: Some("/healthz".into()),
+            ..said.clone()
+        };
+        let renamed = settings::Upstream {
+            name: "v".into(),
+            ..said.clone()
+        };
+        let emptied = settings::Upstream {
+            servers: Vec::new(),
+            ..said
+        };
+        for other in [with_health, renamed, emptied] {
+            assert!(!upstream.is_made_of(&other));
+        }
     }
 
     #[test]
