@@ -115,13 +115,25 @@ impl Feed {
             }
             seen.insert(id);
         }
+        // Revocations come first: whatever another change asks of the store must not hold them up.
+        new.sort_by_key(|change| !matches!(change, Change::Revoked(_)));
         for change in new {
             engine.learn(change).await?;
+        }
+        if self.missed_rows(now_ms) {
+            relearn(engine).await?;
         }
         // Only now: a poll that failed half way is repeated whole.
         (self.polled_ms, self.seen) = (now_ms, seen);
         engine.revoked().fed(started);
         Ok(())
+    }
+
+    /// Whether rows may have come and gone since the last poll.
+    ///
+    /// One overlap is what the poll looks back, the other the time a prune may have been under way.
+    fn missed_rows(&self, now_ms: i64) -> bool {
+        self.polled_ms != 0 && now_ms - self.polled_ms > KEPT_MS - 2 * OVERLAP_MS
     }
 
     /// Starts with everything that is in force now.
@@ -132,6 +144,15 @@ impl Feed {
         engine.revoked().load(engine.db(), engine.now_ms()).await?;
         Ok(feed)
     }
+}
+
+/// Learns what the lost rows of the feed told, from the tables that they told of.
+async fn relearn(engine: &Engine) -> Result<()> {
+    tracing::warn!("The change feed was out of reach for long: everything is read anew");
+    engine.revoked().load(engine.db(), engine.now_ms()).await?;
+    engine.0.pools.forget_where(|_| true);
+    engine.0.clients.forget_where(|_| true);
+    engine.rings().reload_all(engine).await
 }
 
 /// The background work of an engine; it ends with its owner.
@@ -220,7 +241,7 @@ const POLL: Duration = Duration::from_millis(500);
 const MAINTENANCE: Duration = Duration::from_mins(1);
 /// Longer than any write transaction lives: a row may be committed that much later than its time says.
 const OVERLAP_MS: i64 = 10_000;
-/// Longer than a process that polls at all may be behind.
+/// A process that is behind for longer reads everything anew.
 const KEPT_MS: i64 = 600_000;
 
 const INSERT: &str =

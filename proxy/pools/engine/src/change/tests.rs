@@ -140,6 +140,91 @@ async fn a_process_starts_with_what_is_revoked(here: Harness) {
     assert!(!there.revoked().is_stale(Duration::from_secs(5)));
 }
 
+async fn a_process_that_was_cut_off_for_long_starts_anew(here: Harness) {
+    let pool = pool::create(&here.engine, "staff", document(json!({})))
+        .await
+        .unwrap();
+    let there = here.second().await;
+    let keys = there.pool_keys(pool.id());
+    signing_key::jwks(&there, pool.id()).await.unwrap();
+    let mut feed = Feed::default();
+    feed.poll(&there).await.unwrap();
+
+    let now_ms = here.engine.now_ms();
+    here.engine
+        .db()
+        .write_with(pool.id().to_owned(), move |tx, pool_id| {
+            Box::pin(async move {
+                let _ = revocation::revoke_user(tx, pool_id, "u", now_ms).await?;
+                tx.execute("UPDATE pools SET name = 'people'", args![])
+                    .await?;
+                tx.execute("DELETE FROM signing_keys", args![]).await?;
+                // As if all of that were so long ago that nothing tells of it any more.
+                tx.execute("DELETE FROM changes", args![]).await?;
+                Ok::<_, crate::Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    feed.polled_ms -= KEPT_MS;
+    feed.poll(&there).await.unwrap();
+    let token = crate::revocation::Subject {
+        pool_id: pool.id(),
+        client_id: "c",
+        sub: "u",
+        origin_jti: None,
+        issued_ms: now_ms,
+    };
+    assert!(there.revoked().is_revoked(token));
+    assert_eq!(
+        pool::load(&there, pool.id()).await.unwrap().name(),
+        "people"
+    );
+    assert!(keys.current().keys().is_empty());
+}
+
+async fn a_pool_that_cannot_be_read_stops_only_itself(here: Harness) {
+    let mut pools = Vec::new();
+    for name in ["broken", "whole"] {
+        let pool = pool::create(&here.engine, name, document(json!({})));
+        pools.push(pool.await.unwrap().id().to_owned());
+    }
+    let there = here.second().await;
+    let keys = pools
+        .iter()
+        .map(|id| there.pool_keys(id))
+        .collect::<Vec<_>>();
+    for id in &pools {
+        signing_key::jwks(&there, id).await.unwrap();
+    }
+    let now_ms = here.engine.now_ms();
+    here.engine
+        .db()
+        .write_with(pools.clone(), move |tx, pools| {
+            Box::pin(async move {
+                let sql = "UPDATE signing_keys SET sealed = 's1.x.y' WHERE pool_id = $1";
+                tx.execute(sql, args![pools[0]]).await?;
+                Change::Keys(pools[0].clone()).announce(tx).await?;
+                let _ = revocation::revoke_user(tx, &pools[1], "u", now_ms).await?;
+                Ok::<_, crate::Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    poll(&there).await;
+    let token = crate::revocation::Subject {
+        pool_id: &pools[1],
+        client_id: "c",
+        sub: "u",
+        origin_jti: None,
+        issued_ms: now_ms,
+    };
+    assert!(there.revoked().is_revoked(token));
+    assert!(!keys[0].current().is_loaded());
+    assert_eq!(keys[1].current().keys().len(), 2);
+    assert!(signing_key::jwks(&there, &pools[0]).await.is_err());
+}
+
 async fn old_rows_go(here: Harness) {
     let db = here.engine.db();
     let old = db.now_ms().await.unwrap() - KEPT_MS - 1;
@@ -183,6 +268,8 @@ crate::harness::on_both_stores! {
     a_change_is_taken_in_once,
     a_row_that_commits_late_is_not_missed,
     a_process_starts_with_what_is_revoked,
+    a_process_that_was_cut_off_for_long_starts_anew,
+    a_pool_that_cannot_be_read_stops_only_itself,
     old_rows_go,
     the_tasks_end_with_the_engine,
 }

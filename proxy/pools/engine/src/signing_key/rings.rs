@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{
     Arc, Mutex, PoisonError, Weak,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,8 @@ struct Slot {
     public: ArcSwap<KeySet>,
     /// Held while the store is read, so that many who ask share one look.
     loading: tokio::sync::Mutex<Option<Instant>>,
+    /// Whether the log has been told that the pool's keys are there and cannot be read.
+    unreadable: AtomicBool,
 }
 
 impl Rings {
@@ -48,17 +50,25 @@ impl Rings {
         }
     }
 
-    /// Reads the pool's keys again if anybody here uses them.
+    /// Reads the pool's keys again if anybody here uses them; fails only if the store does.
     pub(crate) async fn reload(&self, engine: &Engine, pool_id: &str) -> Result<()> {
         let Some(slot) = self.known(pool_id) else {
             return Ok(());
         };
         let mut loading = slot.loading.lock().await;
         match self.read(engine, pool_id, &slot, &mut loading).await {
-            // The pool is gone, and its keys with it.
-            Err(error) if error.refusal().is_some() => Ok(()),
-            other => other.map(drop),
+            Err(error @ Error::Store(_)) => Err(error),
+            // The pool is gone, or unreadable here, and verifiers see so: other pools are not to suffer from it.
+            Err(_) | Ok(_) => Ok(()),
         }
+    }
+
+    /// Reads the keys of every pool that is in use again.
+    pub(crate) async fn reload_all(&self, engine: &Engine) -> Result<()> {
+        for pool_id in self.pool_ids() {
+            self.reload(engine, &pool_id).await?;
+        }
+        Ok(())
     }
 
     /// What verifiers of the pool's tokens ask.
@@ -79,18 +89,18 @@ impl Rings {
         loading: &mut Option<Instant>,
     ) -> Result<Arc<Ring>> {
         *loading = Some(Instant::now());
-        let members = store::open(engine, pool_id).await?;
         let generation = self.generation.fetch_add(1, Ordering::Relaxed);
-        if members.is_empty() {
-            slot.ring.store(None);
-            slot.public
-                .store(Arc::new(KeySet::new(generation, Vec::new())));
-            return Err(Error::pool_not_found(pool_id));
+        let ring = open(engine, pool_id, generation).await;
+        match &ring {
+            Ok(ring) => slot.hold(ring),
+            Err(error) => slot.lack(pool_id, generation, error),
         }
-        let ring = Arc::new(Ring::of(generation, members)?);
-        slot.public.store(ring.public());
-        slot.ring.store(Some(Arc::clone(&ring)));
-        Ok(ring)
+        ring
+    }
+
+    fn pool_ids(&self) -> Vec<String> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.keys().cloned().collect()
     }
 
     #[cfg(test)]
@@ -112,12 +122,47 @@ impl Rings {
     }
 }
 
+/// The pool's keys as stored; a pool without any is no pool.
+async fn open(engine: &Engine, pool_id: &str, generation: u64) -> Result<Arc<Ring>> {
+    let members = store::open(engine, pool_id).await?;
+    if members.is_empty() {
+        return Err(Error::pool_not_found(pool_id));
+    }
+    Ok(Arc::new(Ring::of(generation, members)?))
+}
+
+impl Slot {
+    fn hold(&self, ring: &Arc<Ring>) {
+        self.public.store(ring.public());
+        self.ring.store(Some(Arc::clone(ring)));
+        self.unreadable.store(false, Ordering::Relaxed);
+    }
+
+    /// Takes back what the slot held, unless the store is what failed: then it is no worse than before.
+    fn lack(&self, pool_id: &str, generation: u64, error: &Error) {
+        let public = match error {
+            Error::Store(_) => return,
+            error if error.refusal().is_some() => KeySet::new(generation, Vec::new()),
+            error => {
+                // A key that this process should have and has not: somebody must act, but need not be told twice.
+                if !self.unreadable.swap(true, Ordering::Relaxed) {
+                    tracing::error!(%error, pool = %pool_id, "The pool's keys are there and cannot be read");
+                }
+                KeySet::never_loaded()
+            }
+        };
+        self.ring.store(None);
+        self.public.store(Arc::new(public));
+    }
+}
+
 impl Default for Slot {
     fn default() -> Self {
         Self {
             ring: ArcSwapOption::empty(),
             public: ArcSwap::from_pointee(KeySet::never_loaded()),
             loading: tokio::sync::Mutex::default(),
+            unreadable: AtomicBool::new(false),
         }
     }
 }
@@ -142,10 +187,9 @@ impl PoolKeys {
                 if loading.is_some_and(|last| last.elapsed() < LOOK_AGAIN) {
                     return;
                 }
-                if let Err(error) = engine
-                    .rings()
-                    .read(&engine, &pool_id, &slot, &mut loading)
-                    .await
+                let rings = engine.rings();
+                if let Err(error) = rings.read(&engine, &pool_id, &slot, &mut loading).await
+                    && !slot.unreadable.load(Ordering::Relaxed)
                 {
                     tracing::warn!(%error, pool = %pool_id, "The pool's keys cannot be read");
                 }
