@@ -13,7 +13,7 @@ use aws_lc_rs::{
 
 /// Stands for a token as it was sent, signature included: two tokens that differ in a bit are two tokens.
 ///
-/// A GMAC (NIST SP 800-38D section 3) under a key of this process, in a fifth of the time of SHA-256.
+/// A GMAC (NIST SP 800-38D section 3) under a key of this process, in less than half the time of SHA-256.
 ///
 /// INVARIANT: a digest never leaves the process, nor does anything computed from one, so all tags may share one nonce:
 /// what that would give away is how tags differ, and nobody sees a tag. The tag then is GHASH under a secret key plus
