@@ -14,7 +14,7 @@ pub(crate) use change::prepare;
 pub use change::{create, delete, update};
 pub use flow::{Flow, Flows};
 pub use secret::Secret;
-pub(crate) use store::Rows;
+pub(crate) use store::{Rows, has_origin};
 
 use crate::page::{self, Page};
 use crate::pool::{self, Document, Pool};

@@ -84,6 +84,16 @@ pub async fn revoke_origin(
 /// Revokes every token a user has got up to now: sign-out, disabling, deletion, a changed password.
 pub async fn revoke_user(tx: &mut Tx, pool_id: &str, sub: &str, now_ms: i64) -> Result<Revocation> {
     refresh::end_user(tx, pool_id, sub, now_ms).await?;
+    revoke_issued(tx, pool_id, sub, now_ms).await
+}
+
+/// Revokes every ID and access token a user has got up to now; refresh tokens stay as they are.
+pub(crate) async fn revoke_issued(
+    tx: &mut Tx,
+    pool_id: &str,
+    sub: &str,
+    now_ms: i64,
+) -> Result<Revocation> {
     revoke(tx, Kind::User, pool_id, sub, now_ms).await
 }
 

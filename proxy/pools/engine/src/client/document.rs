@@ -102,6 +102,10 @@ impl View {
         ))
     }
 
+    pub(super) fn has_origin(&self) -> bool {
+        self.revocation() || self.rotation().is_some()
+    }
+
     fn check(&self, pool: &Pool, has_secret: bool) -> Result<()> {
         let flows = self.flows()?;
         if self.rotation().is_some()

@@ -3,6 +3,7 @@
 use store::{Db, Row, Tx, args};
 use zeroize::Zeroizing;
 
+use super::document::View;
 use super::{Client, Document, Identity, Secret, Summary};
 use crate::{Engine, Error, Result, page, seal};
 
@@ -82,6 +83,17 @@ pub(super) async fn find(engine: &Engine, id: &str) -> Result<Option<Client>> {
         first.int("modified_ms")?,
     )
     .map(Some)
+}
+
+/// Whether the client's tokens carry `origin_jti`, as stored now; `false` if the client is gone.
+pub(crate) async fn has_origin(tx: &mut Tx, id: &str) -> Result<bool> {
+    let row = tx
+        .row("SELECT settings FROM clients WHERE id = $1", args![id])
+        .await?;
+    let Some(row) = row else { return Ok(false) };
+    let document: Document = serde_json::from_str(&row.text("settings")?)
+        .map_err(|source| Error::corrupt("client", source))?;
+    Ok(View::read(&document)?.has_origin())
 }
 
 /// `false` if the client is gone.

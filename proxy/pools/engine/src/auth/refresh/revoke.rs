@@ -4,7 +4,7 @@ use store::Tx;
 
 use super::{opaque, rows};
 use crate::auth::lockout;
-use crate::client::Client;
+use crate::client::{self, Client};
 use crate::pool::Pool;
 use crate::revocation::{self, Revocation};
 use crate::{Engine, Error, Refusal, Result};
@@ -64,6 +64,9 @@ pub async fn sign_out(engine: &Engine, pool_id: &str, sub: &str) -> Result<()> {
 }
 
 /// Ends all sign-ins of a user but one; all where there is none to keep.
+///
+/// Tokens that do not name their sign-in end only with all the user has got; the kept one then goes on by its refresh
+/// token.
 pub(crate) async fn revoke_others(
     tx: &mut Tx,
     pool_id: &str,
@@ -77,10 +80,15 @@ pub(crate) async fn revoke_others(
         ]);
     };
     let mut revoked = Vec::new();
-    for origin in rows::origins(tx, pool_id, sub).await? {
+    let mut nameless = false;
+    for (origin, client_id) in rows::origins(tx, pool_id, sub).await? {
         if origin != kept {
             revoked.push(revocation::revoke_origin(tx, pool_id, &origin, now_ms).await?);
+            nameless = nameless || !client::has_origin(tx, &client_id).await?;
         }
+    }
+    if nameless {
+        revoked.push(revocation::revoke_issued(tx, pool_id, sub, now_ms).await?);
     }
     Ok(revoked)
 }

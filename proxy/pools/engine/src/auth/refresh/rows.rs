@@ -83,12 +83,16 @@ pub(super) async fn revoke_client(tx: &mut Tx, client_id: &str, now_ms: i64) -> 
     Ok(())
 }
 
-/// The sign-ins of a user that have not ended.
-pub(super) async fn origins(tx: &mut Tx, pool_id: &str, sub: &str) -> Result<Vec<String>> {
+/// The sign-ins of a user that have not ended, each with its client.
+pub(super) async fn origins(
+    tx: &mut Tx,
+    pool_id: &str,
+    sub: &str,
+) -> Result<Vec<(String, String)>> {
     let rows = tx.rows(ORIGINS, args![pool_id, sub]).await?;
     Ok(rows
         .iter()
-        .map(|row| row.text("origin"))
+        .map(|row| Ok((row.text("origin")?, row.text("client_id")?)))
         .collect::<store::Result<_>>()?)
 }
 
@@ -122,7 +126,7 @@ const INSERT: &str = "INSERT INTO refresh_tokens
     (digest, pool_id, client_id, sub, origin, event_id, scope, auth_ms, expires_ms)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
-const ORIGINS: &str = "SELECT DISTINCT origin FROM refresh_tokens
+const ORIGINS: &str = "SELECT DISTINCT origin, client_id FROM refresh_tokens
     WHERE pool_id = $1 AND sub = $2 AND revoked_ms IS NULL";
 
 const REVOKE_ORIGIN: &str = "UPDATE refresh_tokens SET revoked_ms = $3

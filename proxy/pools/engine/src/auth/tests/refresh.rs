@@ -255,6 +255,44 @@ async fn a_changed_password_leaves_only_the_sign_in_that_changed_it() {
 }
 
 #[tokio::test]
+async fn a_changed_password_ends_tokens_that_name_no_sign_in() {
+    let world = World::open().await;
+    let kept = world.signed_in().await;
+    let settings = json!({"ExplicitAuthFlows": ALL_FLOWS, "EnableTokenRevocation": false});
+    let nameless = world.client(settings).await;
+    let given = parameters([("USERNAME", "ada"), ("PASSWORD", PASSWORD)]);
+    let through = world.through(&nameless, Door::Public);
+    let ended = tokens(initiate(through, "USER_PASSWORD_AUTH", &given).await);
+    let claims = claims(&kept.access_token);
+    let change = user::ChangePassword {
+        sub: claims["sub"].as_str().unwrap(),
+        origin_jti: claims["origin_jti"].as_str(),
+        previous: Some(PASSWORD),
+        proposed: "Another-Horse-2",
+    };
+    user::change_password(&world.engine, &world.pool, change)
+        .await
+        .unwrap();
+    // Nothing tells the caller's own access token from the other's, so it ends too; its refresh token goes on.
+    for access in [&ended.access_token, &kept.access_token] {
+        assert_eq!(
+            refusal(verify_access(&world.engine, access).await),
+            not_authorized("Access Token has been revoked")
+        );
+    }
+    let gone = parameters([("REFRESH_TOKEN", ended.refresh_token.as_deref().unwrap())]);
+    assert_eq!(
+        refusal(initiate(through, "REFRESH_TOKEN_AUTH", &gone).await),
+        revoked()
+    );
+    world.advance(Duration::from_millis(1));
+    let again = tokens(world.refresh(&kept.refresh_token.unwrap()).await);
+    verify_access(&world.engine, &again.access_token)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn a_new_temporary_password_ends_what_was_signed_in() {
     let world = World::open().await;
     let token = world.signed_in().await.refresh_token.unwrap();
