@@ -45,7 +45,7 @@ impl fmt::Debug for Prepared {
 pub async fn prepare(engine: &Engine, owner: Owner<'_>, password: &str) -> Result<Prepared> {
     let hash = Zeroizing::new(engine.hasher().hash(password).await?);
     let salt = Salt::new(rng::bytes(engine.rng()));
-    let verifier = verifier(owner, password, salt).await?;
+    let verifier = verifier(engine, owner, password, salt).await?;
     Ok(Prepared {
         hash: seal(engine, owner, HASH, hash.as_bytes())?,
         salt: salt.hex(),
@@ -87,13 +87,16 @@ fn pool_name(pool_id: &str) -> &str {
     pool_id.split_once('_').map_or(pool_id, |(_, name)| name)
 }
 
-async fn verifier(owner: Owner<'_>, password: &str, salt: Salt) -> Result<Verifier> {
+async fn verifier(
+    engine: &Engine,
+    owner: Owner<'_>,
+    password: &str,
+    salt: Salt,
+) -> Result<Verifier> {
     let (pool_id, username) = (owner.pool_id.to_owned(), owner.username.to_owned());
     let password = Zeroizing::new(password.to_owned());
     let work = move || Verifier::of(pool_name(&pool_id), &username, &password, &salt);
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| Error::Crypto("making an SRP verifier"))
+    engine.hasher().off_thread(work).await
 }
 
 fn seal(engine: &Engine, owner: Owner<'_>, column: &str, plain: &[u8]) -> Result<String> {

@@ -128,9 +128,17 @@ impl Hasher {
             .is_none_or(|params| params.to_string() != self.params.to_string())
     }
 
-    /// Passwords that wait or are being hashed; the metric `portcullis_hash_queue`.
+    /// Hashes and other work that wait or are being done; the metric `portcullis_hash_queue`.
     pub fn queue(&self) -> usize {
         self.queue.load(Ordering::Relaxed)
+    }
+
+    /// Does other work that costs milliseconds and that anybody may ask for, in the same queue.
+    pub(crate) async fn off_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        self.submit(move |_| work()).await
     }
 
     async fn run(
@@ -139,34 +147,36 @@ impl Hasher {
         argon: Argon2<'static>,
         salt: Salt,
     ) -> Result<Zeroizing<Vec<u8>>> {
+        let password = Zeroizing::new(password.as_bytes().to_vec());
+        self.submit(move |memory| digest(&argon, &password, &salt, memory))
+            .await?
+            .ok_or(Error::Crypto("password hashing"))
+    }
+
+    async fn submit<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static,
+    ) -> Result<T> {
         let ticket = Ticket::take(&self.queue, self.limit)?;
         let (reply, answer) = oneshot::channel();
-        let password = Zeroizing::new(password.as_bytes().to_vec());
-        let job = Job {
-            password,
-            salt,
-            argon,
-            reply,
-            ticket,
+        let job = move |memory: &mut Vec<Block>| {
+            // Whoever asked may have left while the job waited.
+            if !reply.is_closed() {
+                let output = work(memory);
+                // The place is free before the answer is out, so whoever asks again at once finds it.
+                drop(ticket);
+                drop(reply.send(output));
+            }
         };
         self.jobs
-            .send(job)
+            .send(Box::new(job))
             .map_err(|_| Error::Crypto("password hashing"))?;
-        answer
-            .await
-            .ok()
-            .flatten()
-            .ok_or(Error::Crypto("password hashing"))
+        answer.await.map_err(|_| Error::Crypto("password hashing"))
     }
 }
 
-struct Job {
-    password: Zeroizing<Vec<u8>>,
-    salt: Salt,
-    argon: Argon2<'static>,
-    reply: oneshot::Sender<Option<Zeroizing<Vec<u8>>>>,
-    ticket: Ticket,
-}
+/// Work for a thread, which lends it memory that is kept between jobs.
+type Job = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
 
 /// A place in the queue, given back when the work is done or dropped.
 struct Ticket(Arc<AtomicUsize>);
@@ -198,30 +208,28 @@ fn work(inbox: &Mutex<mpsc::Receiver<Job>>) {
     loop {
         let next = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = next else { return };
-        // Whoever asked may have left while the job waited.
-        if !job.reply.is_closed() {
-            let output = digest(&job, &mut memory);
-            // The place is free before the answer is out, so whoever asks again at once finds it.
-            drop(job.ticket);
-            drop(job.reply.send(output));
-        }
+        job(&mut memory);
     }
 }
 
-fn digest(job: &Job, memory: &mut Vec<Block>) -> Option<Zeroizing<Vec<u8>>> {
-    let blocks = job.argon.params().block_count();
+fn digest(
+    argon: &Argon2<'static>,
+    password: &[u8],
+    salt: &[u8],
+    memory: &mut Vec<Block>,
+) -> Option<Zeroizing<Vec<u8>>> {
+    let blocks = argon.params().block_count();
     if memory.len() < blocks {
         memory.resize(blocks, Block::default());
     }
-    let length = job
-        .argon
+    let length = argon
         .params()
         .output_len()
         .unwrap_or(Params::DEFAULT_OUTPUT_LEN);
     let mut output = Zeroizing::new(vec![0; length]);
     let blocks = memory.get_mut(..blocks)?;
-    job.argon
-        .hash_password_into_with_memory(&job.password, &job.salt, &mut output, blocks)
+    argon
+        .hash_password_into_with_memory(password, salt, &mut output, blocks)
         .ok()?;
     Some(output)
 }
@@ -297,6 +305,22 @@ mod tests {
             Some(Refusal::TooManyRequests)
         );
         hasher.hash("c").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn other_work_waits_in_the_same_queue() {
+        let hasher = hasher(Hashing {
+            queue: 1,
+            ..one_thread()
+        });
+        let name = || thread::current().name().map(str::to_owned);
+        let (first, second) = tokio::join!(hasher.off_thread(name), hasher.off_thread(name));
+        assert_eq!(first.unwrap().as_deref(), Some("hash-0"));
+        assert_eq!(
+            second.unwrap_err().refusal(),
+            Some(Refusal::TooManyRequests)
+        );
+        hasher.hash("a").await.unwrap();
     }
 
     #[tokio::test]

@@ -23,7 +23,10 @@ pub(super) async fn challenge(sign_in: SignIn<'_>, parameters: &Parameters) -> R
     let (salt, verifier) = verifier(sign_in, &subject).await?;
     let user_id = user_id(sign_in, &subject, given);
     let secret = Zeroizing::new(rng::bytes(sign_in.engine.rng()));
-    let begun = off_thread(move || Exchange::begin(&client, &verifier, &secret)).await?;
+    // Exponentiation takes milliseconds, and anybody may ask for it: bounded, and not where other calls are served.
+    let hasher = sign_in.engine.hasher();
+    let work = move || Exchange::begin(&client, &verifier, &secret);
+    let begun = hasher.off_thread(work).await?;
     let (exchange, server_public) = begun.ok_or(Error::Crypto("beginning an SRP exchange"))?;
 
     let detail = STANDARD.encode(exchange.to_bytes());
@@ -74,7 +77,8 @@ pub(super) async fn verify(sign_in: SignIn<'_>, responses: &Parameters) -> Resul
         .map(Zeroizing::new)
         .map_err(|_| Problem::Invalid)?;
     let exchange = Exchange::from_bytes(&exchange).ok_or(Problem::Invalid)?;
-    let key = off_thread(move || exchange.key(&verifier)).await?;
+    let hasher = sign_in.engine.hasher();
+    let key = hasher.off_thread(move || exchange.key(&verifier)).await?;
     let claim = Claim {
         pool_name: sign_in.pool.srp_name(),
         user_id: &waiting.user_id,
@@ -127,13 +131,6 @@ fn check_timestamp(sign_in: SignIn<'_>, timestamp: &str) -> Result<()> {
     } else {
         Err(Problem::Expired.into())
     }
-}
-
-/// Exponentiation takes milliseconds: not on a thread that serves other calls.
-async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| Error::Crypto("SRP"))
 }
 
 /// As much as AWS's request signatures allow.
