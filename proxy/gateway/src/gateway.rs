@@ -168,6 +168,11 @@ impl ProxyHttp for Gateway {
         end: bool,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
+        // An HTTP/2 body may end in an empty frame. Pingora would write that as a last chunk and then the last chunk, and
+        // the second would stand before the next caller's request on the upstream's connection.
+        if end && body.as_ref().is_some_and(Bytes::is_empty) {
+            *body = None;
+        }
         // An upstream that has begun to answer on HTTP/2 knows its caller: streams both ways may be quiet.
         let streams = session.as_http2().is_some() && session.response_written().is_some();
         if end || streams {

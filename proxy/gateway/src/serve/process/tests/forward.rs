@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::harness::{Gate, Origin, client, dead};
 
@@ -187,4 +188,46 @@ routes:
 /// Runtimes must not be dropped where tasks run.
 pub(super) async fn drop_blocking<T: Send + 'static>(value: T) {
     tokio::task::spawn_blocking(|| drop(value)).await.unwrap();
+}
+
+/// An upstream that answers one request and says every byte that came up to `quiet` afterwards.
+async fn bytes_of_one_request(listener: tokio::net::TcpListener) -> Vec<u8> {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"0\r\n\r\n") {
+        assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0);
+    }
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    stream.write_all(answer).await.unwrap();
+    // The gate closes: what else it had to say has come by then.
+    stream.read_to_end(&mut bytes).await.unwrap();
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_http2_body_without_a_length_ends_once_towards_the_upstream() {
+    let raw = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = OPEN.replace("@ORIGIN@", &raw.local_addr().unwrap().to_string());
+    let (gate, origin) = tokio::task::spawn_blocking(move || {
+        let origin = Origin::run();
+        (Gate::run(&settings, &origin), origin)
+    })
+    .await
+    .unwrap();
+    let upstream = tokio::spawn(bytes_of_one_request(raw));
+    let client = reqwest::Client::builder()
+        .http2_prior_knowledge()
+        .build()
+        .unwrap();
+    // A stream's end is known only after its last piece, so the last frame is an empty one.
+    let pieces = tokio_stream::iter([Ok::<_, std::io::Error>("hello")]);
+    let sent = client
+        .post(gate.url("/upload"))
+        .body(reqwest::Body::wrap_stream(pieces))
+        .send();
+    assert_eq!(sent.await.unwrap().status(), 200);
+    let bytes = String::from_utf8(upstream.await.unwrap()).unwrap();
+    let body = bytes.split_once("\r\n\r\n").unwrap().1;
+    assert_eq!(body, "5\r\nhello\r\n0\r\n\r\n");
+    drop_blocking((gate, origin)).await;
 }
