@@ -5,8 +5,9 @@
 
 mod incoming;
 
-use std::{net::SocketAddr, pin::pin, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use axum::{Router, body::Body, extract::ConnectInfo};
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, Version, header, response::Parts};
@@ -24,10 +25,10 @@ use incoming::{Feed, Piece};
 
 use crate::gateway::{head::Head, refuse};
 
-/// A service and the runtime it runs on.
+/// A service and the runtime it runs on; cloning shares the service.
 #[derive(Debug, Clone)]
 pub(crate) struct Mount {
-    router: Router,
+    router: Arc<ArcSwap<Router>>,
     runtime: Handle,
     body_deadline: Duration,
 }
@@ -52,10 +53,15 @@ impl Mount {
     /// Mounts a service whose requests' bodies come whole before the deadline.
     pub(crate) fn new(router: Router, runtime: Handle, body_deadline: Duration) -> Self {
         Self {
-            router,
+            router: Arc::new(ArcSwap::from_pointee(router)),
             runtime,
             body_deadline,
         }
+    }
+
+    /// Serves with another service from the next request on; what is under way ends as it began.
+    pub(crate) fn replace(&self, router: Router) {
+        self.router.store(Arc::new(router));
     }
 
     /// Answers the session's request; `Ok(Err(_))` where nothing has been written yet.
@@ -74,7 +80,8 @@ impl Mount {
         let (feed, incoming) = incoming::channel(CHANNEL);
         let request = request(session, head, request_id, Body::new(incoming))?;
         let (out, mut parts) = mpsc::channel(CHANNEL);
-        let call = self.runtime.spawn(call(self.router.clone(), request, out));
+        let router = Router::clone(&self.router.load());
+        let call = self.runtime.spawn(call(router, request, out));
         let _call = AbortOnDrop(JoinHandle::abort_handle(&call));
         let head = match exchange(session, feed, &mut parts, self.body_deadline).await? {
             Ok(head) => head,

@@ -1,19 +1,27 @@
 //! Reloads: the next snapshot whole, or the last good one goes on and everybody is told why.
 
+mod fixed;
 mod watch;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
+use engine::{Secret, StoreUrl};
 use settings::Settings;
 use tokio::sync::mpsc;
 
 use crate::{
     listen::Certificates,
-    serve::{Overrides, certificates},
+    mount::Mount,
+    serve::{Overrides, certificates, router},
     snapshot::{Maker, Snapshot},
     status::{Degraded, Status},
 };
+pub(crate) use fixed::Fixed;
 pub(crate) use watch::Watch;
 
 /// Makes new snapshots for as long as the process runs.
@@ -22,6 +30,8 @@ pub(crate) struct Reloader {
     pub(crate) overrides: Overrides,
     pub(crate) maker: Maker,
     pub(crate) current: Arc<ArcSwap<Snapshot>>,
+    /// Its operators change with the settings.
+    pub(crate) mount: Option<Mount>,
     pub(crate) status: Arc<Status>,
     /// Those of the listeners that speak TLS, in the order of the settings.
     pub(crate) certificates: Vec<Option<Arc<Certificates>>>,
@@ -29,39 +39,6 @@ pub(crate) struct Reloader {
     pub(crate) fixed: Fixed,
     /// INVARIANT: follows each file from before it was read, so no change is lost.
     pub(crate) watch: Watch,
-}
-
-/// Settings that are in force from start to end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fixed(Vec<(&'static str, String)>);
-
-impl Fixed {
-    /// Of these settings. Compared as text, so that whatever is added to them is compared too; it holds no secret's value.
-    pub(crate) fn of(settings: &Settings) -> Self {
-        let listeners: Vec<_> = settings
-            .listeners
-            .iter()
-            .map(|listener| (listener.address, listener.tls.is_some()))
-            .collect();
-        Self(vec![
-            ("listeners", format!("{listeners:?}")),
-            ("admin", format!("{:?}", settings.admin)),
-            ("log", format!("{:?}", settings.log)),
-            ("limits", format!("{:?}", settings.limits)),
-            ("data", settings.data.display().to_string()),
-            (
-                "pools",
-                format!("{:?}", settings.pools.as_ref().map(|pools| &pools.config)),
-            ),
-        ])
-    }
-
-    fn changed_in<'f>(&'f self, other: &'f Self) -> impl Iterator<Item = &'static str> + 'f {
-        let pairs = self.0.iter().zip(&other.0);
-        pairs
-            .filter(|(ours, theirs)| ours != theirs)
-            .map(|((name, _), _)| *name)
-    }
 }
 
 impl Reloader {
@@ -115,6 +92,7 @@ impl Reloader {
                 ours.replace(fresh);
             }
         }
+        self.admit_operators(settings);
         let generation = next.generation;
         self.maker
             .metrics
@@ -122,20 +100,20 @@ impl Reloader {
             .set(i64::try_from(generation).unwrap_or(i64::MAX));
         self.current.store(Arc::new(next));
         self.count("success");
-        let restart = |name: &str| Degraded {
-            what: name.to_owned(),
-            why: "has changed in the settings; restart to put it in force".into(),
-        };
-        let waiting: Vec<_> = self
-            .fixed
-            .changed_in(&Fixed::of(settings))
-            .map(restart)
-            .collect();
+        let waiting = self.fixed.waiting(&Fixed::of(settings));
         for entry in &waiting {
             tracing::warn!(what = %entry.what, "A change takes a restart");
         }
         self.status.set_degraded(waiting);
         tracing::info!(generation, "Reloaded");
+    }
+
+    /// Signatures are checked against these settings' operators from the next call on.
+    fn admit_operators(&self, settings: &Settings) {
+        let (mount, engine) = (self.mount.as_ref(), self.maker.engine.as_ref());
+        if let (Some(mount), Some(engine), Some(pools)) = (mount, engine, &settings.pools) {
+            mount.replace(router(pools, engine, &self.maker.metrics));
+        }
     }
 
     fn keep(&self, problems: Vec<Degraded>) {
@@ -170,6 +148,32 @@ pub(crate) fn files(settings: &Settings) -> Vec<PathBuf> {
     std::iter::once(settings.file.clone())
         .chain(policies)
         .chain(certificates)
+        .chain(secrets(settings))
+        .collect()
+}
+
+/// The files that secrets are read from.
+fn secrets(settings: &Settings) -> Vec<PathBuf> {
+    let Some(pools) = &settings.pools else {
+        return Vec::new();
+    };
+    let config = &pools.config;
+    let store = match &config.store {
+        StoreUrl::Url(_) => None,
+        StoreUrl::Secret(secret) => Some(secret),
+    };
+    let operators = config.operators.iter().map(|operator| &operator.secret);
+    // A relative path starts from the settings' folder.
+    let folder = settings.file.parent().unwrap_or(Path::new("/"));
+    store
+        .into_iter()
+        .chain([&config.seal])
+        .chain(&config.seal_previous)
+        .chain(operators)
+        .filter_map(|secret| match secret {
+            Secret::File(path) => Some(folder.join(path)),
+            Secret::Env(_) => None,
+        })
         .collect()
 }
 

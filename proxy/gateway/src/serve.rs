@@ -8,12 +8,12 @@ mod runtimes;
 mod signals;
 
 use std::{
+    io,
     net::{SocketAddr, TcpListener},
     path::Path,
     sync::Arc,
 };
 
-use anyhow::Context as _;
 use engine::IssuerForm;
 use settings::Settings;
 
@@ -22,6 +22,7 @@ use crate::{
     listen::{Bound, Certificates, Pem},
 };
 
+pub(crate) use pools::router;
 pub(crate) use process::Process;
 
 /// What the command line says against the settings; holds for every reload.
@@ -78,6 +79,29 @@ pub(crate) fn certificates(settings: &Settings) -> anyhow::Result<Vec<Option<Arc
     settings.listeners.iter().map(load).collect()
 }
 
+/// Why an address cannot be listened on, and what to do about it.
+fn cannot_listen(
+    address: SocketAddr,
+    error: io::Error,
+    setting: &str,
+    option: &str,
+) -> anyhow::Error {
+    let elsewhere = format!("name another address: `{setting}` in the settings, or `dev {option}`");
+    let todo = match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "stop what listens there already (`ss -ltnp` lists it), or {elsewhere}"
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            format!("this machine does not have that address; {elsewhere}")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("ports below 1024 need CAP_NET_BIND_SERVICE; give it, or {elsewhere}")
+        }
+        _ => elsewhere,
+    };
+    anyhow::Error::new(error).context(format!("cannot listen on `{address}`: {todo}"))
+}
+
 /// Every socket of the settings, bound.
 struct Sockets {
     bound: Vec<Bound>,
@@ -87,11 +111,10 @@ struct Sockets {
 
 impl Sockets {
     fn bind(settings: &Settings) -> anyhow::Result<Self> {
-        let failed = |address: &SocketAddr| format!("cannot listen on {address}");
         let certificates = certificates(settings)?;
         let bind = |(listener, certificates): (&settings::Listener, &Option<Arc<Certificates>>)| {
             let bound = Bound::bind(listener.address, certificates.clone());
-            bound.with_context(|| failed(&listener.address))
+            bound.map_err(|error| cannot_listen(listener.address, error, "listeners", "--listen"))
         };
         let bound = settings
             .listeners
@@ -101,7 +124,10 @@ impl Sockets {
             .collect::<Result<_, _>>()?;
         let admin = settings
             .admin
-            .map(|address| admin::bind(address).with_context(|| failed(&address)))
+            .map(|address| {
+                let bound = admin::bind(address);
+                bound.map_err(|error| cannot_listen(address, error, "admin", "--admin"))
+            })
             .transpose()?;
         Ok(Self {
             bound,

@@ -1,8 +1,9 @@
 //! The embedded engine within the process.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use axum::Router;
 use engine::{Clock, Engine, OsRng};
 use settings::Settings;
 use tokio::runtime::Handle;
@@ -41,29 +42,42 @@ pub(super) fn mount(
     metrics: &Metrics,
 ) -> Option<Mount> {
     let (engine, pools) = engine.zip(settings.pools.as_ref())?;
-    let operators = pools.operators.iter().map(operator).collect();
-    let api = api::Api::new(engine.clone(), operators, Arc::new(metrics.clone()));
-    let router = hosted::router(engine.clone()).merge(api::service(api));
+    let router = router(pools, engine, metrics);
     Some(Mount::new(router, runtime.clone(), BODY))
 }
 
-/// `public_url` as the settings say, or where the first listener listens.
+/// The engine's API and pages, for the operators of these settings.
+pub(crate) fn router(pools: &settings::Pools, engine: &Engine, metrics: &Metrics) -> Router {
+    let operators = pools.operators.iter().map(operator).collect();
+    let api = api::Api::new(engine.clone(), operators, Arc::new(metrics.clone()));
+    hosted::router(engine.clone()).merge(api::service(api))
+}
+
+/// `public_url` as the settings say, or where the first listener is reached; without pools there is none.
 pub(super) fn public_url(
     settings: &mut Settings,
     overrides: &Overrides,
     bound: &[Bound],
-) -> anyhow::Result<String> {
-    let first = bound.first().context("there is no listener")?;
-    let scheme = if first.is_tls() { "https" } else { "http" };
-    let ours = format!("{scheme}://{}", first.address());
+) -> anyhow::Result<Option<String>> {
     let Some(pools) = &mut settings.pools else {
-        return Ok(ours);
+        return Ok(None);
     };
     if overrides.public_url_follows {
-        pools.config.public_url = ours.parse()?;
+        let first = bound.first().context("there is no listener")?;
+        pools.config.public_url = local_url(first.is_tls(), first.address()).parse()?;
     }
     let url = pools.config.public_url.as_str();
-    Ok(url.trim_end_matches('/').to_owned())
+    Ok(Some(url.trim_end_matches('/').to_owned()))
+}
+
+/// Where this machine reaches a listener: one on every address has none that can be called.
+fn local_url(is_tls: bool, address: SocketAddr) -> String {
+    let scheme = if is_tls { "https" } else { "http" };
+    if address.ip().is_unspecified() {
+        format!("{scheme}://localhost:{}", address.port())
+    } else {
+        format!("{scheme}://{address}")
+    }
 }
 
 fn operator(operator: &settings::Operator) -> api::Operator {

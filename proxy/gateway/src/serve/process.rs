@@ -40,7 +40,7 @@ pub(crate) struct Process {
     bound: Vec<Bound>,
     connections: Arc<Connections>,
     admin: Option<(TcpListener, SocketAddr)>,
-    public_url: String,
+    public_url: Option<String>,
     logs: logs::Sink,
     writer: record::Writer,
     gateway: Gateway,
@@ -129,7 +129,7 @@ impl Process {
         Ok(Self {
             gateway: Gateway {
                 current: current.clone(),
-                mount,
+                mount: mount.clone(),
                 clock,
                 metrics: metrics.clone(),
                 recorder,
@@ -148,6 +148,7 @@ impl Process {
                 overrides,
                 maker,
                 current,
+                mount,
                 status,
                 certificates: sockets.certificates,
                 fixed,
@@ -166,12 +167,14 @@ impl Process {
 
     /// The first line on standard output: where everything listens, as JSON.
     pub(crate) fn announce(&self) -> anyhow::Result<()> {
-        let line = json!({
+        let mut line = json!({
             "listen": self.addresses(),
             "admin": self.admin.as_ref().map(|(_, address)| address),
-            "public_url": self.public_url,
             "pid": std::process::id(),
         });
+        if let (Some(url), Some(line)) = (&self.public_url, line.as_object_mut()) {
+            line.insert("public_url".into(), json!(url));
+        }
         let mut out = std::io::stdout().lock();
         writeln!(out, "{line}")?;
         out.flush()?;
@@ -183,9 +186,9 @@ impl Process {
         self.bound.iter().map(Bound::address).collect()
     }
 
-    /// Where callers reach the pools.
-    pub(crate) fn public_url(&self) -> &str {
-        &self.public_url
+    /// Where callers reach the pools, if there are any.
+    pub(crate) fn public_url(&self) -> Option<&str> {
+        self.public_url.as_deref()
     }
 
     /// The first operator's keys, for those who are on this machine anyway.
