@@ -213,7 +213,7 @@ impl Metrics {
                 &["why"],
             )?,
             store_seconds: r.long("store_seconds", "Time of a step of the store.", &["kind"])?,
-            hash_queue: r.gauge("hash_queue", "Passwords that wait or are hashed.")?,
+            hash_queue: r.gauge("hash_queue", "Password hashes and SRP steps that wait or are under way.")?,
             registry,
         })
     }

@@ -8,7 +8,11 @@ use std::{
     io::{self, Write},
     net::IpAddr,
     path::PathBuf,
-    sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel},
+    },
     time::{Duration, Instant},
 };
 
@@ -64,6 +68,8 @@ pub(crate) struct Micros {
 #[derive(Debug, Clone)]
 pub(crate) struct Recorder {
     queue: SyncSender<Message>,
+    /// Asks for the file to be opened anew; beside the queue, which may be full of lines for a disk that does not answer.
+    reopen: Arc<AtomicBool>,
     losses: Losses,
 }
 
@@ -76,7 +82,8 @@ pub(crate) struct Writer {
 #[derive(Debug)]
 enum Message {
     Line(Vec<u8>),
-    Reopen,
+    /// Wakes a writer that waits.
+    Wake,
 }
 
 impl Recorder {
@@ -85,14 +92,21 @@ impl Recorder {
         let sink = Sink::new(open(file.as_ref())?, losses.clone());
         let (queue, messages) = sync_channel(QUEUE);
         let (tell, done) = sync_channel(1);
+        let reopen = Arc::new(AtomicBool::new(false));
+        let asked = reopen.clone();
         std::thread::Builder::new()
             .name("records".into())
             .spawn(move || {
-                write_all(&messages, sink, file.as_ref());
+                write_all(&messages, &asked, sink, file.as_ref());
                 // Nobody may be waiting any more.
                 let _ = tell.send(());
             })?;
-        Ok((Self { queue, losses }, Writer { done }))
+        let recorder = Self {
+            queue,
+            reopen,
+            losses,
+        };
+        Ok((recorder, Writer { done }))
     }
 
     /// Queues one record; never waits.
@@ -110,9 +124,11 @@ impl Recorder {
         }
     }
 
-    /// Opens the file anew, after it was moved away.
+    /// Asks for the file to be opened anew, after it was moved away; never waits.
     pub(crate) fn reopen(&self) {
-        if self.queue.send(Message::Reopen).is_err() {
+        self.reopen.store(true, Ordering::Release);
+        // A full queue wakes the writer as well.
+        if let Err(TrySendError::Disconnected(_)) = self.queue.try_send(Message::Wake) {
             tracing::error!("The writer of decision records is gone");
         }
     }
@@ -134,11 +150,18 @@ fn open(file: Option<&PathBuf>) -> io::Result<Box<dyn Write + Send>> {
     })
 }
 
-fn write_all(messages: &Receiver<Message>, mut sink: Sink, file: Option<&PathBuf>) {
+fn write_all(
+    messages: &Receiver<Message>,
+    asked: &AtomicBool,
+    mut sink: Sink,
+    file: Option<&PathBuf>,
+) {
     while let Some(message) = next(messages, &mut sink) {
-        match message {
-            Message::Line(line) => sink.push(&line, Instant::now()),
-            Message::Reopen => reopen(&mut sink, file),
+        if asked.swap(false, Ordering::Acquire) {
+            reopen(&mut sink, file);
+        }
+        if let Message::Line(line) = message {
+            sink.push(&line, Instant::now());
         }
     }
     sink.flush(Instant::now());
@@ -267,11 +290,15 @@ mod tests {
         let (queue, messages) = sync_channel(1);
         let recorder = Recorder {
             queue,
+            reopen: Arc::default(),
             losses: losses(),
         };
         recorder.record(&record("kept"));
         recorder.record(&record("lost"));
         assert_eq!(recorder.losses.count(), 1);
+        // Nobody takes from the queue: this must not wait for room in it.
+        recorder.reopen();
+        assert!(recorder.reopen.load(Ordering::Acquire));
         drop(messages);
         recorder.record(&record("lost too"));
         assert_eq!(recorder.losses.count(), 2);
