@@ -5,6 +5,7 @@
 //! it knows.
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,11 @@ impl Change {
     /// Tells the others, with the transaction that makes the change.
     pub(crate) async fn announce(self, tx: &mut Tx) -> Result<()> {
         let at_ms = tx.now_ms().await?;
+        self.announce_at(tx, at_ms).await
+    }
+
+    /// Likewise, where the database was asked for its time in this transaction already.
+    pub(crate) async fn announce_at(self, tx: &mut Tx, at_ms: i64) -> Result<()> {
         // Only tells rows apart, and no rule depends on it, so it need not come from the engine's generator.
         let id = uuid::Uuid::new_v4().to_string();
         let (kind, pool_id, subject, not_before_ms, expires_ms) = self.columns();
@@ -125,6 +131,7 @@ impl Feed {
         }
         // Only now: a poll that failed half way is repeated whole.
         (self.polled_ms, self.seen) = (now_ms, seen);
+        engine.0.polled_ms.store(now_ms, Ordering::Relaxed);
         engine.revoked().fed(started);
         Ok(())
     }
@@ -141,7 +148,10 @@ impl Feed {
         let mut feed = Self::default();
         // The poll comes first: what is revoked between the two is in both, never in neither.
         feed.poll(engine).await?;
-        engine.revoked().load(engine.db(), engine.now_ms()).await?;
+        engine
+            .revoked()
+            .load(engine.db(), engine.db().now_ms().await?)
+            .await?;
         Ok(feed)
     }
 }
@@ -149,7 +159,10 @@ impl Feed {
 /// Learns what the lost rows of the feed told, from the tables that they told of.
 async fn relearn(engine: &Engine) -> Result<()> {
     tracing::warn!("The change feed was out of reach for long: everything is read anew");
-    engine.revoked().load(engine.db(), engine.now_ms()).await?;
+    engine
+        .revoked()
+        .load(engine.db(), engine.db().now_ms().await?)
+        .await?;
     engine.0.pools.forget_where(|_| true);
     engine.0.clients.forget_where(|_| true);
     engine.rings().reload_all(engine).await

@@ -14,7 +14,7 @@ pub(crate) use change::prepare;
 pub use change::{create, delete, update};
 pub use flow::{Flow, Flows};
 pub use secret::Secret;
-pub(crate) use store::{Rows, has_origin};
+pub(crate) use store::{Rows, named_sign_ins_since};
 
 use crate::page::{self, Page};
 use crate::pool::{self, Document, Pool};

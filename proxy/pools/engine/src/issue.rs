@@ -31,9 +31,11 @@ pub struct IssueInput<'a> {
     pub auth_time_ms: i64,
     /// Scopes of the access token, separated by spaces.
     pub scope: &'a str,
-    /// When the store was asked whether the user may have them, epoch milliseconds, taken before it was: what is revoked
-    /// from then on hits them.
+    /// When they are made, by this node's clock, epoch milliseconds.
     pub issued_ms: i64,
+    /// After every revocation that was seen when the store was asked whether the user may have them, and before all
+    /// others, epoch milliseconds; see [`revocation`](crate::revocation).
+    pub known_ms: i64,
     /// What the client gave to an OAuth sign-in.
     pub nonce: Option<&'a str>,
 }

@@ -33,6 +33,7 @@ pub mod testing;
 pub mod user;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use secrecy::{ExposeSecret, SecretString};
 use store::Db;
@@ -73,6 +74,8 @@ struct Inner {
     revoked: Arc<revocation::Revoked>,
     outbox: message::Outbox,
     auth: auth::State,
+    /// The database's time of the last poll of changes.
+    polled_ms: AtomicI64,
     /// Where the store's connections live.
     runtime: tokio::runtime::Handle,
     tasks: change::Tasks,
@@ -111,6 +114,7 @@ impl Engine {
             revoked: Arc::new(revocation::Revoked::new()),
             outbox,
             auth: auth::State::default(),
+            polled_ms: AtomicI64::new(0),
             runtime: tokio::runtime::Handle::current(),
             tasks: change::Tasks::default(),
         }));
@@ -150,6 +154,11 @@ impl Engine {
     /// Hashes passwords.
     pub fn hasher(&self) -> &Hasher {
         &self.0.hasher
+    }
+
+    /// A time of the database's that is past, by half a second unless it is out of reach; epoch milliseconds.
+    pub(crate) fn polled_ms(&self) -> i64 {
+        self.0.polled_ms.load(Ordering::Relaxed)
     }
 
     /// Seals secrets at rest.

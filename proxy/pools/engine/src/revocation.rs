@@ -1,5 +1,9 @@
 //! Tokens that no longer count although they have not expired: written with the change that ends them, kept in memory,
 //! asked on every request.
+//!
+//! Whether a token was made before or after a revocation is never asked of the nodes' clocks, which differ. A revocation
+//! has the database's time, and a token the time after the latest revocation that its sign-in saw: whoever did not see a
+//! revocation has an earlier one, even if the two ran at once.
 
 mod set;
 
@@ -12,7 +16,7 @@ pub(crate) use set::{Revoked, STALE};
 
 use crate::auth::refresh;
 use crate::change::Change;
-use crate::{Engine, Result};
+use crate::{Engine, Error, Result};
 
 /// One entry: which tokens, and made until when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,106 +75,134 @@ impl Kind {
 }
 
 /// Revokes every token of one sign-in (`RevokeToken`), those that a refresh made included.
-pub async fn revoke_origin(
-    tx: &mut Tx,
-    pool_id: &str,
-    origin_jti: &str,
-    now_ms: i64,
-) -> Result<Revocation> {
-    refresh::end_origin(tx, pool_id, origin_jti, now_ms).await?;
-    revoke(tx, Kind::Origin, pool_id, origin_jti, now_ms).await
+pub async fn revoke_origin(tx: &mut Tx, pool_id: &str, origin_jti: &str) -> Result<Revocation> {
+    let revocation = revoke(tx, Kind::Origin, pool_id, origin_jti).await?;
+    refresh::end_origin(tx, pool_id, origin_jti, revocation.not_before_ms).await?;
+    Ok(revocation)
 }
 
 /// Revokes every token a user has got up to now: sign-out, disabling, deletion, a changed password.
-pub async fn revoke_user(tx: &mut Tx, pool_id: &str, sub: &str, now_ms: i64) -> Result<Revocation> {
-    refresh::end_user(tx, pool_id, sub, now_ms).await?;
-    revoke_issued(tx, pool_id, sub, now_ms).await
+pub async fn revoke_user(tx: &mut Tx, pool_id: &str, sub: &str) -> Result<Revocation> {
+    let revocation = revoke_issued(tx, pool_id, sub).await?;
+    refresh::end_user(tx, pool_id, sub, revocation.not_before_ms).await?;
+    Ok(revocation)
 }
 
 /// Revokes every ID and access token a user has got up to now; refresh tokens stay as they are.
-pub(crate) async fn revoke_issued(
-    tx: &mut Tx,
-    pool_id: &str,
-    sub: &str,
-    now_ms: i64,
-) -> Result<Revocation> {
-    revoke(tx, Kind::User, pool_id, sub, now_ms).await
+pub(crate) async fn revoke_issued(tx: &mut Tx, pool_id: &str, sub: &str) -> Result<Revocation> {
+    revoke(tx, Kind::User, pool_id, sub).await
 }
 
 /// Revokes every token an app client has got up to now.
-pub async fn revoke_client(
-    tx: &mut Tx,
-    pool_id: &str,
-    client_id: &str,
-    now_ms: i64,
-) -> Result<Revocation> {
-    refresh::end_client(tx, client_id, now_ms).await?;
-    revoke(tx, Kind::Client, pool_id, client_id, now_ms).await
+pub async fn revoke_client(tx: &mut Tx, pool_id: &str, client_id: &str) -> Result<Revocation> {
+    let revocation = revoke(tx, Kind::Client, pool_id, client_id).await?;
+    refresh::end_client(tx, client_id, revocation.not_before_ms).await?;
+    Ok(revocation)
 }
 
 /// Revokes every token a pool has given up to now.
-pub async fn revoke_pool(tx: &mut Tx, pool_id: &str, now_ms: i64) -> Result<Revocation> {
-    revoke(tx, Kind::Pool, pool_id, "", now_ms).await
+pub async fn revoke_pool(tx: &mut Tx, pool_id: &str) -> Result<Revocation> {
+    revoke(tx, Kind::Pool, pool_id, "").await
 }
 
-async fn revoke(
+/// The latest revocation of a user, a client or their pool that is in the store, as an SQL expression over those of the
+/// columns or parameters given; NULL where there is none. It comes with the statement that reads who signs in, so that
+/// both are of one snapshot and cost one round trip.
+pub(crate) fn latest_sql(pool: &str, sub: &str, client: &str) -> String {
+    format!(
+        "(SELECT MAX(not_before_ms) FROM revocations WHERE \
+         (revocations.kind = 'user' AND revocations.pool_id = {pool} AND revocations.subject = {sub}) OR \
+         (revocations.kind = 'client' AND revocations.pool_id = {pool} AND revocations.subject = {client}) OR \
+         (revocations.kind = 'pool' AND revocations.pool_id = {pool} AND revocations.subject = ''))"
+    )
+}
+
+/// The latest revocation, as [`latest_sql`] says, by itself.
+pub(crate) async fn latest(
     tx: &mut Tx,
-    kind: Kind,
     pool_id: &str,
-    subject: &str,
-    now_ms: i64,
-) -> Result<Revocation> {
+    sub: &str,
+    client_id: &str,
+) -> Result<Option<i64>> {
+    let sql = format!("SELECT {} AS latest_ms", latest_sql("$1", "$2", "$3"));
+    let row = tx.row(sql, args![pool_id, sub, client_id]).await?;
+    Ok(row
+        .map(|row| row.opt_int("latest_ms"))
+        .transpose()?
+        .flatten())
+}
+
+/// The time by which revocations know a token whose sign-in saw `latest_ms` as the latest of them.
+///
+/// INVARIANT: it is after every revocation that the sign-in saw and before every one that it did not.
+pub(crate) fn known_ms(engine: &Engine, latest_ms: Option<i64>) -> i64 {
+    // Where none was seen it need only be after those that were pruned, which other nodes may not have forgotten yet.
+    let floor_ms = engine.polled_ms().saturating_sub(LONGEST_WRITE_MS);
+    latest_ms.map_or(floor_ms, |latest_ms| {
+        latest_ms.saturating_add(1).max(floor_ms)
+    })
+}
+
+async fn revoke(tx: &mut Tx, kind: Kind, pool_id: &str, subject: &str) -> Result<Revocation> {
+    let now_ms = tx.now_ms().await?;
+    let args = args![
+        kind.as_str(),
+        pool_id,
+        subject,
+        now_ms,
+        now_ms + LONGEST_TOKEN_MS
+    ];
+    let row = tx.row(UPSERT, args).await?.ok_or(Error::Corrupt {
+        what: "revocation",
+        source: None,
+    })?;
     let revocation = Revocation {
         kind,
         pool_id: pool_id.to_owned(),
         subject: subject.to_owned(),
-        not_before_ms: now_ms,
-        expires_ms: now_ms + LONGEST_TOKEN_MS,
+        not_before_ms: row.int("not_before_ms")?,
+        expires_ms: row.int("expires_ms")?,
     };
-    tx.execute(
-        UPSERT,
-        args![
-            kind.as_str(),
-            pool_id,
-            subject,
-            now_ms,
-            revocation.expires_ms
-        ],
-    )
-    .await?;
-    Change::Revoked(revocation.clone()).announce(tx).await?;
+    Change::Revoked(revocation.clone())
+        .announce_at(tx, now_ms)
+        .await?;
     Ok(revocation)
 }
 
 /// Removes entries whose tokens have all expired.
 pub(crate) async fn prune(engine: &Engine) -> Result<()> {
-    let now_ms = engine.now_ms();
+    let now_ms = engine.db().write(|tx| Box::pin(delete_expired(tx))).await?;
     engine.revoked().prune(now_ms);
-    engine
-        .db()
-        .write_with(now_ms, |tx, now_ms| {
-            Box::pin(async move {
-                tx.execute(
-                    "DELETE FROM revocations WHERE expires_ms < $1",
-                    args![*now_ms],
-                )
-                .await?;
-                Ok(())
-            })
-        })
-        .await
+    Ok(())
+}
+
+/// By the database's time, which it returns.
+async fn delete_expired(tx: &mut Tx) -> Result<i64> {
+    let now_ms = tx.now_ms().await?;
+    tx.execute(
+        "DELETE FROM revocations WHERE expires_ms < $1",
+        args![now_ms],
+    )
+    .await?;
+    Ok(now_ms)
 }
 
 /// The longest life of an ID or access token, and the leeway a verifier may give its clock.
-const LONGEST_TOKEN_MS: i64 = (24 * 60 + 5) * 60 * 1000;
+pub(crate) const LONGEST_TOKEN_MS: i64 = (24 * 60 + 5) * 60 * 1000;
 
+/// Longer than a transaction that revokes is under way, and than the database's clock may step back.
+const LONGEST_WRITE_MS: i64 = 20_000;
+
+/// A later one is later by the stored times, too, whatever the clock says: tokens in between have the millisecond after
+/// the earlier.
 const UPSERT: &str = "INSERT INTO revocations (kind, pool_id, subject, not_before_ms, expires_ms)
     VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (kind, pool_id, subject) DO UPDATE SET
         not_before_ms = CASE WHEN excluded.not_before_ms > revocations.not_before_ms
-            THEN excluded.not_before_ms ELSE revocations.not_before_ms END,
+            THEN excluded.not_before_ms ELSE revocations.not_before_ms + 1 END,
         expires_ms = CASE WHEN excluded.expires_ms > revocations.expires_ms
-            THEN excluded.expires_ms ELSE revocations.expires_ms END";
+            THEN excluded.expires_ms ELSE revocations.expires_ms + 1 END
+    RETURNING not_before_ms, expires_ms";
 
 #[cfg(test)]
 mod tests;

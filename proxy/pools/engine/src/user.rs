@@ -126,6 +126,12 @@ impl Password {
             history: None,
         }
     }
+
+    /// Tells this password from every other the user had or will have. It stays while the same password is hashed or
+    /// sealed anew: the salt is drawn whenever one is set, and only then.
+    pub(crate) fn mark(&self) -> &str {
+        &self.srp_salt
+    }
 }
 
 /// Shows nothing that helps to guess it.

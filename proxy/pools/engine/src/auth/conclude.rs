@@ -1,17 +1,17 @@
 //! The end of every sign-in with a password: the attempt is settled and answered by tokens, a challenge or a refusal.
 
-use store::{Tx, args};
+use store::{Argument, Tx};
 use tokio::sync::mpsc;
 
-use super::attempt::Subject;
+use super::attempt::{self, Subject};
 use super::challenge::{self, Problem, Waiting};
 use super::lockout::{self, Failures, Settled};
 use super::refresh::{self, Family};
 use super::{Answer, SignIn, Tokens, new_password};
 use crate::group::Group;
 use crate::pool::Mfa;
-use crate::user::{Status, User};
-use crate::{Error, Result, group};
+use crate::user::{self, Password, Status, User};
+use crate::{Error, Result, group, revocation};
 
 /// Settles an attempt whose password was compared, and answers. `waiting` is the challenge that it answers, if any.
 pub(super) async fn conclude(
@@ -41,19 +41,19 @@ pub(super) async fn conclude(
         .write_with(plan, |tx, plan| Box::pin(settle(tx, plan)));
     let ahead = sign_ahead(sign_in, family.as_ref(), subject.user.as_ref(), announced);
     let (verdict, ahead) = tokio::join!(written, ahead);
-    let groups = match verdict? {
+    let basis = match verdict? {
         Verdict::Used => return Err(Problem::Used.into()),
         Verdict::Locked => return Err(lockout::attempts_exceeded()),
         Verdict::Wrong => return Err(subject.refusal(sign_in)),
         Verdict::Changed => return Err(Error::incorrect_credentials()),
-        Verdict::Right(groups) => groups,
+        Verdict::Right(basis) => basis,
     };
     match (next?, subject.user, family) {
         (Some(Next::Tokens), Some(user), Some(family)) => match ahead {
-            Some((signed, tokens)) if signed == groups => Ok(Answer::Tokens(tokens)),
-            // The transaction ran again and found other groups.
+            Some((signed, tokens)) if signed == basis => Ok(Answer::Tokens(tokens)),
+            // The transaction ran again and found something else.
             _ => family
-                .issue(sign_in, &user, &groups)
+                .issue(sign_in, &user, &basis.groups, basis.latest_ms)
                 .await
                 .map(Answer::Tokens),
         },
@@ -65,17 +65,18 @@ pub(super) async fn conclude(
 }
 
 /// Signs while the transaction waits for the disk, as soon as it knows the groups. INVARIANT: the tokens are handed out
-/// after the commit only, and only with the groups that it saw.
+/// after the commit only, and only with what it saw.
 async fn sign_ahead(
     sign_in: SignIn<'_>,
     family: Option<&Family>,
     user: Option<&User>,
-    mut announced: mpsc::UnboundedReceiver<Vec<Group>>,
-) -> Option<(Vec<Group>, Tokens)> {
-    let groups = announced.recv().await?;
+    mut announced: mpsc::UnboundedReceiver<Basis>,
+) -> Option<(Basis, Tokens)> {
+    let basis = announced.recv().await?;
     // An error comes again when they are signed after the commit.
-    let tokens = family?.issue(sign_in, user?, &groups).await.ok()?;
-    Some((groups, tokens))
+    let signed = family?.issue(sign_in, user?, &basis.groups, basis.latest_ms);
+    let tokens = signed.await.ok()?;
+    Some((basis, tokens))
 }
 
 /// Refuses users who may not sign in although they gave the right password, and says what others do next.
@@ -117,13 +118,14 @@ pub(super) enum Next {
 struct Plan {
     pool_id: String,
     subject: String,
+    client_id: String,
     right: bool,
     now_ms: i64,
     waiting: Option<(String, i64)>,
     seen: Option<Seen>,
     row: Option<refresh::Row>,
-    /// Where each run tells the groups for which there will be tokens if it commits.
-    announce: mpsc::UnboundedSender<Vec<Group>>,
+    /// Where each run tells what the tokens rest on that there will be if it commits.
+    announce: mpsc::UnboundedSender<Basis>,
 }
 
 impl Plan {
@@ -132,11 +134,12 @@ impl Plan {
         subject: &Subject,
         right: bool,
         now_ms: i64,
-        announce: mpsc::UnboundedSender<Vec<Group>>,
+        announce: mpsc::UnboundedSender<Basis>,
     ) -> Self {
         Self {
             pool_id: sign_in.pool.id().to_owned(),
             subject: subject.sub().to_owned(),
+            client_id: sign_in.client.id().to_owned(),
             right,
             now_ms,
             waiting: None,
@@ -151,17 +154,17 @@ impl Plan {
 #[derive(PartialEq, Eq)]
 struct Seen {
     enabled: bool,
-    status: String,
-    hash: Option<String>,
+    status: Status,
+    password: Option<String>,
 }
 
 impl Seen {
     fn of(user: &User) -> Self {
-        let hash = user.password.as_ref().map(|password| password.hash.clone());
+        let mark = |password: &Password| password.mark().to_owned();
         Self {
             enabled: user.enabled,
-            status: user.status.as_str().to_owned(),
-            hash,
+            status: user.status,
+            password: user.password.as_ref().map(mark),
         }
     }
 }
@@ -171,7 +174,14 @@ enum Verdict {
     Locked,
     Wrong,
     Changed,
-    Right(Vec<Group>),
+    Right(Basis),
+}
+
+/// What the tokens of a sign-in tell of the store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Basis {
+    groups: Vec<Group>,
+    latest_ms: Option<i64>,
 }
 
 async fn settle(tx: &mut Tx, plan: &Plan) -> Result<Verdict> {
@@ -180,12 +190,12 @@ async fn settle(tx: &mut Tx, plan: &Plan) -> Result<Verdict> {
     {
         return Ok(Verdict::Used);
     }
-    let (failures, seen) = state(tx, plan).await?;
+    let state = state(tx, plan).await?;
     let settled = lockout::settle(
         tx,
         &plan.pool_id,
         &plan.subject,
-        failures,
+        state.failures,
         plan.right,
         plan.now_ms,
     );
@@ -195,37 +205,51 @@ async fn settle(tx: &mut Tx, plan: &Plan) -> Result<Verdict> {
         Settled::Right => {}
     }
     // Hashing took its time: a user who was disabled or got another password meanwhile is not signed in with the old.
-    if plan.seen != seen {
+    if plan.seen != state.user {
         return Ok(Verdict::Changed);
     }
     let Some(row) = &plan.row else {
-        return Ok(Verdict::Right(Vec::new()));
+        return Ok(Verdict::Right(Basis::default()));
     };
-    let groups = group::of_user(tx, &plan.pool_id, &plan.subject).await?;
+    let basis = Basis {
+        groups: group::of_user(tx, &plan.pool_id, &plan.subject).await?,
+        latest_ms: state.latest_ms,
+    };
     // Whoever no longer listens does not want the tokens either.
-    drop(plan.announce.send(groups.clone()));
+    drop(plan.announce.send(basis.clone()));
     refresh::insert(tx, row).await?;
-    Ok(Verdict::Right(groups))
+    Ok(Verdict::Right(basis))
 }
 
-/// The subject's failures, and the user as far as the decision rests on it: one statement.
-async fn state(tx: &mut Tx, plan: &Plan) -> Result<(Failures, Option<Seen>)> {
-    let Some(row) = tx.row(STATE, args![plan.pool_id, plan.subject]).await? else {
-        return Ok((Failures::default(), None));
-    };
-    let seen = match row.opt_text("status")? {
-        Some(status) => Some(Seen {
-            enabled: row.flag("enabled")?,
-            status,
-            hash: row.opt_text("password_hash")?,
-        }),
-        None => None,
-    };
-    Ok((lockout::joined(&row)?, seen))
+/// What a sign-in rests on, as the transaction sees it.
+struct State {
+    failures: Failures,
+    user: Option<Seen>,
+    /// The latest revocation of the user's tokens.
+    latest_ms: Option<i64>,
 }
 
-/// Always one row: failures are counted for names that nobody has, too.
-const STATE: &str = "SELECT enabled, status, password_hash, failures, locked_until_ms, expires_ms
-    FROM (SELECT 1 AS one) AS one
-    LEFT JOIN users ON users.pool_id = $1 AND users.sub = $2
-    LEFT JOIN sign_in_failures ON sign_in_failures.pool_id = $1 AND subject = $2";
+/// One statement, which gives a row for names that nobody has, too: their failures are counted.
+async fn state(tx: &mut Tx, plan: &Plan) -> Result<State> {
+    let latest = revocation::latest_sql("$1", "$2", "$4");
+    let (sql, mut args) = attempt::with_failures(
+        user::query_sub(&plan.pool_id, &plan.subject),
+        &plan.subject,
+        &format!(", {latest} AS latest_ms"),
+    );
+    args.push(plan.client_id.value());
+    let row = tx.row(sql, args).await?.ok_or(Error::Corrupt {
+        what: "statement for a sign-in",
+        source: None,
+    })?;
+    let found = row.opt_text("sub")?.is_some();
+    Ok(State {
+        failures: lockout::joined(&row)?,
+        user: if found {
+            Some(Seen::of(&user::read(&row)?))
+        } else {
+            None
+        },
+        latest_ms: row.opt_int("latest_ms")?,
+    })
+}

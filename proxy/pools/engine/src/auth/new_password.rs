@@ -13,8 +13,8 @@ use crate::client::Client;
 use crate::credential::{self, Prepared};
 use crate::group::{self, Group};
 use crate::pool::Pool;
-use crate::user::{self, Given, Lifetime, Status, User};
-use crate::{Engine, Error, Result};
+use crate::user::{self, Given, Lifetime, Password, Status, User};
+use crate::{Engine, Error, Result, revocation};
 
 /// Asks for a new password.
 pub(super) fn challenge(sign_in: SignIn<'_>, user: &User) -> Result<Challenge> {
@@ -97,9 +97,9 @@ pub(super) async fn set(
         .db()
         .write_with(plan, |tx, plan| Box::pin(complete(tx, plan)))
         .await?;
-    let (user, groups) = done.ok_or(Problem::Used)?;
+    let (user, groups, latest_ms) = done.ok_or(Problem::Used)?;
     family
-        .issue(sign_in, &user, &groups)
+        .issue(sign_in, &user, &groups, latest_ms)
         .await
         .map(Answer::Tokens)
 }
@@ -114,8 +114,8 @@ struct Plan {
     row: refresh::Row,
 }
 
-/// `None` if the session was used before.
-async fn complete(tx: &mut Tx, plan: &Plan) -> Result<Option<(User, Vec<Group>)>> {
+/// The user, their groups and the latest revocation that there is; `None` if the session was used before.
+async fn complete(tx: &mut Tx, plan: &Plan) -> Result<Option<(User, Vec<Group>, Option<i64>)>> {
     let Plan {
         engine,
         pool,
@@ -136,7 +136,8 @@ async fn complete(tx: &mut Tx, plan: &Plan) -> Result<Option<(User, Vec<Group>)>
     user::set_password(tx, engine, pool, &user, &plan.prepared, Lifetime::Permanent).await?;
     refresh::insert(tx, &plan.row).await?;
     let groups = group::of_user(tx, pool.id(), &user.sub).await?;
-    Ok(Some((user, groups)))
+    let latest_ms = revocation::latest(tx, pool.id(), &user.sub, client.id()).await?;
+    Ok(Some((user, groups, latest_ms)))
 }
 
 /// The attributes in the answer: none may change what the user has, and none that is required may be left out.
@@ -203,10 +204,10 @@ fn check_user(user: &User, stamped: &str) -> Result<()> {
     }
 }
 
-/// Names the password without telling anything of it: sealing is random, so each change gives another one.
+/// Names the password without telling anything of it.
 fn stamp(user: &User) -> String {
-    let hash = user.password.as_ref().map_or("", |password| &password.hash);
-    hex::encode(digest(&SHA256, hash.as_bytes()))
+    let mark = user.password.as_ref().map_or("", Password::mark);
+    hex::encode(digest(&SHA256, mark.as_bytes()))
 }
 
 const PREFIX: &str = "userAttributes.";

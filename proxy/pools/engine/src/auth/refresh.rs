@@ -23,7 +23,7 @@ use super::{SignIn, Tokens, millis};
 use crate::group::Group;
 use crate::issue::{self, IssueInput};
 use crate::user::User;
-use crate::{Result, rng};
+use crate::{Result, revocation, rng};
 
 /// The scope of tokens that come from the API, not from OAuth.
 const API_SCOPE: &str = "aws.cognito.signin.user.admin";
@@ -56,34 +56,48 @@ impl Family {
         Self { row, token }
     }
 
-    /// The tokens of the sign-in, once its row is stored.
+    /// The tokens of the sign-in, once its row is stored; `latest_ms` is the latest revocation that was seen then.
     pub(crate) async fn issue(
         &self,
         sign_in: SignIn<'_>,
         user: &User,
         groups: &[Group],
+        latest_ms: Option<i64>,
     ) -> Result<Tokens> {
         let fresh = Some(self.token.as_str());
-        issue(sign_in, &self.row, user, groups, fresh, self.row.auth_ms).await
+        let made = Made {
+            now_ms: self.row.auth_ms,
+            latest_ms,
+        };
+        issue(sign_in, &self.row, user, groups, fresh, made).await
     }
 }
 
-/// Access and ID token of a family; `refresh_token` is the new one, if there is one, and `asked_ms` is before the store
-/// was asked.
+/// When tokens are made.
+#[derive(Clone, Copy)]
+struct Made {
+    /// By this node's clock.
+    now_ms: i64,
+    /// The latest revocation that was seen when the store was asked for what they rest on.
+    latest_ms: Option<i64>,
+}
+
+/// Access and ID token of a family; `refresh_token` is the new one, if there is one.
 async fn issue(
     sign_in: SignIn<'_>,
     row: &Row,
     user: &User,
     groups: &[Group],
     refresh_token: Option<&str>,
-    asked_ms: i64,
+    made: Made,
 ) -> Result<Tokens> {
     let input = IssueInput {
         origin_jti: &row.origin,
         event_id: &row.event_id,
         auth_time_ms: row.auth_ms,
         scope: &row.scope,
-        issued_ms: asked_ms,
+        issued_ms: made.now_ms,
+        known_ms: revocation::known_ms(sign_in.engine, made.latest_ms),
         nonce: None,
     };
     let SignIn {

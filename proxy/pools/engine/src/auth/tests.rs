@@ -1,5 +1,6 @@
 //! Every flow, each refusal, and the boundaries, with a clock that stands still.
 
+mod clocks;
 mod lockout;
 mod new_password;
 mod password;

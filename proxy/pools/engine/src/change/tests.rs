@@ -112,28 +112,26 @@ async fn a_row_that_commits_late_is_not_missed(here: Harness) {
         client_id: "",
         sub: "",
         origin_jti: Some("o"),
-        issued_ms: 0,
+        jti: None,
+        iat_ms: 0,
     };
     assert!(here.engine.revoked().is_revoked(token));
 }
 
 async fn a_process_starts_with_what_is_revoked(here: Harness) {
-    let now_ms = here.engine.now_ms();
-    here.engine
+    let revoked = here
+        .engine
         .db()
-        .write_with(now_ms, |tx, now_ms| {
-            Box::pin(async move { revocation::revoke_user(tx, "p", "u", *now_ms).await })
-        })
-        .await
-        .map(drop)
-        .unwrap();
+        .write(|tx| Box::pin(revocation::revoke_user(tx, "p", "u")));
+    let now_ms = revoked.await.unwrap().not_before_ms;
     let there = here.second().await;
     let token = |issued_ms| crate::revocation::Subject {
         pool_id: "p",
         client_id: "c",
         sub: "u",
         origin_jti: None,
-        issued_ms,
+        jti: None,
+        iat_ms: issued_ms,
     };
     assert!(there.revoked().is_revoked(token(now_ms)));
     assert!(!there.revoked().is_revoked(token(now_ms + 1)));
@@ -155,7 +153,7 @@ async fn a_process_that_was_cut_off_for_long_starts_anew(here: Harness) {
         .db()
         .write_with(pool.id().to_owned(), move |tx, pool_id| {
             Box::pin(async move {
-                let _ = revocation::revoke_user(tx, pool_id, "u", now_ms).await?;
+                let _ = revocation::revoke_user(tx, pool_id, "u").await?;
                 tx.execute("UPDATE pools SET name = 'people'", args![])
                     .await?;
                 tx.execute("DELETE FROM signing_keys", args![]).await?;
@@ -173,7 +171,8 @@ async fn a_process_that_was_cut_off_for_long_starts_anew(here: Harness) {
         client_id: "c",
         sub: "u",
         origin_jti: None,
-        issued_ms: now_ms,
+        jti: None,
+        iat_ms: now_ms,
     };
     assert!(there.revoked().is_revoked(token));
     assert_eq!(
@@ -205,7 +204,7 @@ async fn a_pool_that_cannot_be_read_stops_only_itself(here: Harness) {
                 let sql = "UPDATE signing_keys SET sealed = 's1.x.y' WHERE pool_id = $1";
                 tx.execute(sql, args![pools[0]]).await?;
                 Change::Keys(pools[0].clone()).announce(tx).await?;
-                let _ = revocation::revoke_user(tx, &pools[1], "u", now_ms).await?;
+                let _ = revocation::revoke_user(tx, &pools[1], "u").await?;
                 Ok::<_, crate::Error>(())
             })
         })
@@ -217,7 +216,8 @@ async fn a_pool_that_cannot_be_read_stops_only_itself(here: Harness) {
         client_id: "c",
         sub: "u",
         origin_jti: None,
-        issued_ms: now_ms,
+        jti: None,
+        iat_ms: now_ms,
     };
     assert!(there.revoked().is_revoked(token));
     assert!(!keys[0].current().is_loaded());

@@ -105,12 +105,11 @@ pub async fn update(
 
 /// Deletes a client; its tokens are revoked.
 pub async fn delete(engine: &Engine, pool_id: &str, id: &str) -> Result<()> {
-    let input = (pool_id.to_owned(), id.to_owned(), engine.clone());
+    let input = (pool_id.to_owned(), id.to_owned());
     let revoked = engine
         .db()
-        .write_with(input, |tx, (pool_id, id, engine)| {
-            // The time is taken within the transaction: a sign-in that came before it took its own earlier.
-            Box::pin(async move { delete_in(tx, pool_id, id, engine.now_ms()).await })
+        .write_with(input, |tx, (pool_id, id)| {
+            Box::pin(delete_in(tx, pool_id, id))
         })
         .await?;
     engine.note_revoked(&revoked);
@@ -118,10 +117,10 @@ pub async fn delete(engine: &Engine, pool_id: &str, id: &str) -> Result<()> {
     Ok(())
 }
 
-async fn delete_in(tx: &mut Tx, pool_id: &str, id: &str, now_ms: i64) -> Result<Revocation> {
+async fn delete_in(tx: &mut Tx, pool_id: &str, id: &str) -> Result<Revocation> {
     if !store::delete(tx, pool_id, id).await? {
         return Err(Error::client_not_found(id));
     }
     Change::Client(id.to_owned()).announce(tx).await?;
-    revocation::revoke_client(tx, pool_id, id, now_ms).await
+    revocation::revoke_client(tx, pool_id, id).await
 }

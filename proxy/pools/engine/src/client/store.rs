@@ -85,12 +85,18 @@ pub(super) async fn find(engine: &Engine, id: &str) -> Result<Option<Client>> {
     .map(Some)
 }
 
-/// Whether the client's tokens carry `origin_jti`, as stored now; `false` if the client is gone.
-pub(crate) async fn has_origin(tx: &mut Tx, id: &str) -> Result<bool> {
-    let row = tx
-        .row("SELECT settings FROM clients WHERE id = $1", args![id])
-        .await?;
-    let Some(row) = row else { return Ok(false) };
+/// Whether all tokens that the client got since then carry `origin_jti`; `false` if the client is gone.
+///
+/// Its settings tell it of now alone: where they changed since, they may have been others.
+pub(crate) async fn named_sign_ins_since(tx: &mut Tx, id: &str, since_ms: i64) -> Result<bool> {
+    let sql = "SELECT settings, created_ms, modified_ms FROM clients WHERE id = $1";
+    let Some(row) = tx.row(sql, args![id]).await? else {
+        return Ok(false);
+    };
+    let modified_ms = row.int("modified_ms")?;
+    if modified_ms >= since_ms && modified_ms != row.int("created_ms")? {
+        return Ok(false);
+    }
     let document: Document = serde_json::from_str(&row.text("settings")?)
         .map_err(|source| Error::corrupt("client", source))?;
     Ok(View::read(&document)?.has_origin())

@@ -102,9 +102,9 @@ impl Grant<'_> {
         }
     }
 
-    /// A UUID of version 7 (RFC 9562 section 5.7): it holds the millisecond of issue, which revocation compares.
+    /// A UUID of version 7 (RFC 9562 section 5.7): it holds the millisecond that revocation compares.
     fn jti(&self) -> String {
-        let millis = u64::try_from(self.now_ms).unwrap_or(0);
+        let millis = u64::try_from(self.input.known_ms).unwrap_or(0);
         let random = rng::bytes::<10>(self.engine.rng());
         uuid::Builder::from_unix_timestamp_millis(millis, &random)
             .into_uuid()

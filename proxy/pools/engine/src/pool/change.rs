@@ -77,17 +77,14 @@ pub async fn update(
 pub async fn delete(engine: &Engine, id: &str) -> Result<()> {
     let revoked = engine
         .db()
-        .write_with((id.to_owned(), engine.clone()), |tx, (id, engine)| {
-            // The time is taken within the transaction: a sign-in that came before it took its own earlier.
-            Box::pin(async move { delete_in(tx, id, engine.now_ms()).await })
-        })
+        .write_with(id.to_owned(), |tx, id| Box::pin(delete_in(tx, id)))
         .await?;
     engine.note_revoked(&revoked);
     engine.forget_pool(id);
     Ok(())
 }
 
-async fn delete_in(tx: &mut Tx, id: &str, now_ms: i64) -> Result<Revocation> {
+async fn delete_in(tx: &mut Tx, id: &str) -> Result<Revocation> {
     let pool = store::read(tx, id)
         .await?
         .ok_or_else(|| Error::pool_not_found(id))?;
@@ -99,5 +96,5 @@ async fn delete_in(tx: &mut Tx, id: &str, now_ms: i64) -> Result<Revocation> {
     }
     store::delete(tx, id).await?;
     Change::Pool(id.to_owned()).announce(tx).await?;
-    revocation::revoke_pool(tx, id, now_ms).await
+    revocation::revoke_pool(tx, id).await
 }

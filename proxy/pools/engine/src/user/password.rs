@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::alias::{self, Taken};
 use super::allowance::{self, Action};
 use super::history::check_history;
-use super::{Lifetime, Status, User, store as rows};
+use super::{Lifetime, Password, Status, User, store as rows};
 use crate::auth::refresh;
 use crate::credential::{self, Prepared};
 use crate::pool::Pool;
@@ -146,7 +146,7 @@ async fn impose(
         user.status = Status::Confirmed;
         alias::sync(tx, pool, &user, Taken::Refuse, engine.now_ms()).await?;
     }
-    revocation::revoke_user(tx, pool.id(), sub, engine.now_ms()).await
+    revocation::revoke_user(tx, pool.id(), sub).await
 }
 
 async fn check_previous(engine: &Engine, user: &User, previous: Option<&str>) -> Result<()> {
@@ -172,8 +172,8 @@ async fn exchange(
         .await?
         .ok_or_else(Error::user_not_found)?;
     // The password that was proved must still be the one that is replaced.
-    let hash = |user: &User| user.password.as_ref().map(|password| password.hash.clone());
-    if hash(&user) != hash(seen) {
+    let mark = |password: &Option<Password>| password.as_ref().map(|one| one.mark().to_owned());
+    if mark(&user.password) != mark(&seen.password) {
         return Err(Error::incorrect_credentials());
     }
     rows::set_password(tx, engine, pool, &user, prepared, Lifetime::Permanent).await?;

@@ -77,7 +77,7 @@ async fn apply(tx: &mut Tx, user: &User, end: End, now_ms: i64) -> Result<Option
             refresh::forget_user(tx, &user.pool_id, &user.sub).await?;
         }
     }
-    revocation::revoke_user(tx, &user.pool_id, &user.sub, now_ms)
+    revocation::revoke_user(tx, &user.pool_id, &user.sub)
         .await
         .map(Some)
 }

@@ -3,7 +3,7 @@
 use store::Tx;
 use zeroize::Zeroizing;
 
-use super::{Row, issue, opaque, rows};
+use super::{Made, Row, issue, opaque, rows};
 use crate::auth::{Parameters, SignIn, Tokens, millis, required};
 use crate::client::Flow;
 use crate::group::{self, Group};
@@ -44,8 +44,8 @@ struct Owned {
     row: Row,
     user: User,
     groups: Vec<Group>,
-    /// Before the store was asked.
-    asked_ms: i64,
+    /// The latest revocation that there was then.
+    latest_ms: Option<i64>,
 }
 
 impl Owned {
@@ -54,13 +54,13 @@ impl Owned {
         if !opaque::is_shaped(token) {
             return Err(invalid());
         }
-        let (digest, asked_ms) = (opaque::digest(token), sign_in.engine.now_ms());
+        let digest = opaque::digest(token);
         let found = sign_in
             .engine
             .db()
             .read_with(digest, |tx, digest| Box::pin(find(tx, digest)))
             .await?;
-        let Some((row, user, groups)) = found else {
+        let Some(((row, latest_ms), user, groups)) = found else {
             return Err(invalid());
         };
         if row.pool_id != sign_in.pool.id() || row.client_id != sign_in.client.id() {
@@ -73,7 +73,7 @@ impl Owned {
             row,
             user,
             groups,
-            asked_ms,
+            latest_ms,
         })
     }
 
@@ -89,9 +89,17 @@ impl Owned {
             &self.user,
             &self.groups,
             successor.as_deref().map(String::as_str),
-            self.asked_ms,
+            self.made(sign_in),
         )
         .await
+    }
+
+    /// What its tokens say of when they are made.
+    fn made(&self, sign_in: SignIn<'_>) -> Made {
+        Made {
+            now_ms: sign_in.engine.now_ms(),
+            latest_ms: self.latest_ms,
+        }
     }
 
     /// The successor of the token, stored.
@@ -169,20 +177,22 @@ async fn take_turn(tx: &mut Tx, turn: &Turn) -> Result<Turned> {
             Ok(Turned::Given)
         }
         Some(_) => {
-            let revocation =
-                revocation::revoke_origin(tx, &row.pool_id, &row.origin, turn.now_ms).await?;
+            let revocation = revocation::revoke_origin(tx, &row.pool_id, &row.origin).await?;
             Ok(Turned::Reused(revocation))
         }
     }
 }
 
-async fn find(tx: &mut Tx, digest: &str) -> Result<Option<(Row, Option<User>, Vec<Group>)>> {
-    let Some(row) = rows::find(tx, digest).await? else {
+/// A token, and the latest revocation that concerns it.
+type Found = (Row, Option<i64>);
+
+async fn find(tx: &mut Tx, digest: &str) -> Result<Option<(Found, Option<User>, Vec<Group>)>> {
+    let Some((row, latest_ms)) = rows::find_with_latest(tx, digest).await? else {
         return Ok(None);
     };
     let user = user::by_sub(tx, &row.pool_id, &row.sub).await?;
     let groups = group::of_user(tx, &row.pool_id, &row.sub).await?;
-    Ok(Some((row, user, groups)))
+    Ok(Some(((row, latest_ms), user, groups)))
 }
 
 fn check(row: &Row, now_ms: i64) -> Result<()> {

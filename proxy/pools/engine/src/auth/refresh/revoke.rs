@@ -30,15 +30,14 @@ pub async fn revoke(engine: &Engine, pool: &Pool, client: &Client, token: &str) 
         opaque::digest(token),
         pool.id().to_owned(),
         client.id().to_owned(),
-        engine.now_ms(),
     );
     let done = engine
         .db()
-        .write_with(input, |tx, (digest, pool_id, client_id, now_ms)| {
+        .write_with(input, |tx, (digest, pool_id, client_id)| {
             Box::pin(async move {
                 match rows::find(tx, digest).await? {
                     Some(row) if row.pool_id == *pool_id && row.client_id == *client_id => {
-                        revocation::revoke_origin(tx, pool_id, &row.origin, *now_ms)
+                        revocation::revoke_origin(tx, pool_id, &row.origin)
                             .await
                             .map(Some)
                     }
@@ -54,10 +53,9 @@ pub async fn revoke(engine: &Engine, pool: &Pool, client: &Client, token: &str) 
 
 /// `GlobalSignOut` and `AdminUserGlobalSignOut`: ends all sign-ins of a user.
 pub async fn sign_out(engine: &Engine, pool_id: &str, sub: &str) -> Result<()> {
-    let input = (pool_id.to_owned(), sub.to_owned(), engine.clone());
-    let done = engine.db().write_with(input, |tx, (pool_id, sub, engine)| {
-        // The time is taken within the transaction: a sign-in that came before it took its own earlier.
-        Box::pin(revocation::revoke_user(tx, pool_id, sub, engine.now_ms()))
+    let input = (pool_id.to_owned(), sub.to_owned());
+    let done = engine.db().write_with(input, |tx, (pool_id, sub)| {
+        Box::pin(revocation::revoke_user(tx, pool_id, sub))
     });
     engine.note_revoked(&done.await?);
     Ok(())
@@ -75,20 +73,19 @@ pub(crate) async fn revoke_others(
     now_ms: i64,
 ) -> Result<Vec<Revocation>> {
     let Some(kept) = kept else {
-        return Ok(vec![
-            revocation::revoke_user(tx, pool_id, sub, now_ms).await?,
-        ]);
+        return Ok(vec![revocation::revoke_user(tx, pool_id, sub).await?]);
     };
+    let oldest_ms = now_ms.saturating_sub(revocation::LONGEST_TOKEN_MS);
     let mut revoked = Vec::new();
     let mut nameless = false;
     for (origin, client_id) in rows::origins(tx, pool_id, sub).await? {
         if origin != kept {
-            revoked.push(revocation::revoke_origin(tx, pool_id, &origin, now_ms).await?);
-            nameless = nameless || !client::has_origin(tx, &client_id).await?;
+            revoked.push(revocation::revoke_origin(tx, pool_id, &origin).await?);
+            nameless = nameless || !client::named_sign_ins_since(tx, &client_id, oldest_ms).await?;
         }
     }
     if nameless {
-        revoked.push(revocation::revoke_issued(tx, pool_id, sub, now_ms).await?);
+        revoked.push(revocation::revoke_issued(tx, pool_id, sub).await?);
     }
     Ok(revoked)
 }

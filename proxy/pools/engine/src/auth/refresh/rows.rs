@@ -2,7 +2,7 @@
 
 use store::{Tx, args};
 
-use crate::Result;
+use crate::{Result, revocation};
 
 /// A refresh token as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +47,25 @@ pub(super) async fn find(tx: &mut Tx, digest: &str) -> Result<Option<Row>> {
     .as_ref()
     .map(read)
     .transpose()
+}
+
+/// The token of that digest, and the latest revocation that concerns what is made of it: one statement.
+pub(super) async fn find_with_latest(
+    tx: &mut Tx,
+    digest: &str,
+) -> Result<Option<(Row, Option<i64>)>> {
+    let latest = revocation::latest_sql(
+        "refresh_tokens.pool_id",
+        "refresh_tokens.sub",
+        "refresh_tokens.client_id",
+    );
+    let sql = format!(
+        "SELECT refresh_tokens.*, {latest} AS latest_ms FROM refresh_tokens WHERE digest = $1"
+    );
+    let Some(row) = tx.row(sql, args![digest]).await? else {
+        return Ok(None);
+    };
+    Ok(Some((read(&row)?, row.opt_int("latest_ms")?)))
 }
 
 /// Notes that the token has a successor.

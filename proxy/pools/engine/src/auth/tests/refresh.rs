@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::world::{ALL_FLOWS, PASSWORD, World};
+use super::world::{ALL_FLOWS, PASSWORD, World, document};
 use super::{challenge, claims, not_authorized, parameters, refusal, tokens};
 use crate::auth::{Door, initiate, refresh};
 use crate::group::{self, Settings};
 use crate::issue::verify_access;
-use crate::{Refusal, user};
+use crate::{Refusal, client, user};
 
 fn revoked() -> (Refusal, String) {
     not_authorized("Refresh Token has been revoked")
@@ -290,6 +290,35 @@ async fn a_changed_password_ends_tokens_that_name_no_sign_in() {
     verify_access(&world.engine, &again.access_token)
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_changed_password_ends_tokens_of_before_they_named_their_sign_in() {
+    let world = World::open().await;
+    let kept = world.signed_in().await;
+    let settings = json!({"ExplicitAuthFlows": ALL_FLOWS, "EnableTokenRevocation": false});
+    let other = world.client(settings).await;
+    let given = parameters([("USERNAME", "ada"), ("PASSWORD", PASSWORD)]);
+    let through = world.through(&other, Door::Public);
+    let ended = tokens(initiate(through, "USER_PASSWORD_AUTH", &given).await);
+    world.advance(Duration::from_mins(1));
+    let settings = json!({"ExplicitAuthFlows": ALL_FLOWS, "EnableTokenRevocation": true});
+    let (engine, pool) = (&world.engine, &world.pool);
+    client::update(engine, pool, other.id(), None, document(settings))
+        .await
+        .unwrap();
+    let claims = claims(&kept.access_token);
+    let change = user::ChangePassword {
+        sub: claims["sub"].as_str().unwrap(),
+        origin_jti: claims["origin_jti"].as_str(),
+        previous: Some(PASSWORD),
+        proposed: "Another-Horse-2",
+    };
+    user::change_password(engine, pool, change).await.unwrap();
+    assert_eq!(
+        refusal(verify_access(engine, &ended.access_token).await),
+        not_authorized("Access Token has been revoked")
+    );
 }
 
 #[tokio::test]

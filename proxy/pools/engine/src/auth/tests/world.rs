@@ -20,6 +20,8 @@ pub(super) struct World {
     pub(super) pool: Arc<Pool>,
     pub(super) client: Arc<Client>,
     pub(super) clock: Arc<FixedClock>,
+    config: Config,
+    secrets: Secrets,
     _folder: tempfile::TempDir,
 }
 
@@ -95,10 +97,21 @@ impl World {
             pool,
             client,
             clock,
+            config,
+            secrets,
             _folder: folder,
         };
         world.user(user).await;
         world
+    }
+
+    /// Another node on the same store, whose clock is off.
+    pub(super) async fn beside(&self, off_ms: i64) -> Engine {
+        let clock = Arc::new(FixedClock::at_ms(self.engine.now_ms() + off_ms));
+        let rng = Arc::new(SeededRng::new(off_ms.cast_unsigned()));
+        Engine::open(&self.config, &self.secrets, clock, rng)
+            .await
+            .unwrap()
     }
 
     /// Makes a confirmed user with the password of all.
