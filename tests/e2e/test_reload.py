@@ -1,8 +1,12 @@
 """What changes while it runs, and what it says of the rest."""
 
+import signal
+import socket
+import subprocess
+
 import yaml
 
-from portcullis import wait_until
+from portcullis import BINARY, environment, wait_until
 
 
 def settings_of(gate):
@@ -84,3 +88,30 @@ def test_secrets_that_take_a_restart_are_named(own):
     key.write_text(kept)
     wait_until(lambda: degraded(gate) == {}, "nothing waits for a restart")
     assert gate.signed("ListUserPools", {"MaxResults": 1}).status_code == 200
+
+
+# Signals
+
+
+def test_sigterm_right_after_the_first_line_drains(own):
+    gate = own(ready=False)
+    assert gate.stop() == 0
+
+
+def test_sigterm_ends_a_start_that_waits_for_its_store(tmp_path):
+    (tmp_path / "seal.key").touch(0o600)
+    (tmp_path / "seal.key").write_text("ab" * 32)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        (tmp_path / "portcullis.yaml").write_text(yaml.safe_dump({
+            "listeners": [{"address": "127.0.0.1:0"}],
+            "pools": {"store": f"postgres://u@127.0.0.1:{port}/d", "seal": {"file": "seal.key"}, "public_url": "http://127.0.0.1"},
+            "routes": [{"match": {}, "serve": "pools"}],
+        }))  # fmt: skip
+        command = [BINARY, "serve", "--config", tmp_path / "portcullis.yaml"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+        silent.settimeout(20)
+        with silent.accept()[0]:
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=10)
+    assert (process.returncode, out) == (1, "") and "before it served" in err

@@ -8,7 +8,7 @@ use engine::{Clock, Engine, OsRng};
 use settings::Settings;
 use tokio::runtime::Handle;
 
-use super::Overrides;
+use super::{Overrides, signals::Signals};
 use crate::{listen::Bound, metrics::Metrics, mount::Mount};
 
 /// Opens the engine, if the settings have one.
@@ -17,21 +17,30 @@ pub(super) fn open(
     clock: &Arc<dyn Clock>,
     runtime: &Handle,
     metrics: &Metrics,
+    signals: Option<&mut Signals>,
 ) -> anyhow::Result<Option<Engine>> {
     let Some(pools) = &settings.pools else {
         return Ok(None);
     };
     let rng = Arc::new(OsRng::new());
-    let engine = runtime
-        .block_on(Engine::open(
-            &pools.config,
-            &pools.secrets,
-            clock.clone(),
-            rng,
-        ))
-        .context("the engine cannot start")?;
+    let opening = Engine::open(&pools.config, &pools.secrets, clock.clone(), rng);
+    // The store may be far away, and let us wait.
+    let engine = runtime.block_on(async {
+        tokio::select! {
+            opened = opening => opened.context("the engine cannot start"),
+            () = stopped(signals) => anyhow::bail!("told to stop before it served"),
+        }
+    })?;
     metrics.follow_store(&engine);
     Ok(Some(engine))
+}
+
+/// Waits until a signal asks for the end.
+async fn stopped(signals: Option<&mut Signals>) {
+    match signals {
+        Some(signals) => signals.end().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Mounts its API and pages.

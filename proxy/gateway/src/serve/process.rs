@@ -47,6 +47,7 @@ pub(crate) struct Process {
     views: Views,
     reloader: Reloader,
     settings: Settings,
+    signals: Option<Signals>,
 }
 
 /// Settings, with the command line's over them, whose files are followed from before they were read.
@@ -92,23 +93,39 @@ impl Process {
         let loaded = Loaded::load(file, overrides)?;
         let log = &loaded.settings.log;
         let logs = logs::start(log.level.as_deref(), log.file.clone())?;
-        Self::open(loaded, logs)
+        let runtimes = Runtimes::start()?;
+        // Before anything is bound or printed: whoever sees that may send a signal.
+        let signals = {
+            let _entered = runtimes.background.enter();
+            Signals::listen()?
+        };
+        Self::open(loaded, logs, runtimes, Some(signals))
     }
 
-    /// As [`Process::start`], for settings that are loaded and logs that are open.
-    pub(super) fn open(loaded: Loaded, logs: logs::Sink) -> anyhow::Result<Self> {
+    /// As [`Process::start`], for settings that are loaded, logs that are open, and signals if they are listened to.
+    pub(super) fn open(
+        loaded: Loaded,
+        logs: logs::Sink,
+        runtimes: Runtimes,
+        mut signals: Option<Signals>,
+    ) -> anyhow::Result<Self> {
         let Loaded {
             mut settings,
             overrides,
             watch,
         } = loaded;
-        let runtimes = Runtimes::start()?;
         let sockets = Sockets::bind(&settings)?;
         let fixed = Fixed::of(&settings);
         let public_url = pools::public_url(&mut settings, &overrides, &sockets.bound)?;
         let metrics = Metrics::new()?;
         let clock: Arc<dyn engine::Clock> = Arc::new(engine::SystemClock);
-        let engine = pools::open(&settings, &clock, runtimes.engine.handle(), &metrics)?;
+        let engine = pools::open(
+            &settings,
+            &clock,
+            runtimes.engine.handle(),
+            &metrics,
+            signals.as_mut(),
+        )?;
         let mount = pools::mount(
             &settings,
             engine.as_ref(),
@@ -162,6 +179,7 @@ impl Process {
             logs,
             writer,
             settings,
+            signals,
         })
     }
 
@@ -203,11 +221,8 @@ impl Process {
     }
 
     /// Serves until a signal ends it.
-    pub(crate) fn run(self) -> anyhow::Result<()> {
-        let signals = {
-            let _entered = self.runtimes.background.enter();
-            Signals::listen()?
-        };
+    pub(crate) fn run(mut self) -> anyhow::Result<()> {
+        let signals = self.signals.take().context("signals are not listened to")?;
         self.serve().until(signals);
         Ok(())
     }

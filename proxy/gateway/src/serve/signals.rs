@@ -34,6 +34,14 @@ impl Signals {
         })
     }
 
+    /// Waits for one that asks for the end; the others wait for [`Signals::next`].
+    pub(super) async fn end(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+
     /// Waits for the next one.
     pub(super) async fn next(&mut self) -> Asked {
         tokio::select! {

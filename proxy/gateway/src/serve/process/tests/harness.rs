@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::super::{Loaded, Process, Running};
+use super::super::{Loaded, Process, Running, Runtimes};
 use crate::{logs, serve::Overrides};
 
 /// A gate that is stopped when it is dropped.
@@ -49,7 +49,13 @@ impl Gate {
         std::fs::write(&file, text.replace("@ORIGIN@", &origin.address.to_string())).unwrap();
         let loaded = Loaded::load(&file, Overrides::default())
             .unwrap_or_else(|problems| panic!("{problems}"));
-        let mut process = Process::open(loaded, logs::Sink::stderr()).unwrap();
+        let mut process = Process::open(
+            loaded,
+            logs::Sink::stderr(),
+            Runtimes::start().unwrap(),
+            None,
+        )
+        .unwrap();
         change(&mut process);
         let addresses = process.addresses();
         Self {
