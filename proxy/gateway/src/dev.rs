@@ -2,9 +2,10 @@
 //! small pet store to forward to.
 
 mod files;
+mod lock;
 mod petstore;
 
-use std::path::Path;
+use std::{net::TcpListener, path::Path};
 
 use anyhow::Context as _;
 use engine::IssuerForm;
@@ -13,11 +14,12 @@ use crate::{
     cli::{self, Dev},
     serve::{Overrides, Process},
 };
+use lock::Lock;
 
 /// Runs until a signal ends it.
 pub(crate) fn run(dev: &Dev) -> anyhow::Result<()> {
-    let store =
-        files::prepare(dev).with_context(|| format!("cannot prepare `{}`", dev.data.display()))?;
+    let (_lock, store) =
+        prepare(dev).with_context(|| format!("cannot prepare `{}`", dev.data.display()))?;
     let overrides = Overrides {
         listen: dev.listen,
         admin: dev.admin,
@@ -33,14 +35,22 @@ pub(crate) fn run(dev: &Dev) -> anyhow::Result<()> {
     }
     files::write_environment(&dev.data, &process)?;
     process.announce()?;
-    greet(&dev.data, process.public_url());
+    greet(&dev.data, &process);
     process.run()
 }
 
-fn greet(data: &Path, url: &str) {
+/// Takes the folder before anything in it is read or written.
+fn prepare(dev: &Dev) -> anyhow::Result<(Lock, Option<TcpListener>)> {
+    std::fs::create_dir_all(&dev.data)?;
+    let lock = Lock::take(&dev.data)?;
+    Ok((lock, files::prepare(dev)?))
+}
+
+fn greet(data: &Path, process: &Process) {
+    let url = process.public_url().unwrap_or_default();
     let environment = data.join(files::ENVIRONMENT);
     eprintln!(
-        "portcullis: {url} is up; `source {}` and follow the README",
+        "portcullis: {url} is up; in another terminal, `source {}` and follow the README; Ctrl-C ends this",
         environment.display()
     );
 }

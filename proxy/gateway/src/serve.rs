@@ -88,9 +88,9 @@ fn cannot_listen(
 ) -> anyhow::Error {
     let elsewhere = format!("name another address: `{setting}` in the settings, or `dev {option}`");
     let todo = match error.kind() {
-        io::ErrorKind::AddrInUse => format!(
-            "stop what listens there already (`ss -ltnp` lists it), or {elsewhere}"
-        ),
+        io::ErrorKind::AddrInUse => {
+            format!("stop what listens there already (`ss -ltnp` lists it), or {elsewhere}")
+        }
         io::ErrorKind::AddrNotAvailable => {
             format!("this machine does not have that address; {elsewhere}")
         }

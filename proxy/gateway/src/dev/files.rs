@@ -20,7 +20,6 @@ pub(super) const ENVIRONMENT: &str = "dev.env";
 
 /// Writes what is not there, and binds the pet store's socket if the settings still name it.
 pub(super) fn prepare(dev: &Dev) -> anyhow::Result<Option<TcpListener>> {
-    fs::create_dir_all(&dev.data)?;
     let policies = dev.data.join("policies/petstore");
     if !policies.exists() {
         fs::create_dir_all(&policies)?;
@@ -48,8 +47,9 @@ pub(super) fn write_environment(data: &Path, process: &Process) -> anyhow::Resul
     let (access_key_id, secret) = process
         .operator()
         .context("the settings name no operator")?;
+    let public_url = process.public_url().context("the settings name no pools")?;
     let lines = [
-        ("AWS_ENDPOINT_URL", process.public_url()),
+        ("AWS_ENDPOINT_URL", public_url),
         ("AWS_ACCESS_KEY_ID", access_key_id),
         ("AWS_SECRET_ACCESS_KEY", secret),
         ("AWS_REGION", REGION),
@@ -57,7 +57,7 @@ pub(super) fn write_environment(data: &Path, process: &Process) -> anyhow::Resul
         ("POOL_ID", POOL),
         ("CLIENT_ID", CLIENT),
     ];
-    let mut text = String::new();
+    let mut text = format!("{OVERRULED}\n");
     for (name, value) in lines {
         text.extend(["export ", name, "=", value, "\n"]);
     }
@@ -151,6 +151,9 @@ fn random_text(length: usize, alphabet: &[u8]) -> anyhow::Result<String> {
 
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
+/// What a shell that works with AWS has set, and SDKs would send with these keys, or read in their place.
+const OVERRULED: &str =
+    "unset AWS_SESSION_TOKEN AWS_SECURITY_TOKEN AWS_PROFILE AWS_DEFAULT_PROFILE";
 const REGION: &str = "us-east-1";
 const POOL: &str = "us-east-1_PetStore1";
 const CLIENT: &str = "petstoreweb";
