@@ -29,7 +29,8 @@ pub(super) fn run(file: &Path) -> anyhow::Result<ExitCode> {
     }
     match made {
         Ok(snapshot) if problems.is_empty() => {
-            println!("{}", listing(&snapshot.views));
+            println!("{}\n", listing(&snapshot.views));
+            println!("no problems in {}", file.display());
             Ok(ExitCode::SUCCESS)
         }
         Ok(_) => Ok(failed(file, &problems)),

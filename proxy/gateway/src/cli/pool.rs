@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use engine::Clock as _;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use sigv4::{Credentials, Payload, Request};
@@ -14,33 +14,58 @@ use super::RotateKeys;
 
 /// Makes new signing keys for a pool, and prints their ids.
 pub(super) fn rotate_keys(ask: &RotateKeys) -> anyhow::Result<()> {
-    let endpoint: Url = ask
-        .endpoint
-        .clone()
-        .or_else(|| variable("AWS_ENDPOINT_URL"))
-        .context("say where the engine is: `--endpoint URL` or AWS_ENDPOINT_URL")?
-        .parse()
-        .context("the endpoint is not a URL")?;
-    let region = ask
-        .region
-        .clone()
-        .or_else(|| variable("AWS_REGION"))
-        .or_else(|| {
-            ask.pool
-                .split_once('_')
-                .map(|(region, _)| region.to_owned())
-        })
-        .context("say which region: `--region` or AWS_REGION")?;
+    let endpoint = endpoint(ask)?;
+    let region = region(ask)?;
     let input = json!({"UserPoolId": ask.pool});
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let output = runtime.block_on(call(&endpoint, &region, "RotateSigningKeys", &input))?;
+    let output = runtime
+        .block_on(call(&endpoint, &region, "RotateSigningKeys", &input))
+        .with_context(|| format!("the keys of pool `{}` are not rotated", ask.pool))?;
     let ids = output.get("KeyIds").and_then(Value::as_array);
     for id in ids.into_iter().flatten().filter_map(Value::as_str) {
         println!("{id}");
     }
+    eprintln!(
+        "portcullis: pool `{}` at {endpoint} signs with these new keys from now on; the old ones stay published as long \
+         as tokens that they signed may live",
+        ask.pool
+    );
     Ok(())
+}
+
+fn endpoint(ask: &RotateKeys) -> anyhow::Result<Url> {
+    let text = ask
+        .endpoint
+        .clone()
+        .or_else(|| variable("AWS_ENDPOINT_URL"))
+        .context("say where the engine is: `--endpoint URL` or AWS_ENDPOINT_URL")?;
+    // A `host:port` without a scheme reads as a URL whose scheme is the host.
+    let url = Url::parse(&text).with_context(|| {
+        format!("`{text}` is not a URL: the endpoint is one as `http://localhost:8080`")
+    })?;
+    if !matches!(url.scheme(), "http" | "https") {
+        bail!(
+            "`{text}` is not a URL of http or https: the endpoint is one as `http://localhost:8080`"
+        );
+    }
+    Ok(url)
+}
+
+fn region(ask: &RotateKeys) -> anyhow::Result<String> {
+    let of_pool = || {
+        let (region, _) = ask.pool.split_once('_')?;
+        Some(region.to_owned())
+    };
+    ask.region
+        .clone()
+        .or_else(|| variable("AWS_REGION"))
+        .or_else(of_pool)
+        .with_context(|| {
+            let pool = &ask.pool;
+            format!("`{pool}` does not begin with a region, as pool ids do; say which it is: `--region` or AWS_REGION")
+        })
 }
 
 /// One signed call of an operator's operation.
@@ -60,17 +85,29 @@ async fn call(
     let response = request
         .send()
         .await
-        .context("the engine cannot be reached")?;
+        .with_context(|| format!("no engine answers at `{endpoint}`"))?;
     let status = response.status();
     let output: Value = response
         .json()
         .await
-        .with_context(|| format!("the engine answered {status} without JSON"))?;
-    if !status.is_success() {
-        let text = |name| output.get(name).and_then(Value::as_str).unwrap_or_default();
-        bail!("{}: {}", text("__type"), text("message"));
+        .with_context(|| not_an_engine(endpoint, status))?;
+    if status.is_success() {
+        return Ok(output);
     }
-    Ok(output)
+    match output.get("__type").and_then(Value::as_str) {
+        Some(kind) => {
+            let message = output.get("message").and_then(Value::as_str);
+            bail!("{kind}: {}", message.unwrap_or_default())
+        }
+        None => bail!(not_an_engine(endpoint, status)),
+    }
+}
+
+/// A refusal of the gate in front of it, or somebody else altogether.
+fn not_an_engine(endpoint: &Url, status: StatusCode) -> String {
+    format!(
+        "`{endpoint}` answered {status}, and not as an engine does; the endpoint is `public_url` of the settings"
+    )
 }
 
 fn signed(endpoint: &Url, region: &str, operation: &str, body: &[u8]) -> anyhow::Result<HeaderMap> {
@@ -101,7 +138,14 @@ fn signed(endpoint: &Url, region: &str, operation: &str, body: &[u8]) -> anyhow:
 }
 
 fn credentials() -> anyhow::Result<Credentials> {
-    let need = |name: &str| variable(name).with_context(|| format!("{name} is not set"));
+    let need = |name: &str| {
+        variable(name).with_context(|| {
+            format!(
+                "{name} is not set: an operator of the settings (`pools.operators`) signs this call; \
+                 `portcullis dev` writes its operator's keys to `dev.env` for you to source"
+            )
+        })
+    };
     Ok(Credentials {
         access_key_id: need("AWS_ACCESS_KEY_ID")?,
         secret: SecretString::from(need("AWS_SECRET_ACCESS_KEY")?),
