@@ -3,7 +3,14 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
-use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::Serialize;
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -38,6 +45,7 @@ pub(crate) fn bind(address: SocketAddr) -> std::io::Result<(std::net::TcpListene
 
 fn router(views: Views) -> Router {
     Router::new()
+        .route("/", get(|| async { INDEX }))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -45,7 +53,28 @@ fn router(views: Views) -> Router {
         .route("/issuers", get(issuers))
         .route("/upstreams", get(upstreams))
         .route("/config", get(config))
+        .fallback(absent)
         .with_state(views)
+}
+
+/// JSON as people read it in a terminal: its last line ends.
+struct Json<T>(T);
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_string(&self.0) {
+            Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text + "\n").into_response(),
+            Err(error) => {
+                tracing::error!(%error, "A view cannot be shown");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        }
+    }
+}
+
+async fn absent(uri: Uri) -> impl IntoResponse {
+    let text = format!("there is no page `{}` here\n\n{INDEX}", uri.path());
+    (StatusCode::NOT_FOUND, text)
 }
 
 async fn metrics(State(views): State<Views>) -> impl IntoResponse {
@@ -120,3 +149,16 @@ impl Views {
         }
     }
 }
+
+/// Every page, at `/`.
+const INDEX: &str = "\
+portcullis, for operators; every page is read-only
+
+/healthz    200 while the process lives
+/readyz     200 while it takes requests; what is not well, and why
+/metrics    Prometheus text
+/config     the settings in force, without secrets
+/routes     what each route asks of a caller
+/issuers    whose tokens are accepted, and how their keys stand
+/upstreams  servers, their health and connections
+";
