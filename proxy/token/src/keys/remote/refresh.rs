@@ -55,7 +55,8 @@ impl Shared {
         match outcome {
             Ok(fetched) => self.install(fetched, Duration::ZERO),
             Err(error) => {
-                tracing::warn!(issuer = %self.name, error = &error as &dyn Error, "The issuer's keys could not be fetched");
+                // Formatters show an error without its causes, and those say what to mend.
+                tracing::warn!(issuer = %self.name, error = reason(&error), "The issuer's keys could not be fetched");
             }
         }
         let mut state = self.state();
