@@ -17,11 +17,11 @@ say = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-run: ## install what the build lacks, build, and run a complete example on 127.0.0.1:8080
+run: ## install what the build lacks, build, and run a complete example on 127.0.0.1:8080; ARGS='--listen …' for `dev`
 	@scripts/setup build
 	$(call say,Build the release binary)
 	cargo build --release --locked --bin portcullis
-	@exec target/release/portcullis dev
+	@exec target/release/portcullis dev $(ARGS)
 
 build: ## build the binary that the tests run
 	cargo build --locked --bin portcullis
