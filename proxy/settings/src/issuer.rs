@@ -44,6 +44,14 @@ impl Issuer {
             Self::Remote { rules, .. } => rules.kind,
         }
     }
+
+    /// How its callers are named in policies.
+    pub fn naming(&self) -> &Naming {
+        match self {
+            Self::Embedded { naming, .. } => naming,
+            Self::Remote { rules, .. } => &rules.naming,
+        }
+    }
 }
 
 /// The issuers that could be made sense of.
@@ -101,7 +109,7 @@ fn embedded(name: &str, pool: &str, raw: &Config, place: &Place, check: &mut Che
     Issuer::Embedded {
         name: name.to_owned(),
         pool: pool.to_owned(),
-        naming: naming(raw, Naming::cognito(pool)),
+        naming: naming(raw, Naming::cognito(pool), place, check),
     }
 }
 
@@ -132,7 +140,7 @@ fn remote(name: &str, raw: &Config, place: &Place, check: &mut Check<'_>) -> Opt
         iss,
         kind,
         audience,
-        naming: naming(raw, default),
+        naming: naming(raw, default, place, check),
     };
     Some(Issuer::Remote { rules, jwks_uri })
 }
@@ -178,10 +186,17 @@ fn cognito_naming(iss: &str, raw: &Config, place: &Place, check: &mut Check<'_>)
     Naming::cognito(pool)
 }
 
-fn naming(raw: &Config, default: Naming) -> Naming {
+fn naming(raw: &Config, default: Naming, place: &Place, check: &mut Check<'_>) -> Naming {
     let Some(principal) = &raw.principal else {
         return default;
     };
+    let has_bar = |prefix: &String| prefix.contains('|');
+    if principal.prefix.as_ref().is_some_and(has_bar) {
+        check.report(
+            &place.key("principal").key("prefix"),
+            "must not hold `|`, which is where it ends in the names of callers",
+        );
+    }
     Naming {
         prefix: principal.prefix.clone().or(default.prefix),
         claim: principal.claim.clone().unwrap_or(default.claim),

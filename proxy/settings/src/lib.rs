@@ -10,6 +10,7 @@ mod limits;
 mod listener;
 mod load;
 mod mend;
+mod naming;
 mod place;
 mod pools;
 mod problem;

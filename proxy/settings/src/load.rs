@@ -9,8 +9,8 @@ use std::{
 };
 
 use crate::{
-    Place, Problem, Problems, Settings, check::Check, issuer, limits, listener, mend, pools, route,
-    tree, upstream, written,
+    Place, Problem, Problems, Settings, check::Check, issuer, limits, listener, mend, naming,
+    pools, route, tree, upstream, written,
 };
 
 /// Reads the settings in a file, with the secrets and certificates they name.
@@ -65,6 +65,7 @@ fn settings(raw: written::Settings, file: &Path, check: &mut Check<'_>) -> Setti
     let issuers = issuer::check(&raw.issuers, check);
     let policies = policies(raw.policies, check);
     let upstreams = upstream::check(&raw.upstreams, check);
+    naming::check(&raw.routes, &issuers, &policies, check);
     let names = route::Names {
         issuers: &issuers,
         policies: policies.iter().map(|(name, _)| name.as_str()).collect(),

@@ -40,11 +40,12 @@ pub enum Kind {
     Oidc,
 }
 
-/// Principal `"<prefix>|<claim>"`.
+/// Principal `"<prefix>|<claim>"`, groups `"<prefix>|<group>"`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Principal {
-    /// Before the bar; the pool id for Cognito issuers, nothing for others, when absent.
+    /// Before the bar, without `|`; the pool id for Cognito issuers, nothing for others, when absent. Issuers whose callers
+    /// the same policies decide about need one each, no two alike.
     #[serde(default)]
     pub prefix: Option<String>,
     /// The claim behind the bar; `sub` when absent.

@@ -1,3 +1,4 @@
+mod naming;
 mod sections;
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
