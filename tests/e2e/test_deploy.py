@@ -1,5 +1,6 @@
 """What `deploy/` ships, as far as a machine without a service manager or a container engine can tell."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -57,6 +58,50 @@ def test_compose_and_dockerfile_name_what_is_there():
     version = re.search(r'channel = "([0-9.]+)"', (ROOT / "rust-toolchain.toml").read_text())[1]
     assert f"FROM rust:{version}-" in dockerfile
     assert "USER 65532:65532" in dockerfile
+
+
+def compose():
+    return yaml.safe_load((ROOT / "deploy/docker/compose.yaml").read_text())
+
+
+def test_the_health_check_of_compose_follows_readiness(gate, tmp_path):
+    kind, *command = compose()["services"]["portcullis"]["healthcheck"]["test"]
+    assert kind == "CMD" and "127.0.0.1/9901" in command[-1]
+
+    def check(address):
+        command[-1] = command[-1].replace("$$", "$").replace("127.0.0.1/9901", address.replace(":", "/"))
+        return subprocess.run(command, capture_output=True, timeout=10).returncode
+
+    assert check(gate.admin) == 0
+    command[-1] = compose()["services"]["portcullis"]["healthcheck"]["test"][-1].replace("/readyz", "/absent")
+    assert check(gate.admin) != 0, "another status is not well"
+    command[-1] = compose()["services"]["portcullis"]["healthcheck"]["test"][-1]
+    assert check("127.0.0.1:1") != 0, "nobody there is not well"
+
+
+def test_compose_waits_longer_than_the_drain():
+    service = compose()["services"]["portcullis"]
+    drain = json.loads((ROOT / "config/schema.json").read_text())["$defs"]["Limits"]["properties"]["drain_seconds"]
+    assert int(service["stop_grace_period"].removesuffix("s")) > drain.get("default", 30)
+    unit = UNIT.read_text()
+    assert int(re.search(r"^TimeoutStopSec=(\d+)$", unit, re.M)[1]) > drain.get("default", 30)
+
+
+def test_what_compose_keeps_is_on_volumes():
+    """The root is read-only, so what the settings keep must be on a volume, in the folder that the image's user owns."""
+    service = compose()["services"]["portcullis"]
+    settings = yaml.safe_load((ROOT / "deploy/docker/portcullis.yaml").read_text())
+    targets = {v["target"] if isinstance(v, dict) else v.split(":")[1]: v for v in service["volumes"]}
+    assert service["read_only"] and settings["data"] in targets
+    assert f"--home-dir {settings['data']}" in (ROOT / "deploy/docker/Dockerfile").read_text()
+    for name in ("seal.key", "portcullis.yaml"):
+        assert targets[f"/etc/portcullis/{name}"]["bind"] == {"create_host_path": False}, "no folder is made in its place"
+
+
+def test_secrets_stay_out_of_the_image_and_the_repository():
+    for ignored in (".gitignore", ".dockerignore"):
+        lines = (ROOT / ignored).read_text().splitlines()
+        assert {"/deploy/docker/seal.key", "/deploy/docker/.env"} <= set(lines), ignored
 
 
 def test_the_settings_of_compose_check_clean(tmp_path):
