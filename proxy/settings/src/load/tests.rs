@@ -291,16 +291,27 @@ fn what_cannot_be_read_as_yaml_is_told() {
 #[test]
 fn a_key_given_twice_hides_nothing_else() {
     let yaml = GOOD
-        .replace("admin:", "admin: {address: 127.0.0.1:1}\nadmin:")
-        .replace("to: app}", "to: gone}");
-    let found = Folder::new().problems(&yaml);
-    assert!(
-        found
-            .iter()
-            .any(|problem| problem.contains("duplicate mapping key: admin")),
-        "{found:#?}"
+        .replace("admin:", "admin: {address: nowhere}\nadmin:")
+        .replace("to: app}", "to: gone, to: nowhere}")
+        .replace(
+            "  app: {servers",
+            "  1: {servers: []}\n  \"1\": {servers: ['http://a.test']}\n  app: {servers",
+        );
+    Folder::new().expect(
+        &yaml,
+        &[
+            "admin: `admin` is there twice, first in line 5; take one out",
+            "routes[2].upstream.to: `to` is there twice, first in line 30",
+            "routes[2].upstream.to: `nowhere` is not under",
+            "upstreams.1: `1` is there twice, first in line 17",
+        ],
     );
-    assert_eq!(found.len(), 2, "{found:#?}");
+    // Two numbers are one key however they are written.
+    let yaml = GOOD.replace(
+        "  app: {servers",
+        "  1: {servers: [http://a.test]}\n  0x1: {servers: [http://a.test]}\n  app: {servers",
+    );
+    Folder::new().expect(&yaml, &[": a key is there twice"]);
 }
 
 /// The examples in `config/`, in a copy that has the files their comments tell to make.

@@ -1,6 +1,6 @@
 //! YAML to a tree.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 use serde::{
     Deserialize, Deserializer,
@@ -12,24 +12,35 @@ use serde_saphyr::{
 };
 
 use super::{Entry, Node, Value};
-use crate::Problem;
+use crate::{Place, Problem};
 
 /// Reads one YAML document.
 ///
 /// A mapping with a key given twice is a problem; the rest is still read, with the last of the two. `None` where the text
 /// is no YAML.
 pub(crate) fn parse(text: &str) -> (Option<Node>, Vec<Problem>) {
-    let strict = match load(text, DuplicateKeyPolicy::Error) {
-        Ok(node) => return (Some(node), Vec::new()),
-        Err(error) => error,
+    let (root, strict) = match load(text, DuplicateKeyPolicy::Error) {
+        Ok(root) => (root, None),
+        Err(error) => match load(text, DuplicateKeyPolicy::LastWins) {
+            Ok(root) => (root, Some(problem(&error))),
+            Err(worse) => return (None, vec![problem(&worse)]),
+        },
     };
-    (
-        load(text, DuplicateKeyPolicy::LastWins).ok(),
-        vec![problem(&strict)],
-    )
+    let mut growth = Growth {
+        text,
+        problems: Vec::new(),
+    };
+    let tree = growth.node(root, &Place::default());
+    // Of keys that are numbers, the reader keeps the last to itself.
+    let told = growth.problems.is_empty().then_some(strict).flatten();
+    growth.problems.extend(told);
+    (Some(tree), growth.problems)
 }
 
-fn load(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Node, serde_saphyr::Error> {
+fn load(
+    text: &str,
+    duplicate_keys: DuplicateKeyPolicy,
+) -> Result<Spanned<Raw>, serde_saphyr::Error> {
     // `yes` and `no` are words, as in YAML 1.2; `<<` would let one place change another unseen.
     let options = serde_saphyr::options! {
         duplicate_keys: duplicate_keys,
@@ -38,12 +49,18 @@ fn load(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Node, serde_sa
         with_snippet: false,
         reject_unsupported_tags: true,
     };
-    let root: Spanned<Raw> = serde_saphyr::from_str_with_options(text, options)?;
-    Ok(node(root, text))
+    serde_saphyr::from_str_with_options(text, options)
 }
 
 fn problem(error: &serde_saphyr::Error) -> Problem {
     let line = error.location().map(|location| location.line());
+    if let serde_saphyr::Error::DuplicateMappingKey { .. } = error.without_snippet() {
+        return Problem {
+            place: String::new(),
+            line,
+            message: "a key is there twice".into(),
+        };
+    }
     // The message names line and column again, and spans several lines.
     let message = error.without_snippet().to_string();
     let message = message.lines().next().unwrap_or_default();
@@ -67,44 +84,77 @@ enum Raw {
     Map(Vec<(Spanned<String>, Spanned<Raw>)>),
 }
 
-fn node(raw: Spanned<Raw>, text: &str) -> Node {
-    let written = || slice(text, &raw.defined).trim().to_owned();
-    let value = match raw.value {
-        Raw::Null => Value::Null,
-        Raw::Bool(flag) => Value::Bool(flag, written()),
-        Raw::Unsigned(number) => Value::Unsigned(number, written()),
-        Raw::Signed(number) => Value::Signed(number, written()),
-        Raw::Float(number) => Value::Float(number, written()),
-        Raw::Text(value) => Value::Text(value),
-        Raw::List(items) => Value::List(
-            items
-                .into_iter()
-                .map(|item| node(item, text))
-                .enumerate()
-                .collect(),
-        ),
-        Raw::Map(entries) => Value::Map(
-            entries
-                .into_iter()
-                .map(|(key, value)| entry(key, value, text))
-                .collect(),
-        ),
-    };
-    Node {
-        line: raw.referenced.line(),
-        value,
+/// From what was found to a tree, with the keys that are there twice.
+struct Growth<'t> {
+    text: &'t str,
+    problems: Vec<Problem>,
+}
+
+impl Growth<'_> {
+    fn node(&mut self, raw: Spanned<Raw>, place: &Place) -> Node {
+        let written = || slice(self.text, &raw.defined).trim().to_owned();
+        let value = match raw.value {
+            Raw::Null => Value::Null,
+            Raw::Bool(flag) => Value::Bool(flag, written()),
+            Raw::Unsigned(number) => Value::Unsigned(number, written()),
+            Raw::Signed(number) => Value::Signed(number, written()),
+            Raw::Float(number) => Value::Float(number, written()),
+            Raw::Text(value) => Value::Text(value),
+            Raw::List(items) => Value::List(
+                items
+                    .into_iter()
+                    .enumerate()
+                    .map(|(index, item)| (index, self.node(item, &place.index(index))))
+                    .collect(),
+            ),
+            Raw::Map(entries) => Value::Map(self.entries(entries, place)),
+        };
+        Node {
+            line: raw.referenced.line(),
+            value,
+        }
+    }
+
+    /// Each key once, with the last of its values.
+    fn entries(&mut self, raw: Vec<(Spanned<String>, Spanned<Raw>)>, place: &Place) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut positions: HashMap<String, usize> = HashMap::new();
+        for (key, value) in raw {
+            let place = place.key(&key.value);
+            let entry = self.entry(key, value, &place);
+            let known = positions.get(&entry.key);
+            if let Some(earlier) = known.and_then(|position| entries.get_mut(*position)) {
+                self.problems.push(twice(&place, earlier, &entry));
+                *earlier = entry;
+            } else {
+                positions.insert(entry.key.clone(), entries.len());
+                entries.push(entry);
+            }
+        }
+        entries
+    }
+
+    /// A member is looked for at its key's line: its value may start further down.
+    fn entry(&mut self, key: Spanned<String>, value: Spanned<Raw>, place: &Place) -> Entry {
+        let node = Node {
+            line: key.referenced.line(),
+            ..self.node(value, place)
+        };
+        Entry {
+            key: key.value,
+            node,
+        }
     }
 }
 
-/// A member is looked for at its key's line: its value may start further down.
-fn entry(key: Spanned<String>, value: Spanned<Raw>, text: &str) -> Entry {
-    let node = Node {
-        line: key.referenced.line(),
-        ..node(value, text)
-    };
-    Entry {
-        key: key.value,
-        node,
+fn twice(place: &Place, earlier: &Entry, later: &Entry) -> Problem {
+    Problem {
+        place: place.to_string(),
+        line: Some(later.node.line),
+        message: format!(
+            "`{}` is there twice, first in line {}; take one out",
+            later.key, earlier.node.line
+        ),
     }
 }
 
