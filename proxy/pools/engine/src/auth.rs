@@ -14,6 +14,7 @@ mod lockout;
 mod new_password;
 mod password;
 pub mod refresh;
+mod renewal;
 mod sign_ins;
 mod srp_password;
 mod sweep;
@@ -35,6 +36,7 @@ use crate::{Engine, Error, Result};
 pub(crate) struct State {
     pub(crate) derivation: derive::Derivation,
     pub(crate) sign_ins: sign_ins::Counters,
+    pub(crate) renewals: renewal::Renewals,
 }
 
 /// `AuthParameters` and `ChallengeResponses`.

@@ -43,13 +43,27 @@ impl fmt::Debug for Prepared {
 
 /// Hashes a password for the store. It costs as much as a sign-in: no transaction should be open meanwhile.
 pub async fn prepare(engine: &Engine, owner: Owner<'_>, password: &str) -> Result<Prepared> {
-    let hash = Zeroizing::new(engine.hasher().hash(password).await?);
+    let hash = hash(engine, owner, password).await?;
     let salt = Salt::new(rng::bytes(engine.rng()));
     let verifier = verifier(engine, owner, password, salt).await?;
     Ok(Prepared {
-        hash: seal(engine, owner, HASH, hash.as_bytes())?,
+        hash,
         salt: salt.hex(),
         verifier: seal(engine, owner, VERIFIER, verifier.to_bytes().as_slice())?,
+    })
+}
+
+/// The hash alone, for a password whose verifier stays as it is.
+pub(crate) async fn hash(engine: &Engine, owner: Owner<'_>, password: &str) -> Result<String> {
+    let phc = Zeroizing::new(engine.hasher().hash(password).await?);
+    seal(engine, owner, HASH, phc.as_bytes())
+}
+
+/// Whether a sealed hash was made with other parameters than those in force; `false` where it cannot be read.
+pub(crate) fn is_outdated(engine: &Engine, owner: Owner<'_>, sealed: &str) -> bool {
+    let place = place(TABLE, HASH, &[owner.pool_id, owner.sub]);
+    engine.sealer().open(&place, sealed).is_ok_and(|phc| {
+        std::str::from_utf8(&phc).is_ok_and(|phc| engine.hasher().is_outdated(phc))
     })
 }
 

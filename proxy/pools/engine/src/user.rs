@@ -32,7 +32,7 @@ pub use password::{ChangePassword, admin_set_password, change_password};
 pub use removal::{admin_delete, admin_disable, admin_enable, delete};
 pub use sign_up::{SignedUp, sign_up};
 pub use store::{by_sub, find, load, load_by_sub, set_password, set_status};
-pub(crate) use store::{query, query_sub, read};
+pub(crate) use store::{query, query_sub, read, renew_hash};
 pub use update::{admin_update, complete, update};
 pub use verify::{send_attribute_code, verify_attribute};
 

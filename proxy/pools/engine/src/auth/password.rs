@@ -1,6 +1,7 @@
 //! `USER_PASSWORD_AUTH` and `ADMIN_USER_PASSWORD_AUTH`: the password itself is sent.
 
 use super::attempt::Subject;
+use super::renewal::Renewal;
 use super::{Answer, Parameters, SignIn, conclude, required};
 use crate::{Result, credential};
 
@@ -13,7 +14,15 @@ pub(super) async fn sign_in(sign_in: SignIn<'_>, parameters: &Parameters) -> Res
     let subject = Subject::named(sign_in, username).await?;
     subject.refuse_locked(sign_in)?;
     let right = verify(sign_in, &subject, password).await?;
-    conclude::conclude(sign_in, subject, right, None).await
+    let renewal = right
+        .then(|| Renewal::of(sign_in, &subject, password))
+        .flatten();
+    let answer = conclude::conclude(sign_in, subject, right, None).await?;
+    // A temporary password goes with the challenge.
+    if let (Answer::Tokens(_), Some(renewal)) = (&answer, renewal) {
+        renewal.begin(sign_in);
+    }
+    Ok(answer)
 }
 
 async fn verify(sign_in: SignIn<'_>, subject: &Subject, password: &str) -> Result<bool> {

@@ -6,6 +6,7 @@ mod new_password;
 mod password;
 mod postgres;
 mod refresh;
+mod renewal;
 mod rotation;
 mod srp;
 mod world;

@@ -100,6 +100,19 @@ pub async fn set_password(
     changed(tx.execute(SET_PASSWORD, args).await?)
 }
 
+/// Puts another hash of the same password in the place of the one that was seen, if it is still there.
+pub(crate) async fn renew_hash(
+    tx: &mut Tx,
+    pool_id: &str,
+    sub: &str,
+    seen: &str,
+    fresh: &str,
+) -> Result<()> {
+    tx.execute(RENEW_HASH, args![pool_id, sub, seen, fresh])
+        .await?;
+    Ok(())
+}
+
 /// Moves the user to another status.
 pub async fn set_status(tx: &mut Tx, user: &User, status: Status, now_ms: i64) -> Result<()> {
     changed(
@@ -285,6 +298,9 @@ const BY_ANY: &str =
 
 const SET_PASSWORD: &str = "UPDATE users SET password_hash = $3, srp_salt = $4, srp_verifier = $5, password_ms = $6,
     password_expires_ms = $7, password_history = $8, status = $9, modified_ms = $6 WHERE pool_id = $1 AND sub = $2";
+
+const RENEW_HASH: &str =
+    "UPDATE users SET password_hash = $4 WHERE pool_id = $1 AND sub = $2 AND password_hash = $3";
 
 const SET_STATUS: &str =
     "UPDATE users SET status = $3, modified_ms = $4 WHERE pool_id = $1 AND sub = $2";
