@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ::store::Tx;
 
-use super::{Client, Identity, Rows, document, load_of, store};
+use super::{Client, Identity, Rows, document, store};
 use crate::change::Change;
 use crate::pool::{self, Document, Pool};
 use crate::revocation::{self, Revocation};
@@ -67,40 +67,61 @@ pub(crate) fn prepare(
 /// Replaces a client's settings (`UpdateUserPoolClient` without ids); what is omitted goes back to its default.
 pub async fn update(
     engine: &Engine,
-    pool: &Pool,
+    pool: &Arc<Pool>,
     id: &str,
     name: Option<String>,
     mut settings: Document,
 ) -> Result<Arc<Client>> {
-    let current = load_of(engine, pool.id(), id).await?;
     pool::drop_nulls(&mut settings);
-    let document = document::complete(pool, settings, current.has_secret())?;
-    let identity = Identity {
-        id: current.id.clone(),
-        pool_id: current.pool_id.clone(),
-        name: name.unwrap_or_else(|| current.name.clone()),
+    let update = Update {
+        engine: engine.clone(),
+        pool: Arc::clone(pool),
+        id: id.to_owned(),
+        name,
+        settings,
     };
-    let client = Client::build(
-        identity,
-        document,
-        current.secrets.clone(),
-        current.created_ms,
-        engine.now_ms(),
-    )?;
-    let client = Arc::new(client);
-    engine
+    let client = engine
         .db()
-        .write_with(Arc::clone(&client), |tx, client| {
-            Box::pin(async move {
-                if !store::update(tx, client).await? {
-                    return Err(Error::client_not_found(&client.id));
-                }
-                Change::Client(client.id.clone()).announce(tx).await
-            })
-        })
+        .write_with(update, |tx, update| Box::pin(update.apply(tx)))
         .await?;
     engine.0.clients.forget(id);
-    Ok(client)
+    Ok(Arc::new(client))
+}
+
+struct Update {
+    engine: Engine,
+    pool: Arc<Pool>,
+    id: String,
+    name: Option<String>,
+    settings: Document,
+}
+
+impl Update {
+    /// What the settings leave as it is comes from the row that is written, not from memory.
+    async fn apply(&self, tx: &mut Tx) -> Result<Client> {
+        let Self { engine, pool, .. } = self;
+        let current = store::find_in(tx, engine, &self.id)
+            .await?
+            .filter(|client| client.pool_id == pool.id())
+            .ok_or_else(|| Error::client_not_found(&self.id))?;
+        let document = document::complete(pool, self.settings.clone(), current.has_secret())?;
+        let identity = Identity {
+            id: current.id,
+            pool_id: current.pool_id,
+            name: self.name.clone().unwrap_or(current.name),
+        };
+        let now_ms = engine.now_ms();
+        let client = Client::build(
+            identity,
+            document,
+            current.secrets,
+            current.created_ms,
+            now_ms,
+        )?;
+        store::update(tx, &client).await?;
+        Change::Client(self.id.clone()).announce(tx).await?;
+        Ok(client)
+    }
 }
 
 /// Deletes a client; its tokens are revoked.

@@ -60,7 +60,15 @@ impl Rows {
 
 /// The client with its secrets opened; one statement.
 pub(super) async fn find(engine: &Engine, id: &str) -> Result<Option<Client>> {
-    let rows = engine.db().rows(FIND, args![id]).await?;
+    read(engine, id, &engine.db().rows(FIND, args![id]).await?)
+}
+
+/// Likewise, in a transaction: opening the secrets takes microseconds.
+pub(super) async fn find_in(tx: &mut Tx, engine: &Engine, id: &str) -> Result<Option<Client>> {
+    read(engine, id, &tx.rows(FIND, args![id]).await?)
+}
+
+fn read(engine: &Engine, id: &str, rows: &[Row]) -> Result<Option<Client>> {
     let Some(first) = rows.first() else {
         return Ok(None);
     };
@@ -102,16 +110,15 @@ pub(crate) async fn named_sign_ins_since(tx: &mut Tx, id: &str, since_ms: i64) -
     Ok(View::read(&document)?.has_origin())
 }
 
-/// `false` if the client is gone.
-pub(super) async fn update(tx: &mut Tx, client: &Client) -> Result<bool> {
+/// Writes the settings of a client that was found in this transaction.
+pub(super) async fn update(tx: &mut Tx, client: &Client) -> Result<()> {
     let settings = settings(client)?;
-    Ok(tx
-        .execute(
-            UPDATE,
-            args![client.id, client.name, settings, client.modified_ms],
-        )
-        .await?
-        == 1)
+    tx.execute(
+        UPDATE,
+        args![client.id, client.name, settings, client.modified_ms],
+    )
+    .await?;
+    Ok(())
 }
 
 /// `false` if the client is gone.

@@ -309,6 +309,32 @@ async fn an_update_replaces_all_but_the_secret(harness: Harness) {
     assert_eq!(after.secrets()[0].expose(), client.secrets()[0].expose());
 }
 
+async fn an_update_loses_nothing_of_another_nodes(harness: Harness) {
+    let world = World::of(harness).await;
+    let (here, there) = (&world.harness.engine, &world.harness.second().await);
+    let client = world.create(json!({})).await.unwrap();
+    let rename = async |name: &str| {
+        let name = Some(name.to_owned());
+        update(here, &world.pool, client.id(), name, document(json!({})))
+            .await
+            .map(drop)
+    };
+    let settings = async || {
+        let settings = document(json!({"AuthSessionValidity": 5}));
+        update(there, &world.pool, client.id(), None, settings).await
+    };
+    // In the other's memory it has the old name until the next poll.
+    load(there, client.id()).await.unwrap();
+    rename("site").await.unwrap();
+    assert_eq!(settings().await.unwrap().name(), "site");
+
+    let (renamed, set) = tokio::join!(rename("portal"), settings());
+    renamed.unwrap();
+    set.unwrap();
+    let stored = super::store::find(here, client.id()).await.unwrap();
+    assert_eq!(stored.unwrap().name(), "portal");
+}
+
 async fn a_client_is_found_in_its_own_pool_only(harness: Harness) {
     let world = World::of(harness).await;
     let engine = &world.harness.engine;
@@ -375,6 +401,7 @@ async fn clients_are_listed_in_pages(harness: Harness) {
 crate::harness::on_both_stores! {
     a_secret_is_sealed_and_proved,
     an_update_replaces_all_but_the_secret,
+    an_update_loses_nothing_of_another_nodes,
     a_client_is_found_in_its_own_pool_only,
     a_pool_that_is_gone_gets_no_clients,
     clients_are_listed_in_pages,
