@@ -268,9 +268,8 @@ impl Running {
             Asked::Drain => self.grace,
             _ => Duration::ZERO,
         };
-        self.stop(grace, async move {
-            signals.next().await;
-        });
+        // A reload or a rotation of logs that is asked for meanwhile must not cut requests off.
+        self.stop(grace, async move { signals.end().await });
     }
 
     /// Asks for the settings to be read again.
