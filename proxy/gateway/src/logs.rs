@@ -1,5 +1,7 @@
 //! The process's own log: structured, to standard error or a file that can be opened anew after it was moved away.
 
+mod json;
+
 use std::{
     fs::{File, OpenOptions},
     io::{self, IsTerminal as _, Write},
@@ -9,6 +11,8 @@ use std::{
 };
 
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+
+use json::Json;
 
 /// Starts logging; messages of `tracing` and of crates that use `log` go the same way.
 ///
@@ -21,7 +25,7 @@ pub(crate) fn start(level: Option<&str>, file: Option<PathBuf>) -> anyhow::Resul
         .with_env_filter(filter)
         .with_writer(sink.clone());
     let started = if json {
-        builder.json().flatten_event(true).try_init()
+        builder.event_format(Json).try_init()
     } else {
         builder.try_init()
     };
@@ -107,6 +111,38 @@ pub(crate) fn append(path: &Path) -> io::Result<File> {
 /// Pingora logs what callers do wrong, and its own retries, as errors; what matters of that is in the decision records.
 /// A level that names these crates outdoes this.
 const QUIET: &str = "pingora_core=off,pingora_proxy=off";
+
+/// What a test logs.
+#[cfg(test)]
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Captured(Arc<Mutex<Vec<u8>>>);
+
+#[cfg(test)]
+impl Captured {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+#[cfg(test)]
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+impl MakeWriter<'_> for Captured {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
 
 #[cfg(test)]
 mod tests {
