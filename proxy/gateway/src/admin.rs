@@ -124,7 +124,7 @@ impl Views {
     /// What the last reload found, and what is not well at this moment.
     fn degraded(&self, snapshot: &Snapshot) -> Vec<Degraded> {
         let mut degraded = self.status.degraded();
-        degraded.extend(snapshot.degraded_issuers());
+        degraded.extend(snapshot.degraded());
         if self.metrics.records_dropped.is_failing() {
             degraded.push(Degraded {
                 what: "log.decisions".into(),

@@ -98,6 +98,17 @@ pub(crate) struct Maker {
     pub(crate) background: Option<Handle>,
 }
 
+impl Snapshot {
+    /// What is not well at this moment.
+    pub(crate) fn degraded(&self) -> Vec<Degraded> {
+        let upstreams = self.upstreams.iter().filter_map(|u| u.degraded());
+        self.degraded_issuers()
+            .into_iter()
+            .chain(upstreams)
+            .collect()
+    }
+}
+
 impl Maker {
     /// Makes a snapshot, or says everything that stands in its way.
     pub(crate) fn make(

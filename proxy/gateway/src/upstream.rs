@@ -1,6 +1,9 @@
 //! Upstreams: the servers behind the gate, which of them are well, and in which turn they are asked.
 
+mod watch;
+
 use std::{
+    io,
     net::{IpAddr, SocketAddr},
     sync::{
         Arc,
@@ -9,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use pingora::{
     listeners::ALPN,
     upstreams::peer::{HttpPeer, PeerOptions},
@@ -19,7 +22,8 @@ use serde::Serialize;
 use settings::Scheme;
 use tokio::{runtime::Handle, task::JoinHandle};
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, status::Degraded};
+use watch::watch;
 
 /// Servers that do the same work.
 #[derive(Debug)]
@@ -56,6 +60,8 @@ pub(crate) struct Server {
     label: String,
     at: settings::Server,
     addresses: ArcSwap<Vec<SocketAddr>>,
+    /// Why the last look for its addresses found none.
+    unresolved: ArcSwapOption<String>,
     healthy: AtomicBool,
     gauge: IntGauge,
 }
@@ -103,6 +109,19 @@ impl Upstream {
             connections: self.connections.get(),
             servers: self.servers.iter().map(|server| server.view()).collect(),
         }
+    }
+
+    /// Its servers that are not well, if any.
+    pub(crate) fn degraded(&self) -> Option<Degraded> {
+        let troubles: Vec<_> = self
+            .servers
+            .iter()
+            .filter_map(|server| server.trouble())
+            .collect();
+        (!troubles.is_empty()).then(|| Degraded {
+            what: format!("upstreams.{}", self.settings.name),
+            why: troubles.join("; "),
+        })
     }
 
     /// How many servers there are.
@@ -159,6 +178,7 @@ impl Server {
             label,
             at,
             addresses: ArcSwap::default(),
+            unresolved: ArcSwapOption::empty(),
             healthy: AtomicBool::new(true),
             gauge,
         };
@@ -199,6 +219,47 @@ impl Server {
         self.healthy.load(Ordering::Relaxed) && !self.addresses.load().is_empty()
     }
 
+    /// What is not well with it.
+    fn trouble(&self) -> Option<String> {
+        let server = &self.label;
+        let has_addresses = !self.addresses.load().is_empty();
+        match &*self.unresolved.load() {
+            Some(why) if has_addresses => Some(format!(
+                "the name of `{server}` does not resolve any more, its last addresses are in use: {why}"
+            )),
+            Some(why) => Some(format!("the name of `{server}` does not resolve: {why}")),
+            None if !has_addresses => {
+                Some(format!("the name of `{server}` has not been resolved yet"))
+            }
+            None if !self.healthy.load(Ordering::Relaxed) => {
+                Some(format!("`{server}` fails its health check"))
+            }
+            None => None,
+        }
+    }
+
+    /// Takes over what a look for its addresses found, and tells of it where that is another answer than before: a name
+    /// without addresses is looked for again and again.
+    fn resolved(&self, found: io::Result<Vec<SocketAddr>>) {
+        let error = match found {
+            Ok(addresses) if !addresses.is_empty() => {
+                if **self.addresses.load() != addresses {
+                    self.addresses.store(Arc::new(addresses));
+                }
+                if self.unresolved.swap(None).is_some() {
+                    tracing::info!(server = %self.label, "Upstream server's name resolves again");
+                }
+                return;
+            }
+            Ok(_) => "it has no addresses".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        if self.unresolved.load().is_none() {
+            tracing::warn!(server = %self.label, %error, "Upstream server's name does not resolve");
+        }
+        self.unresolved.store(Some(Arc::new(error)));
+    }
+
     /// The address, where the settings give one rather than a name.
     fn fixed_address(&self) -> Option<SocketAddr> {
         let address: IpAddr = self.at.host.parse().ok()?;
@@ -227,67 +288,16 @@ fn options(options: &mut PeerOptions, tls: bool) {
     }
 }
 
-/// Follows a server's name and health for as long as its upstream lives.
-async fn watch(server: Arc<Server>, probe: Option<String>) {
-    let client = match probe.as_ref().map(|_| client()).transpose() {
-        Ok(client) => client,
-        Err(error) => {
-            tracing::error!(%error, "Health checks cannot start");
-            None
-        }
-    };
-    let mut failures = 0;
-    let mut pace = tokio::time::interval(PACE);
-    loop {
-        pace.tick().await;
-        if server.fixed_address().is_none() {
-            resolve(&server).await;
-        }
-        if let (Some(client), Some(probe)) = (&client, &probe) {
-            let answer = client.get(probe).send().await;
-            let well = answer.is_ok_and(|answer| answer.status().is_success());
-            failures = if well { 0 } else { failures + 1 };
-            if well || failures >= FAILURES {
-                server.set_healthy(well);
-            }
-        }
-    }
-}
-
-async fn resolve(server: &Server) {
-    match tokio::net::lookup_host((server.at.host.as_str(), server.at.port)).await {
-        Ok(addresses) => {
-            let addresses: Vec<_> = addresses.collect();
-            if !addresses.is_empty() && **server.addresses.load() != addresses {
-                server.addresses.store(Arc::new(addresses));
-            }
-        }
-        Err(error) => {
-            tracing::warn!(server = %server.label, %error, "Upstream server's name does not resolve");
-        }
-    }
-}
-
-fn client() -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(PROBE)
-        .build()
-}
-
 const CONNECT: Duration = Duration::from_secs(3);
 const CONNECT_AND_HANDSHAKE: Duration = Duration::from_secs(6);
 /// Between two octets in either direction.
 const SILENCE: Duration = Duration::from_mins(1);
 const IDLE: Duration = Duration::from_mins(1);
-const PROBE: Duration = Duration::from_secs(2);
-const PACE: Duration = Duration::from_secs(5);
-/// Checks in a row that must fail before a server counts as ill.
-const FAILURES: u32 = 2;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logs::Captured;
 
     fn upstream(scheme: Scheme, servers: &[(&str, u16)]) -> Upstream {
         let servers = servers.iter().map(|(host, port)| settings::Server {
@@ -368,6 +378,48 @@ mod tests {
                 ],
             })
         );
+    }
+
+    #[test]
+    fn operators_are_told_of_servers_that_are_not_well() {
+        let upstream = upstream(Scheme::Http, &[("10.0.0.1", 1), ("pets.example", 2)]);
+        let why = || upstream.degraded().map_or(String::new(), |entry| entry.why);
+        let named = &upstream.servers[1];
+        assert_eq!(upstream.degraded().unwrap().what, "upstreams.u");
+        let name = "the name of `http://pets.example:2`";
+        assert_eq!(why(), format!("{name} has not been resolved yet"));
+        named.resolved(Ok(Vec::new()));
+        assert_eq!(
+            why(),
+            format!("{name} does not resolve: it has no addresses")
+        );
+        named.resolved(Ok(vec![([10, 0, 0, 9], 2).into()]));
+        assert_eq!(upstream.degraded(), None);
+        named.resolved(Err(io::Error::other("no answer")));
+        let last = "does not resolve any more, its last addresses are in use: no answer";
+        assert_eq!(why(), format!("{name} {last}"));
+        named.resolved(Ok(vec![([10, 0, 0, 9], 2).into()]));
+        upstream.servers[0].set_healthy(false);
+        assert_eq!(why(), "`http://10.0.0.1:1` fails its health check");
+    }
+
+    #[test]
+    fn what_goes_on_is_said_once() {
+        let upstream = upstream(Scheme::Http, &[("pets.example", 2)]);
+        let server = &upstream.servers[0];
+        let log = Captured::default();
+        let subscriber = tracing_subscriber::fmt().with_writer(log.clone());
+        tracing::subscriber::with_default(subscriber.finish(), || {
+            for _ in 0..3 {
+                server.resolved(Err(io::Error::other("no answer")));
+            }
+            server.resolved(Ok(vec![([10, 0, 0, 9], 2).into()]));
+            server.resolved(Ok(vec![([10, 0, 0, 9], 2).into()]));
+            server.resolved(Ok(Vec::new()));
+        });
+        let said = log.text();
+        assert_eq!(said.matches("name does not resolve").count(), 2, "{said}");
+        assert_eq!(said.matches("resolves again").count(), 1, "{said}");
     }
 
     #[test]

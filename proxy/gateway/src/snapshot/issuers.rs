@@ -181,7 +181,7 @@ impl Snapshot {
     }
 
     /// Issuers that are not well.
-    pub(crate) fn degraded_issuers(&self) -> Vec<Degraded> {
+    pub(super) fn degraded_issuers(&self) -> Vec<Degraded> {
         let views = self.issuer_views().into_iter();
         let unwell = views.filter_map(|view| {
             let why = match view.last_error {
