@@ -1,6 +1,6 @@
 //! What is asked of the gate and of the pools, as ratios within one run: `cargo bench -p portcullis-benches --bench ratios`.
 //!
-//! Prints a table and fails if a target is missed.
+//! Prints a table and fails if a target is missed. With `-- request`, `signatures` or `sign-in` it measures only these.
 
 use std::{hint::black_box, process::ExitCode, time::Duration};
 
@@ -27,9 +27,15 @@ fn main() -> Result<ExitCode> {
         runtime.block_on(gate.verify(&token))?;
         return Ok(ExitCode::SUCCESS);
     }
-    rows.extend(request(&runtime, &pool, &gate, &token)?);
-    rows.extend(signatures(&runtime, &pool)?);
-    rows.extend(sign_in(&runtime, &pool)?);
+    if is_asked("request") {
+        rows.extend(request(&runtime, &pool, &gate, &token)?);
+    }
+    if is_asked("signatures") {
+        rows.extend(signatures(&runtime, &pool)?);
+    }
+    if is_asked("sign-in") {
+        rows.extend(sign_in(&runtime, &pool)?);
+    }
     println!(
         "\n{:<58} {:>12} {:>12} {:>7} {:>8}",
         "", "ours", "beside", "ratio", "asked"
@@ -42,6 +48,15 @@ fn main() -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Whether the arguments name this part, or none.
+fn is_asked(part: &str) -> bool {
+    let mut parts = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .peekable();
+    parts.peek().is_none() || parts.any(|asked| asked == part)
 }
 
 /// The gate's stages. All of them run in turns, so that the ratios are of one minute.

@@ -7,7 +7,7 @@ use cedar_policy::{Authorizer, Context, Decision, Entity, EntityUid, Response};
 use crate::{
     Caller, Code, Decided, Denied, Outcome, Permit, PolicyError, Request,
     identity::Identity,
-    inputs::{Inputs, Values, write_entity},
+    inputs::{Inputs, Values, write_text},
     policies::{Applicable, Shared},
     resource::{Named, Resource},
 };
@@ -122,26 +122,37 @@ impl Guard {
                 |it| Arc::clone(&it.text),
             ),
             action: Arc::clone(&self.action_text),
-            resource: resource.map_or_else(|_| Arc::from(""), |resource| resource.text),
+            resource: resource
+                .map_or_else(|_| Arc::from(""), |resource| Arc::clone(&resource.text)),
             remembered: answer.remembered,
         }
     }
 
-    /// INVARIANT: the key has every input that an applicable policy mentions; see `Mentions`. Each part has its length in front
-    /// and its absence has a sign of its own, so no two lists of parts make one key. The guard's number stands for what is
-    /// fixed for the route: the action, the policies and which of their inputs are in the key.
+    /// Looks the outcome up: among the caller's last ones, then among all; evaluates what is in neither.
     fn recall(&self, identity: &Identity, resource: &Named, values: &Values<'_>) -> Answer {
-        let mut key = Vec::with_capacity(256);
-        key.extend(self.number.to_le_bytes());
-        key.extend((identity.key.len() as u64).to_le_bytes());
-        key.extend(&identity.key);
-        if self.applicable.mentions.resource {
-            write_entity(&mut key, Some(&resource.uid));
-        }
-        values.write_key(&mut key);
-        if key.len() > LONGEST_KEY {
+        let key = self.key(resource, values);
+        if key.len() + identity.key.len() > LONGEST_KEY {
             return Answer::fresh(self.evaluate(identity, resource, values));
         }
+        if let Some(outcome) = identity.recent.get(self.number, &key) {
+            return Answer {
+                outcome,
+                remembered: true,
+            };
+        }
+        let answer = self.recall_shared(identity, resource, values, &key);
+        identity.recent.put(self.number, key, &answer.outcome);
+        answer
+    }
+
+    fn recall_shared(
+        &self,
+        identity: &Identity,
+        resource: &Named,
+        values: &Values<'_>,
+        key: &[u8],
+    ) -> Answer {
+        let key = identity.key_of(key);
         if let Some(outcome) = self.shared.decisions.get(&*key) {
             return Answer {
                 outcome,
@@ -151,8 +162,23 @@ impl Guard {
         let answer = Answer::fresh(self.evaluate(identity, resource, values));
         self.shared
             .decisions
-            .insert(key.into(), Arc::clone(&answer.outcome));
+            .insert(key, Arc::clone(&answer.outcome));
         answer
+    }
+
+    /// What the outcome depends on besides the caller.
+    ///
+    /// INVARIANT: with the caller's own key it has every input that an applicable policy mentions; see `Mentions`. Each part
+    /// has its length in front and its absence has a sign of its own, so no two lists of parts make one key. The guard's
+    /// number stands for what is fixed for the route: the action, the policies and which of their inputs are in the key.
+    fn key(&self, resource: &Named, values: &Values<'_>) -> Vec<u8> {
+        let mut key = Vec::with_capacity(128);
+        key.extend(self.number.to_le_bytes());
+        if self.applicable.mentions.resource {
+            write_text(&mut key, Some(&resource.text));
+        }
+        values.write_key(&mut key);
+        key
     }
 
     fn evaluate(&self, identity: &Identity, resource: &Named, values: &Values<'_>) -> Outcome {

@@ -15,6 +15,7 @@ use crate::{
     inputs::{TOKEN, write_entity, write_text},
     mention::{CallerMentions, Paths},
     project::{self, owned},
+    recent::{self, Recent},
     resource::entity_text,
     schema::Record,
 };
@@ -56,6 +57,8 @@ pub(crate) struct Identity {
     pub(crate) context: Context,
     /// What is mentioned of the caller, as it stands in the keys of remembered decisions.
     pub(crate) key: Box<[u8]>,
+    /// What was decided last for the caller.
+    pub(crate) recent: Recent,
 }
 
 /// Projected claims.
@@ -93,12 +96,19 @@ impl Identity {
             token,
             context,
             key,
+            recent: Recent::default(),
         })
+    }
+
+    /// The key of a decision for this caller, from what it depends on besides.
+    pub(crate) fn key_of(&self, rest: &[u8]) -> Box<[u8]> {
+        let length = (self.key.len() as u64).to_le_bytes();
+        [&length, &*self.key, rest].concat().into()
     }
 
     /// Roughly how many bytes it occupies.
     pub(crate) fn weight(&self) -> u32 {
-        const FIXED: usize = 1024;
+        const FIXED: usize = 1024 + recent::WEIGHT;
         u32::try_from(FIXED + 4 * self.key.len() + 2 * self.text.len()).unwrap_or(u32::MAX)
     }
 }

@@ -18,6 +18,7 @@ mod permit;
 mod policies;
 mod problem;
 mod project;
+mod recent;
 mod request;
 mod resource;
 mod schema;

@@ -69,9 +69,9 @@ impl Resource {
 
     /// The resource of a request; a refusal when the request lacks a parameter. Parameters are data: decoded, whatever they
     /// contain becomes part of the id and nothing else.
-    pub(crate) fn of(&self, request: &impl Request) -> Result<Named, Outcome> {
+    pub(crate) fn of(&self, request: &impl Request) -> Result<Cow<'_, Named>, Outcome> {
         match self {
-            Self::Fixed(named) => Ok(named.clone()),
+            Self::Fixed(named) => Ok(Cow::Borrowed(named)),
             Self::Template { ty, parts } => {
                 let mut id = String::new();
                 for part in parts {
@@ -80,10 +80,8 @@ impl Resource {
                         Part::Parameter(name) => id.push_str(&parameter(request, name)?),
                     }
                 }
-                Ok(Named::new(EntityUid::from_type_name_and_id(
-                    ty.clone(),
-                    EntityId::new(id),
-                )))
+                let uid = EntityUid::from_type_name_and_id(ty.clone(), EntityId::new(id));
+                Ok(Cow::Owned(Named::new(uid)))
             }
         }
     }

@@ -22,13 +22,17 @@ pub(crate) struct Revoked {
     started: Instant,
 }
 
-/// By pool, then by subject.
+/// By pool.
+type Entries = HashMap<String, OfPool>;
+
+/// A pool's entries, by subject.
 #[derive(Debug, Default)]
-struct Entries {
-    origins: HashMap<String, HashMap<String, Entry>>,
-    users: HashMap<String, HashMap<String, Entry>>,
-    clients: HashMap<String, HashMap<String, Entry>>,
-    pools: HashMap<String, HashMap<String, Entry>>,
+struct OfPool {
+    origins: HashMap<String, Entry>,
+    users: HashMap<String, Entry>,
+    clients: HashMap<String, Entry>,
+    /// The pool itself, under the empty subject.
+    all: HashMap<String, Entry>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +48,19 @@ pub(crate) struct Subject<'t> {
     pub(crate) client_id: &'t str,
     pub(crate) sub: &'t str,
     pub(crate) origin_jti: Option<&'t str>,
-    pub(crate) issued_ms: i64,
+    pub(crate) jti: Option<&'t str>,
+    /// Of whole seconds.
+    pub(crate) iat_ms: i64,
+}
+
+impl Subject<'_> {
+    /// When the token was made, epoch milliseconds.
+    ///
+    /// `iat` counts whole seconds, so a sign-in in the second of a sign-out could not be told from one before it. Our
+    /// `jti` is a UUID of version 7 (RFC 9562 section 5.7), which holds the millisecond.
+    fn issued_ms(&self) -> i64 {
+        self.jti.and_then(jti_ms).unwrap_or(self.iat_ms)
+    }
 }
 
 impl Revoked {
@@ -59,11 +75,9 @@ impl Revoked {
     /// Takes in an entry; one that is known only grows.
     pub(crate) fn note(&self, revocation: &Revocation) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        let of_pool = entries
-            .of_kind(revocation.kind)
-            .entry(revocation.pool_id.clone())
-            .or_default();
-        let entry = of_pool.entry(revocation.subject.clone()).or_insert(Entry {
+        let of_pool = entries.entry(revocation.pool_id.clone()).or_default();
+        let of_kind = of_pool.of_kind(revocation.kind);
+        let entry = of_kind.entry(revocation.subject.clone()).or_insert(Entry {
             not_before_ms: 0,
             expires_ms: 0,
         });
@@ -98,12 +112,13 @@ impl Revoked {
     /// Forgets entries whose tokens have all expired.
     pub(crate) fn prune(&self, now_ms: i64) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        for kind in Kind::ALL {
-            entries.of_kind(kind).retain(|_, of_pool| {
-                of_pool.retain(|_, entry| entry.expires_ms >= now_ms);
-                !of_pool.is_empty()
-            });
-        }
+        entries.retain(|_, of_pool| {
+            for kind in Kind::ALL {
+                let of_kind = of_pool.of_kind(kind);
+                of_kind.retain(|_, entry| entry.expires_ms >= now_ms);
+            }
+            !of_pool.is_empty()
+        });
     }
 
     /// Notes that everything committed before `since` is known.
@@ -124,23 +139,19 @@ impl Revoked {
     /// Whether one of the entries is about this token.
     pub(crate) fn is_revoked(&self, token: Subject<'_>) -> bool {
         let entries = self.read();
-        let hit = |of_kind: &HashMap<String, HashMap<String, Entry>>, subject: &str| {
-            of_kind
-                .get(token.pool_id)
-                .and_then(|of_pool| of_pool.get(subject))
-                .is_some_and(|entry| token.issued_ms <= entry.not_before_ms)
+        let Some(of_pool) = entries.get(token.pool_id) else {
+            return false;
         };
-        let origin_hit = token.origin_jti.is_some_and(|jti| {
-            // Every token of the sign-in, whenever it was made: a refresh that raced with the revocation is one, too.
-            entries
-                .origins
-                .get(token.pool_id)
-                .is_some_and(|of_pool| of_pool.contains_key(jti))
-        });
-        origin_hit
-            || hit(&entries.users, token.sub)
-            || hit(&entries.clients, token.client_id)
-            || hit(&entries.pools, "")
+        let hit = |of_kind: &HashMap<String, Entry>, subject: &str| {
+            let entry = of_kind.get(subject);
+            entry.is_some_and(|entry| token.issued_ms() <= entry.not_before_ms)
+        };
+        // Every token of the sign-in, whenever it was made: a refresh that raced with the revocation is one, too.
+        let origin = |jti| of_pool.origins.contains_key(jti);
+        token.origin_jti.is_some_and(origin)
+            || hit(&of_pool.users, token.sub)
+            || hit(&of_pool.clients, token.client_id)
+            || hit(&of_pool.all, "")
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Entries> {
@@ -163,7 +174,8 @@ impl Revocations for Revoked {
             client_id,
             sub: claims.sub(),
             origin_jti: claims.origin_jti(),
-            issued_ms: issued_ms(claims),
+            jti: claims.jti(),
+            iat_ms: claims.iat().map_or(0, to_ms),
         };
         if self.is_revoked(token) {
             Standing::Revoked
@@ -173,28 +185,25 @@ impl Revocations for Revoked {
     }
 }
 
-impl Entries {
-    fn of_kind(&mut self, kind: Kind) -> &mut HashMap<String, HashMap<String, Entry>> {
+impl OfPool {
+    fn of_kind(&mut self, kind: Kind) -> &mut HashMap<String, Entry> {
         match kind {
             Kind::Origin => &mut self.origins,
             Kind::User => &mut self.users,
             Kind::Client => &mut self.clients,
-            Kind::Pool => &mut self.pools,
+            Kind::Pool => &mut self.all,
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        [&self.origins, &self.users, &self.clients, &self.all]
+            .iter()
+            .all(|entries| entries.is_empty())
     }
 }
 
-/// When a token was made, to the millisecond.
-///
-/// `iat` counts whole seconds, so a sign-in in the second of a sign-out could not be told from one before it. Our
-/// `jti` is a UUID of version 7 (RFC 9562 section 5.7), which holds the millisecond.
-fn issued_ms(claims: &Claims) -> i64 {
-    claims.jti().and_then(jti_ms).unwrap_or_else(|| {
-        claims
-            .iat()
-            .and_then(|seconds| i64::try_from(seconds).ok())
-            .map_or(0, |seconds| seconds.saturating_mul(1000))
-    })
+fn to_ms(seconds: u64) -> i64 {
+    i64::try_from(seconds).map_or(0, |seconds| seconds.saturating_mul(1000))
 }
 
 fn jti_ms(jti: &str) -> Option<i64> {
