@@ -136,6 +136,7 @@ def test_rotate_keys_says_what_it_lacks(gate):
         ([], {}, "--endpoint"),
         (["--endpoint", "here"], keys, "`here` is not a URL"),
         (["--endpoint", "localhost:8080"], keys, "`localhost:8080` is not .*http"),
+        (["--endpoint", "http://ada:hidden@127.0.0.1:1"], keys, "user or password"),
         (["--endpoint", gate.url], {}, "AWS_ACCESS_KEY_ID is not set.*dev.env"),
         (["--endpoint", "http://127.0.0.1:1"], keys, "no engine.*`http://127.0.0.1:1/`.*refused"),
         (["--endpoint", gate.url], keys, "`us-east-1_Absent000`.*ResourceNotFoundException"),
@@ -144,6 +145,7 @@ def test_rotate_keys_says_what_it_lacks(gate):
         done = run("pool", "rotate-keys", "us-east-1_Absent000", *arguments, env=env)
         assert done.returncode == 1 and done.stdout == ""
         assert re.search(said, done.stderr), done.stderr
+        assert "hidden" not in done.stderr
 
 
 def test_a_backup_says_what_it_made(own, tmp_path):

@@ -22,7 +22,7 @@ pub(super) fn rotate_keys(ask: &RotateKeys) -> anyhow::Result<()> {
         .build()?;
     let output = runtime
         .block_on(call(&endpoint, &region, "RotateSigningKeys", &input))
-        .with_context(|| format!("the keys of pool `{}` are not rotated", ask.pool))?;
+        .with_context(|| format!("rotating the keys of pool `{}` failed", ask.pool))?;
     let ids = output.get("KeyIds").and_then(Value::as_array);
     for id in ids.into_iter().flatten().filter_map(Value::as_str) {
         println!("{id}");
@@ -49,6 +49,9 @@ fn endpoint(ask: &RotateKeys) -> anyhow::Result<Url> {
         bail!(
             "`{text}` is not a URL of http or https: the endpoint is one as `http://localhost:8080`"
         );
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        bail!("the endpoint has a user or password in it: calls are signed, so leave that away");
     }
     Ok(url)
 }
