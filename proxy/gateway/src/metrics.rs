@@ -1,6 +1,7 @@
 //! Metrics: everything `/metrics` shows. Label values come from the settings or closed sets, never from callers.
 
 mod register;
+mod streams;
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,6 +12,8 @@ use prometheus::{
 
 use crate::{gateway::record::Losses, listen::Refused};
 use register::Register;
+use streams::Ended;
+pub(crate) use streams::{Stream, Streams};
 
 /// How a request ended, as its record and the counter of requests say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub(crate) struct Metrics {
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     upstream_connections: IntGaugeVec,
+    streams_open: IntGaugeVec,
+    streams_ended: Ended,
     pub(crate) stages: Stages,
     pub(crate) token_cache: Cache,
     pub(crate) decision_cache: Cache,
@@ -121,6 +126,7 @@ impl Cache {
 pub(crate) struct RouteMetrics {
     outcomes: [IntCounter; Outcome::ALL.len()],
     seconds: Histogram,
+    pub(crate) streams: Streams,
 }
 
 impl RouteMetrics {
@@ -194,6 +200,16 @@ impl Metrics {
                 "Connections in use.",
                 &["upstream"],
             )?,
+            streams_open: r.gauges(
+                "streams_open",
+                "Answers of server-sent events and gRPC under way.",
+                &["route"],
+            )?,
+            streams_ended: Ended::of(&r.counters(
+                "streams_ended_total",
+                "Streams by what ended them.",
+                &["cause"],
+            )?),
             records_dropped: Losses::new(
                 r.counter("records_dropped_total", "Decision records that were lost.")?,
             ),
@@ -213,7 +229,10 @@ impl Metrics {
                 &["why"],
             )?,
             store_seconds: r.long("store_seconds", "Time of a step of the store.", &["kind"])?,
-            hash_queue: r.gauge("hash_queue", "Password hashes and SRP steps that wait or are under way.")?,
+            hash_queue: r.gauge(
+                "hash_queue",
+                "Password hashes and SRP steps that wait or are under way.",
+            )?,
             registry,
         })
     }
@@ -223,6 +242,10 @@ impl Metrics {
         RouteMetrics {
             outcomes: Outcome::ALL.map(|o| self.requests.with_label_values(&[name, o.as_str()])),
             seconds: self.request_seconds.with_label_values(&[name]),
+            streams: Streams::new(
+                self.streams_open.with_label_values(&[name]),
+                self.streams_ended.clone(),
+            ),
         }
     }
 
