@@ -18,11 +18,7 @@ pub(crate) struct Check<'t> {
 impl Check<'_> {
     /// Reports a problem at `place`, unless what stands there could not be read and was reported for that.
     pub(crate) fn report(&mut self, place: &Place, message: impl Into<String>) {
-        let is_gone =
-            |place: &Place| self.written.at(place).is_some() && self.read.at(place).is_none();
-        if self.read.placeholder_around(place).is_some()
-            || place.around().any(|place| is_gone(&place))
-        {
+        if self.is_unread(place) {
             return;
         }
         let line = self.written.line_of(place);
@@ -31,6 +27,13 @@ impl Check<'_> {
             line,
             message: message.into(),
         });
+    }
+
+    /// Whether what stands at `place`, or around it, could not be read and was reported for that.
+    pub(crate) fn is_unread(&self, place: &Place) -> bool {
+        let is_gone =
+            |place: &Place| self.written.at(place).is_some() && self.read.at(place).is_none();
+        self.read.placeholder_around(place).is_some() || place.around().any(|place| is_gone(&place))
     }
 
     /// Whether something stands at `place`, right or wrong.

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use rustls::{
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
     sign::CertifiedKey,
 };
 
@@ -54,23 +57,27 @@ fn check_pair(files: &Certificate, place: &Place, check: &mut Check<'_>) {
 }
 
 fn chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let unreadable = |error| {
-        format!(
-            "`{}` is not a PEM certificate chain: {error}",
-            file.display()
-        )
-    };
     let chain =
         CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let chain = chain.map_err(unreadable)?;
-    if chain.is_empty() {
-        Err(format!("`{}` holds no certificate", file.display()))
-    } else {
-        Ok(chain)
+    match chain {
+        Ok(chain) if chain.is_empty() => {
+            Err(not_pem(file, "certificate", &pem::Error::NoItemsFound))
+        }
+        Ok(chain) => Ok(chain),
+        Err(error) => Err(not_pem(file, "certificate", &error)),
     }
 }
 
 fn key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    PrivateKeyDer::from_pem_file(file)
-        .map_err(|error| format!("`{}` is not a PEM private key: {error}", file.display()))
+    PrivateKeyDer::from_pem_file(file).map_err(|error| not_pem(file, "private key", &error))
+}
+
+/// In words of our own: the library's quote the file, which may be a key.
+fn not_pem(file: &Path, wanted: &str, error: &pem::Error) -> String {
+    let file = file.display();
+    match error {
+        pem::Error::Io(error) => format!("`{file}` cannot be read: {error}"),
+        pem::Error::NoItemsFound => format!("`{file}` holds no PEM {wanted}"),
+        _ => format!("`{file}` is not whole PEM"),
+    }
 }

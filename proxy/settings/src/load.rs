@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+
 use crate::{
     Place, Problem, Problems, Settings, check::Check, issuer, limits, listener, mend, naming,
     pools, route, tree, upstream, written,
@@ -166,6 +168,11 @@ fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
 }
 
 fn log(mut log: written::Log, check: &mut Check<'_>) -> written::Log {
+    if let Some(level) = log.level.as_deref().filter(|level| !is_filter(level)) {
+        let message =
+            format!("`{level}` is not a level as `info`, nor a filter as `warn,portcullis=debug`");
+        check.report(&Place::from("log").key("level"), message);
+    }
     let mut seen: HashSet<PathBuf> = HashSet::new();
     for (name, file) in [("decisions", &mut log.decisions), ("file", &mut log.file)] {
         let Some(file) = file else { continue };
@@ -182,6 +189,12 @@ fn log(mut log: written::Log, check: &mut Check<'_>) -> written::Log {
         }
     }
     log
+}
+
+/// What `tracing` takes. It also takes a word that is no level, for the name of a crate: the log of nothing else.
+fn is_filter(text: &str) -> bool {
+    let is_word = text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    EnvFilter::try_new(text).is_ok() && (!is_word || text.parse::<LevelFilter>().is_ok())
 }
 
 fn tokens(raw: written::Tokens, check: &mut Check<'_>) -> token::Limits {

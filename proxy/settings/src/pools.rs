@@ -122,14 +122,14 @@ fn seals(config: &Config, pools: &Place, check: &mut Check<'_>) -> Vec<SecretStr
 
 fn check_public_url(url: &Url, place: &Place, check: &mut Check<'_>) {
     let is_web = matches!(url.scheme(), "http" | "https") && url.has_host();
-    if !is_web || url.query().is_some() || url.fragment().is_some() {
-        check.report(
-            place,
-            "must be as `https://auth.example.com`, without `?` and `#`",
-        );
-    }
     if !url.username().is_empty() || url.password().is_some() {
         check.report(place, "must not hold a user or password");
+    } else if !is_web || url.query().is_some() || url.fragment().is_some() {
+        // What stands before an `@` may be a password, wherever in the URL it is.
+        let value = Some(url.as_str()).filter(|text| !text.contains('@'));
+        let value = value.map(|text| format!("`{text}` ")).unwrap_or_default();
+        let message = "must be as `https://auth.example.com`, without `?` and `#`";
+        check.report(place, format!("{value}{message}"));
     }
 }
 

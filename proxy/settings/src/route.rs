@@ -93,6 +93,7 @@ pub(crate) fn check(
     }
     let places = check.items(&list);
     check_table(&raw, &places, check);
+    check_actions(&raw, &places, check);
     let checked = raw.into_iter().zip(&places).map(|(raw, place)| {
         let name = name(&raw);
         let matches = raw.r#match.clone();
@@ -131,6 +132,22 @@ fn check_table(raw: &[written::Route], places: &[Place], check: &mut Check<'_>) 
             .split('.')
             .fold(place.clone(), |place, key| place.key(key));
         check.report(&place, problem.message);
+    }
+}
+
+/// Without an action of its own, a route asks for `<method> <path>`: so it must name its methods.
+fn check_actions(raw: &[written::Route], places: &[Place], check: &mut Check<'_>) {
+    for (raw, place) in raw.iter().zip(places) {
+        let Some(written::Authorize::Policies(policies)) = &raw.authorize else {
+            continue;
+        };
+        let is_nameless = policies.action.is_none() && raw.r#match.methods.is_empty();
+        if is_nameless && !check.is_unread(&place.key("match").key("methods")) {
+            check.report(
+                &place.key("authorize").key("action"),
+                "is left out, and so are `match.methods`, of which it would be made; write one of them",
+            );
+        }
     }
 }
 

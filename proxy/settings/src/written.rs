@@ -1,6 +1,8 @@
 //! The settings as they are written: what serde reads and the JSON schema describes. Nothing here is checked beyond its
 //! type; [`crate::load`] makes [`crate::Settings`] of it.
 
+mod form;
+
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
 
 use schemars::JsonSchema;
@@ -42,6 +44,7 @@ pub struct Settings {
     pub log: Log,
     /// Peers (CIDR) whose `X-Forwarded-*` headers are believed.
     #[serde(default)]
+    #[serde(deserialize_with = "form::networks")]
     #[schemars(with = "Vec<String>")]
     pub trusted_peers: Vec<ipnet::IpNet>,
     /// A folder for what the gate keeps for itself, as the last good key sets; the settings' own folder when absent.
@@ -60,6 +63,7 @@ pub struct Settings {
 #[serde(deny_unknown_fields)]
 pub struct Listener {
     /// Address and port; port 0 lets the kernel choose.
+    #[serde(deserialize_with = "form::address")]
     pub address: SocketAddr,
     /// Certificates; absent for plain HTTP/1.1 (and h2c by prior knowledge).
     #[serde(default)]
@@ -206,6 +210,7 @@ pub struct Forward {
 #[serde(deny_unknown_fields)]
 pub struct Admin {
     /// Address and port; port 0 lets the kernel choose.
+    #[serde(deserialize_with = "form::address")]
     pub address: SocketAddr,
 }
 
@@ -213,9 +218,9 @@ pub struct Admin {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
-    /// `tracing` filter; `info` when absent.
+    /// A level as `info`, or a `tracing` filter as `warn,portcullis=debug`; `info` when absent.
     pub level: Option<String>,
-    /// Decision records' file; standard output when absent and `decisions` is on.
+    /// Decision records' file; standard output when absent.
     pub decisions: Option<PathBuf>,
     /// The log's file; standard error when absent.
     pub file: Option<PathBuf>,

@@ -5,7 +5,7 @@ use std::thread::available_parallelism;
 
 use argon2::Params;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
 
 /// The embedded engine.
@@ -26,6 +26,7 @@ pub struct Config {
     #[serde(default)]
     pub signing_keys: SigningKeys,
     /// Where callers reach the pools; issuers are made of it.
+    #[serde(deserialize_with = "web_url")]
     pub public_url: Url,
     /// What stands in `iss`.
     #[serde(default)]
@@ -220,6 +221,19 @@ impl Default for SigningKeys {
             publish_ahead_hours: 24,
         }
     }
+}
+
+/// A URL; what is none is told as it is written, unless it may hold a password.
+fn web_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Url::parse(&text).map_err(|_| {
+        let form = "is not a URL as `https://auth.example.com`";
+        if text.contains('@') || text.len() > 100 {
+            D::Error::custom(form)
+        } else {
+            D::Error::custom(format!("`{text}` {form}"))
+        }
+    })
 }
 
 fn region() -> String {

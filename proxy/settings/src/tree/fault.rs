@@ -24,7 +24,8 @@ pub(crate) enum Kind {
     },
     /// The mapping lacks a key.
     Missing(&'static str),
-    /// Anything else. INVARIANT: never holds a value that was written, since it may be a secret in the wrong place.
+    /// Anything else. INVARIANT: never holds a value that may be a secret in the wrong place; only types that know better
+    /// quote theirs.
     Other(String),
 }
 

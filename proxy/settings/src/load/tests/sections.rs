@@ -53,7 +53,7 @@ fn routes_must_make_sense() {
             ],
         ),
         (
-            "{match: {host: x.test}, authenticate: {bearer: {issuers: [okta], token_use: [id], claims: {a: []}}}, authorize: {policies: gone, headers: [authorization]}, upstream: {to: app}}",
+            "{match: {host: x.test, methods: [GET]}, authenticate: {bearer: {issuers: [okta], token_use: [id], claims: {a: []}}}, authorize: {policies: gone, headers: [authorization]}, upstream: {to: app}}",
             &[
                 "routes[2].authenticate.bearer.token_use: says nothing",
                 "routes[2].authenticate.bearer.claims.a: name at least one",
@@ -169,6 +169,7 @@ fn upstreams_must_make_sense() {
 fn listeners_must_make_sense() {
     let folder = Folder::new();
     folder.write("tls/broken.crt", "nothing");
+    folder.write("tls/torn.crt", "-----BEGIN CERTIFICATE-----\nAAAA\n");
     folder.certificate("tls/b");
     for (from, to, expected) in [
         (
@@ -184,12 +185,22 @@ fn listeners_must_make_sense() {
         (
             "tls/a.crt",
             "tls/broken.crt",
-            "listeners[1].tls.certificates[0].cert: `",
+            "listeners[1].tls.certificates[0].cert: `/tmp/x/tls/broken.crt` holds no PEM certificate",
+        ),
+        (
+            "tls/a.crt",
+            "tls/torn.crt",
+            "listeners[1].tls.certificates[0].cert: `/tmp/x/tls/torn.crt` is not whole PEM",
         ),
         (
             "tls/a.key",
             "tls/gone.key",
-            "listeners[1].tls.certificates[0].key: `",
+            "listeners[1].tls.certificates[0].key: `/tmp/x/tls/gone.key` cannot be read: No such file",
+        ),
+        (
+            "tls/a.key",
+            "tls/a.crt",
+            "listeners[1].tls.certificates[0].key: `/tmp/x/tls/a.crt` holds no PEM private key",
         ),
         (
             "[{cert: tls/a.crt, key: tls/a.key}]",
@@ -197,8 +208,96 @@ fn listeners_must_make_sense() {
             "listeners[1].tls.certificates: name at least one",
         ),
     ] {
+        let dir = folder.0.path().display().to_string();
+        let expected = expected.replace("/tmp/x", &dir);
+        folder.expect(&GOOD.replace(from, to), &[&expected]);
+    }
+}
+
+#[test]
+fn a_torn_key_is_not_shown() {
+    let folder = Folder::new();
+    folder.write("tls/torn.key", "-----BEGIN hunter2\n");
+    let found = folder.problems(&GOOD.replace("tls/a.key", "tls/torn.key"));
+    let bytes = format!("{:?}", b"hunter2");
+    assert!(
+        found[0].ends_with("torn.key` is not whole PEM")
+            && !found[0].contains(bytes.trim_matches(['[', ']'])),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn addresses_are_told_with_their_form() {
+    let folder = Folder::new();
+    for (from, to, expected) in [
+        (
+            "{address: 127.0.0.1:0}",
+            "{address: localhost:80}",
+            "listeners[0].address: `localhost:80` is not an IP address with a port, as `127.0.0.1:8080` or `[::1]:8080`",
+        ),
+        (
+            "127.0.0.1:9901",
+            "9901",
+            "admin.address: `9901` is not an IP address with a port",
+        ),
+        (
+            "127.0.0.1:9901",
+            "[]",
+            "admin.address: expected an IP address with a port, as `127.0.0.1:8080` or `[::1]:8080`, found a list",
+        ),
+        (
+            "admin:",
+            "trusted_peers: [10.0.0.0/8, 10.0.0.0/33]\nadmin:",
+            "trusted_peers[1]: `10.0.0.0/33` is not a network as `10.0.0.0/8` or `fd00::/8`; one peer alone is `10.0.0.7/32`",
+        ),
+        // What is longer than any address may be anything.
+        (
+            "127.0.0.1:9901",
+            "abcdefghijklmnopqrstuvwxyz-abcdefghijklmnopqrstuvwxyz-abcdefghijklmnopqrstuvwxyz",
+            "admin.address: is not an IP address with a port",
+        ),
+    ] {
         folder.expect(&GOOD.replace(from, to), &[expected]);
     }
+}
+
+#[test]
+fn a_log_level_is_one() {
+    let folder = Folder::new();
+    for level in ["loud=per=day", "warning", "info,portcullis=loud", "["] {
+        let expected = format!("log.level: `{level}` is not");
+        folder.expect(
+            &format!("{GOOD}\nlog: {{level: '{level}'}}\n"),
+            &[&expected],
+        );
+    }
+    for level in [
+        "info",
+        "WARN",
+        "off",
+        "portcullis=debug",
+        "info,pingora_core=warn",
+        "portcullis[{a=1}]=trace",
+    ] {
+        let loaded = folder.load(&format!("{GOOD}\nlog: {{level: '{level}'}}\n"));
+        assert!(loaded.is_ok(), "{level}");
+    }
+}
+
+#[test]
+fn a_default_action_needs_methods() {
+    let expected = "routes[1].authorize.action: is left out, and so are `match.methods`";
+    let folder = Folder::new();
+    folder.expect(&GOOD.replace(", methods: [GET]", ""), &[expected]);
+    folder.expect(
+        &GOOD.replace("methods: [GET]", "methods: GET"),
+        &["routes[1].match.methods: expected a list"],
+    );
+    let named = GOOD
+        .replace(", methods: [GET]", "")
+        .replace("{policies: pets,", "{policies: pets, action: get,");
+    assert!(folder.load(&named).is_ok());
 }
 
 #[test]
@@ -252,12 +351,27 @@ fn pools_must_make_sense() {
         (
             "https://auth.example.com\n",
             "https://auth.example.com?x\n",
-            "pools.public_url: must be as",
+            "pools.public_url: `https://auth.example.com/?x` must be as `https://auth.example.com`, without `?` and `#`",
         ),
         (
             "https://auth.example.com\n",
             "auth\n",
-            "pools.public_url: relative URL without a base",
+            "pools.public_url: `auth` is not a URL as `https://auth.example.com`",
+        ),
+        (
+            "https://auth.example.com\n",
+            "user:hunter2@auth.example.com\n",
+            "pools.public_url: must be as",
+        ),
+        (
+            "https://auth.example.com\n",
+            "//user:hunter2@auth.example.com\n",
+            "pools.public_url: is not a URL as `https://auth.example.com`",
+        ),
+        (
+            "https://auth.example.com\n",
+            "https://user:hunter2@auth.example.com?x\n",
+            "pools.public_url: must not hold a user or password",
         ),
         (
             "account: 012345678901",
