@@ -314,3 +314,17 @@ def test_a_deleted_pool_takes_its_tokens_with_it(own):
     wait_until(lambda: gate.get("/pets", token).status_code == 401, "the client's tokens end", within=1)
     with refused("ResourceNotFoundException"):
         idp.initiate_auth(**auth)
+
+
+def test_a_store_that_is_moved_away_is_noticed(own):
+    gate = own()
+    store = store_of(gate)
+    away = store.with_name("away.db")
+    store.rename(away)
+    wait_until(lambda: gate.readyz().status_code == 503, "a store that is gone")
+    said = gate.readyz().json()
+    assert said["status"] == "store_lost"
+    assert any(one["what"] == "pools.store" and str(store) in one["why"] for one in said["degraded"]), said
+    assert "The pools' store is not where it was opened" in gate.log.read_text()
+    away.rename(store)
+    wait_until(lambda: gate.readyz().status_code == 200, "the store is back")

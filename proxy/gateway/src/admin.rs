@@ -90,12 +90,18 @@ async fn ready(State(views): State<Views>) -> impl IntoResponse {
         return (StatusCode::SERVICE_UNAVAILABLE, Json(body));
     }
     let degraded = views.degraded(&snapshot);
+    // Without its store the process loses what it is told: another, or a restart, serves better.
+    let (code, status) = if views.trouble().is_some() {
+        (StatusCode::SERVICE_UNAVAILABLE, "store_lost")
+    } else {
+        (StatusCode::OK, "ready")
+    };
     let body = json!({
-        "status": "ready",
+        "status": status,
         "generation": snapshot.generation,
         "degraded": degraded,
     });
-    (StatusCode::OK, Json(body))
+    (code, Json(body))
 }
 
 async fn routes(State(views): State<Views>) -> impl IntoResponse {
@@ -131,6 +137,12 @@ impl Views {
                 why: "decision records cannot be written and are lost; the log says why".into(),
             });
         }
+        if let Some(why) = self.trouble() {
+            degraded.push(Degraded {
+                what: "pools.store".into(),
+                why,
+            });
+        }
         if self.engine.as_ref().is_some_and(engine::Engine::is_stale) {
             degraded.push(Degraded {
                 what: "pools".into(),
@@ -139,6 +151,11 @@ impl Views {
             });
         }
         degraded
+    }
+
+    /// Why the pools cannot keep what they are told, if so.
+    fn trouble(&self) -> Option<String> {
+        self.engine.as_ref()?.trouble()
     }
 
     /// Brings the metrics up to date that are asked for rather than counted.

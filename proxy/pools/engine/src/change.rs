@@ -102,6 +102,11 @@ impl Feed {
     /// Reads what is new, and takes it in.
     pub(crate) async fn poll(&mut self, engine: &Engine) -> Result<()> {
         let started = Instant::now();
+        engine
+            .db()
+            .check_place()
+            .inspect_err(|error| engine.set_trouble(Some(error)))?;
+        engine.set_trouble(None);
         let since_ms = self.polled_ms - OVERLAP_MS;
         let (now_ms, rows) = engine
             .db()

@@ -71,6 +71,11 @@ impl Harness {
         }
     }
 
+    /// The file of a SQLite store.
+    pub(crate) fn file(&self) -> std::path::PathBuf {
+        self.url.trim_start_matches("sqlite:").into()
+    }
+
     /// Another process on the same store.
     pub(crate) async fn second(&self) -> Engine {
         self.open_with(&["1"]).await.unwrap()

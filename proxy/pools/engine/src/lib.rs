@@ -32,8 +32,8 @@ pub mod srp;
 pub mod testing;
 pub mod user;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use secrecy::{ExposeSecret, SecretString};
 use store::Db;
@@ -76,6 +76,8 @@ struct Inner {
     auth: auth::State,
     /// The database's time of the last poll of changes.
     polled_ms: AtomicI64,
+    /// Why the store's file is not to be used, as the last poll found.
+    trouble: Mutex<Option<String>>,
     /// Where the store's connections live.
     runtime: tokio::runtime::Handle,
     tasks: change::Tasks,
@@ -115,6 +117,7 @@ impl Engine {
             outbox,
             auth: auth::State::default(),
             polled_ms: AtomicI64::new(0),
+            trouble: Mutex::default(),
             runtime: tokio::runtime::Handle::current(),
             tasks: change::Tasks::default(),
         }));
@@ -229,6 +232,26 @@ impl Engine {
     /// Whether revocations made elsewhere may be unknown here; the gate then answers 503 for embedded tokens.
     pub fn is_stale(&self) -> bool {
         self.revoked().is_stale(revocation::STALE)
+    }
+
+    /// Why nothing can be written, where the store's file was moved, deleted or replaced.
+    pub fn trouble(&self) -> Option<String> {
+        let trouble = self.0.trouble.lock();
+        trouble.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps it for those who ask whether all is well; the log hears of it once.
+    pub(crate) fn set_trouble(&self, found: Option<&store::Error>) {
+        let found = found.map(ToString::to_string);
+        let mut trouble = self
+            .0
+            .trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let (Some(why), None) = (&found, &*trouble) {
+            tracing::error!(why, "The pools' store is not where it was opened");
+        }
+        *trouble = found;
     }
 
     /// Puts a committed revocation in force in this process without waiting for the next poll.

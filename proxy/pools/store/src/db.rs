@@ -163,6 +163,14 @@ impl Db {
         Ok(self.rows(sql, args).await?.into_iter().next())
     }
 
+    /// Refuses if a SQLite store's file is not where it was opened; writes refuse then by themselves.
+    pub fn check_place(&self) -> Result<()> {
+        match &self.0.driver {
+            Driver::Sqlite(sqlite) => sqlite.check(),
+            Driver::Postgres(_) => Ok(()),
+        }
+    }
+
     /// The database's clock in epoch milliseconds, which all nodes share.
     pub async fn now_ms(&self) -> Result<i64> {
         self.reader().await?.now_ms().await

@@ -115,6 +115,14 @@ pub enum Error {
         /// The migration out of order.
         version: i64,
     },
+    /// The file of a SQLite store is not where it was opened.
+    #[error(
+        "the store's file `{path}` was moved, deleted or replaced: put it back, or restart to use what is there"
+    )]
+    Moved {
+        /// Where it was opened.
+        path: PathBuf,
+    },
     /// A file of a backup or of the store itself cannot be written.
     #[error("cannot write `{path}`")]
     File {

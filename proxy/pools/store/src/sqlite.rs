@@ -21,8 +21,10 @@ use crate::tx::{Connection, Tx, names};
 use crate::value::{Sql, Value};
 
 mod backup;
+mod place;
 mod writer;
 
+use place::Place;
 use writer::Writer;
 
 /// The clock of the machine, which all processes that share the file share.
@@ -31,6 +33,7 @@ pub(crate) const NOW_MS: &str = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEG
 /// A store in one file.
 pub(crate) struct Sqlite {
     path: PathBuf,
+    place: Place,
     writer: Writer,
     readers: SqlitePool,
 }
@@ -49,6 +52,7 @@ impl Sqlite {
     ) -> Result<Self> {
         make_private(&path)?;
         let options = writing(&path);
+        let place = Place::of(&path)?;
         let mut connection = options.connect().await?;
         Migrator::new(migrations)?.sqlite(&mut connection).await?;
         let readers = PoolOptions::new()
@@ -58,12 +62,18 @@ impl Sqlite {
             .test_before_acquire(false)
             .connect_with(options.clone().pragma("query_only", "on"))
             .await?;
-        let writer = Writer::start(connection, options, meter);
+        let writer = Writer::start(connection, options, place.clone(), meter);
         Ok(Self {
             path,
+            place,
             writer,
             readers,
         })
+    }
+
+    /// Refuses if the file is not where it was opened.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.place.check()
     }
 
     /// Runs a job in the writer's next group.

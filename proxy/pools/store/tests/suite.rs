@@ -7,6 +7,8 @@ mod place;
 mod backup;
 #[path = "suite/migrations.rs"]
 mod migrations;
+#[path = "suite/moved.rs"]
+mod moved;
 #[path = "suite/reads.rs"]
 mod reads;
 #[path = "suite/text.rs"]

@@ -273,3 +273,23 @@ crate::harness::on_both_stores! {
     old_rows_go,
     the_tasks_end_with_the_engine,
 }
+
+#[tokio::test]
+async fn a_store_that_is_gone_is_noticed() {
+    let here = Harness::new().await;
+    let file = here.file();
+    let away = file.with_extension("away");
+    std::fs::rename(&file, &away).unwrap();
+    assert!(Feed::default().poll(&here.engine).await.is_err());
+    let why = here.engine.trouble().unwrap();
+    assert!(why.contains("was moved, deleted or replaced"), "{why}");
+    let end = pool::create(&here.engine, "staff", document(json!({}))).await;
+    assert!(end.is_err(), "it would be lost");
+
+    std::fs::rename(&away, &file).unwrap();
+    poll(&here.engine).await;
+    assert_eq!(here.engine.trouble(), None);
+    pool::create(&here.engine, "staff", document(json!({})))
+        .await
+        .unwrap();
+}

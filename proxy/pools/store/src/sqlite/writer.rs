@@ -1,13 +1,15 @@
 //! The one writer: it takes what waits, runs it in one transaction, syncs once, and only then answers.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::control;
+use super::place::Place;
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::observe::{Kind, Meter};
@@ -20,6 +22,7 @@ impl Writer {
     pub(super) fn start(
         connection: sqlx::SqliteConnection,
         options: SqliteConnectOptions,
+        place: Place,
         meter: Meter,
     ) -> Self {
         let (sender, jobs) = mpsc::channel(QUEUE);
@@ -28,6 +31,7 @@ impl Writer {
             Task {
                 tx,
                 options,
+                place,
                 jobs,
                 meter,
             }
@@ -48,6 +52,7 @@ struct Task {
     /// `None` after the connection failed, until the next group opens a new one.
     tx: Option<Tx>,
     options: SqliteConnectOptions,
+    place: Place,
     jobs: mpsc::Receiver<Box<dyn Job>>,
     meter: Meter,
 }
@@ -109,31 +114,58 @@ impl Task {
         Ok(())
     }
 
+    /// Begins a transaction; where another process holds the lock, tries again until it has held it for long.
     async fn begin(&mut self) -> Result<Tx> {
+        let give_up = Instant::now() + LOCKED;
+        let mut attempts = 1;
+        loop {
+            match self.try_begin().await {
+                Err(Error::Conflict { .. }) if Instant::now() < give_up => sleep(PAUSE).await,
+                Err(Error::Conflict { .. }) => return Err(Error::Conflict { attempts }),
+                end => return end,
+            }
+            attempts += 1;
+        }
+    }
+
+    async fn try_begin(&mut self) -> Result<Tx> {
+        // What is written to a file that nobody finds again is lost, whatever its callers are told.
+        self.place.check()?;
         let mut tx = match self.tx.take() {
             Some(tx) => tx,
             None => Tx::new(Connection::SqliteWriter(self.options.connect().await?)),
         };
-        run(&mut tx, "BEGIN IMMEDIATE").await?;
-        Ok(tx)
+        match run(&mut tx, "BEGIN IMMEDIATE").await {
+            Ok(()) => Ok(tx),
+            Err(error) => {
+                if matches!(error, Error::Conflict { .. }) {
+                    self.tx = Some(tx);
+                }
+                Err(error)
+            }
+        }
     }
 }
 
 /// Why a whole group failed, told to each of its jobs.
 enum Lost {
-    Conflict,
+    Conflict(u32),
     Connection,
     Corrupt(String),
+    Moved(PathBuf),
 }
 
 impl Lost {
     fn error(&self) -> Error {
         match self {
-            Self::Conflict => Error::conflict(),
+            Self::Conflict(attempts) => Error::Conflict {
+                attempts: *attempts,
+            },
             Self::Connection => Error::Connection { source: None },
             Self::Corrupt(what) => Error::Corrupt {
                 what: what.clone().into(),
             },
+            Self::Moved(path) => Error::Moved { path: path.clone() },
         }
     }
 }
@@ -141,8 +173,9 @@ impl Lost {
 impl From<Error> for Lost {
     fn from(error: Error) -> Self {
         match error {
-            Error::Conflict { .. } => Self::Conflict,
+            Error::Conflict { attempts } => Self::Conflict(attempts),
             Error::Corrupt { what } => Self::Corrupt(what.into_owned()),
+            Error::Moved { path } => Self::Moved(path),
             _ => Self::Connection,
         }
     }
@@ -223,5 +256,12 @@ async fn run(tx: &mut Tx, sql: &'static str) -> Result<()> {
 const QUEUE: usize = 256;
 /// How many writes share a commit at most: more would make the first of them wait for the last.
 const GROUP: usize = 64;
+/// For how long another process may hold the lock, as a copying tool does, before writes are refused.
+const LOCKED: Duration = Duration::from_secs(15);
+/// Between two tries, where the database did not wait by itself.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Work never waits for anything but the database, so this only ends a write that waits for another one.
 const JOB: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests;
