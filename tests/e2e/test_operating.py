@@ -214,6 +214,7 @@ def test_metrics_have_their_names(gate):
         "portcullis_requests_total", "portcullis_request_seconds", "portcullis_stage_seconds", "portcullis_token_cache_total",
         "portcullis_decision_cache_total", "portcullis_generation", "portcullis_sign_ins_total", "portcullis_api_calls_total",
         "portcullis_store_seconds", "portcullis_hash_queue", "portcullis_upstream_healthy", "portcullis_reloads_total",
+        "portcullis_streams_open", "portcullis_streams_ended_total",
     ):  # fmt: skip
         assert re.search(rf"^# TYPE {metric} ", text, re.M), metric
     assert requests.get(f"{gate.admin_url}/healthz", timeout=5).status_code == 200

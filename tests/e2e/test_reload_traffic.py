@@ -1,4 +1,4 @@
-"""A reload while requests flow, and what a gate says of its upstreams and in its log."""
+"""Reloads and drains while requests flow, and what a gate says of its streams and upstreams and in its log."""
 
 import json
 import math
@@ -155,3 +155,21 @@ def test_the_log_names_no_source_files(own, tmp_path, origin):
     lines = [json.loads(line) for line in gate.log.read_text().splitlines()]
     assert any(line["target"].startswith("pingora") for line in lines)
     assert not [line for line in lines if any(key.startswith("log.") for key in line) or ".rs" in json.dumps(line)]
+
+
+def test_streams_are_counted(own, tmp_path, origin):
+    gate, _ = sidecar(own, tmp_path / "data", origin.url, "/always", "/stream")
+    has = lambda line: f"portcullis_streams_{line}\n" in gate.metrics()  # noqa: E731
+    gate.get("/always")
+    assert has('open{route="/stream"} 0') and has('ended_total{cause="caller"} 0')
+    with requests.get(gate.url + "/stream", stream=True, timeout=20) as left:
+        pieces = left.iter_content(None)
+        assert next(pieces) == b"first"
+        assert has('open{route="/stream"} 1')
+    wait_until(lambda: has('open{route="/stream"} 0') and has('ended_total{cause="caller"} 1'), "its caller left")
+    with requests.get(gate.url + "/stream", stream=True, timeout=20) as whole:
+        pieces = whole.iter_content(None)
+        assert next(pieces) == b"first"
+        origin.go.set()
+        assert b"".join(pieces) == b"second"
+    wait_until(lambda: has('open{route="/stream"} 0') and has('ended_total{cause="finished"} 1'), "it finished")

@@ -34,7 +34,7 @@ use pingora::{
 
 use crate::{
     listen,
-    metrics::{Metrics, Outcome},
+    metrics::{Metrics, Outcome, Stream},
     mount::Mount,
     snapshot::{Plan, Snapshot},
     upstream::{InUse, Server},
@@ -75,6 +75,7 @@ pub(crate) struct Ctx {
     tries: usize,
     server: Option<Arc<Server>>,
     connection: Option<InUse>,
+    stream: Option<Stream>,
     micros: Micros,
     /// From the first piece of a body that is forwarded.
     flow: Option<Flow>,
@@ -102,6 +103,7 @@ impl ProxyHttp for Gateway {
             tries: 0,
             server: None,
             connection: None,
+            stream: None,
             micros: Micros::default(),
             flow: None,
         }
@@ -199,6 +201,8 @@ impl ProxyHttp for Gateway {
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
         ctx.outcome = Outcome::Allow;
+        let plan = ctx.plan.as_ref();
+        ctx.stream = plan.and_then(|plan| plan.metrics.streams.open(&response.headers));
         response.insert_header(refuse::REQUEST_ID, ctx.request_id.as_str())
     }
 
@@ -217,7 +221,10 @@ impl ProxyHttp for Gateway {
         true
     }
 
-    async fn logging(&self, session: &mut Session, _: Option<&pingora::Error>, ctx: &mut Ctx) {
+    async fn logging(&self, session: &mut Session, error: Option<&pingora::Error>, ctx: &mut Ctx) {
+        if let Some(stream) = ctx.stream.take() {
+            stream.end(error);
+        }
         let took = ctx.started.elapsed();
         ctx.micros.total = micros(took);
         if let Some(plan) = &ctx.plan {

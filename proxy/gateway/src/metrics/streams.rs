@@ -1,0 +1,144 @@
+//! Streams: answers that last as long as both sides wish, of server-sent events and of gRPC.
+
+use http::{HeaderMap, header};
+use pingora::{Error, ErrorSource};
+use prometheus::{IntCounter, IntCounterVec, IntGauge};
+
+/// Counts the streams of one route.
+#[derive(Debug, Clone)]
+pub(crate) struct Streams {
+    open: IntGauge,
+    ended: Ended,
+}
+
+/// A stream that is open; it counts as cut where nobody says how it ended.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    open: IntGauge,
+    ended: IntCounter,
+    causes: Ended,
+}
+
+/// By what ended them.
+#[derive(Debug, Clone)]
+pub(super) struct Ended {
+    /// The upstream's answer was complete.
+    finished: IntCounter,
+    /// The caller left.
+    caller: IntCounter,
+    /// The upstream broke off or fell silent.
+    upstream: IntCounter,
+    /// The gate gave it up, as at the end of a drain.
+    cut: IntCounter,
+}
+
+impl Ended {
+    /// At zero each: a rate over what is not there yet would miss the first.
+    pub(super) fn of(counters: &IntCounterVec) -> Self {
+        let cause = |cause| counters.with_label_values(&[cause]);
+        Self {
+            finished: cause("finished"),
+            caller: cause("caller"),
+            upstream: cause("upstream"),
+            cut: cause("cut"),
+        }
+    }
+}
+
+impl Streams {
+    pub(super) fn new(open: IntGauge, ended: Ended) -> Self {
+        Self { open, ended }
+    }
+
+    /// Counts an answer as open, if its headers make it a stream.
+    pub(crate) fn open(&self, headers: &HeaderMap) -> Option<Stream> {
+        is_stream(headers).then(|| {
+            self.open.inc();
+            Stream {
+                open: self.open.clone(),
+                ended: self.ended.cut.clone(),
+                causes: self.ended.clone(),
+            }
+        })
+    }
+}
+
+impl Stream {
+    /// Counts it as ended by that error, or as complete.
+    pub(crate) fn end(mut self, error: Option<&Error>) {
+        let cause = match error.map(Error::esource) {
+            None => &self.causes.finished,
+            Some(ErrorSource::Downstream) => &self.causes.caller,
+            Some(ErrorSource::Upstream) => &self.causes.upstream,
+            Some(ErrorSource::Internal | ErrorSource::Unset) => &self.causes.cut,
+        };
+        self.ended = cause.clone();
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.open.dec();
+        self.ended.inc();
+    }
+}
+
+fn is_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let kind = kind.to_ascii_lowercase();
+    kind == "text/event-stream"
+        || kind == "application/grpc"
+        || kind.starts_with("application/grpc+")
+}
+
+#[cfg(test)]
+mod tests {
+    use pingora::ErrorType;
+
+    use super::*;
+    use crate::metrics::Metrics;
+
+    fn headers(kind: &'static str) -> HeaderMap {
+        let kind = http::HeaderValue::from_static(kind);
+        HeaderMap::from_iter([(header::CONTENT_TYPE, kind)])
+    }
+
+    #[test]
+    fn streams_are_counted_while_open_and_by_what_ended_them() {
+        let metrics = Metrics::new().unwrap();
+        let streams = metrics.route("events").streams;
+        let open = || streams.open(&headers("text/event-stream")).unwrap();
+        let all = [open(), open(), open(), open()];
+        let has = |line: &str| assert!(metrics.text().contains(line), "{}", metrics.text());
+        has("portcullis_streams_open{route=\"events\"} 4\n");
+        let [one, two, three, four] = all;
+        one.end(None);
+        two.end(Some(&Error::new_down(ErrorType::WriteError)));
+        three.end(Some(&Error::new_up(ErrorType::ReadTimedout)));
+        drop(four);
+        has("portcullis_streams_open{route=\"events\"} 0\n");
+        for cause in ["finished", "caller", "upstream", "cut"] {
+            has(&format!(
+                "portcullis_streams_ended_total{{cause=\"{cause}\"}} 1\n"
+            ));
+        }
+    }
+
+    #[test]
+    fn an_answers_type_says_whether_it_is_a_stream() {
+        for (kind, expected) in [
+            ("text/event-stream", true),
+            ("Text/Event-Stream; charset=utf-8", true),
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc-web", false),
+            ("application/json", false),
+            ("", false),
+        ] {
+            assert_eq!(is_stream(&headers(kind)), expected, "{kind}");
+        }
+        assert!(!is_stream(&HeaderMap::new()));
+    }
+}
