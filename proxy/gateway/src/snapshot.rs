@@ -227,11 +227,11 @@ issuers: {a: {kind: oidc, issuer: "https://login.example.com", audiences: [api]}
 policies: {pets: {path: pets, principal: "PetStore::User"}}
 upstreams: {app: {servers: ["http://127.0.0.1:9"]}}
 routes:
-  - match: {path: "/pets/{rest*}"}
+  - match: {path: "/pets/{rest*}", methods: [GET]}
     authenticate: {bearer: {issuers: [a]}}
     authorize: {policies: pets, headers: [X-Role, X_Plan]}
     upstream: {to: app, headers: {x_user: "{claims.sub}"}}
-  - match: {path: "/more/{rest*}"}
+  - match: {path: "/more/{rest*}", methods: [GET]}
     authenticate: {bearer: {issuers: [a]}}
     authorize: {policies: pets, headers: [x-role]}
     upstream: {to: app}
