@@ -71,8 +71,8 @@ pub trait Caller {
     /// Claims of the access token, which become `context.token`.
     fn access_claims(&self) -> Option<&Map<String, Value>>;
 
-    /// SHA-256 of the tokens. What two callers of one digest answer to the other questions must be equal; so what was made of
-    /// them is remembered under it. `None` turns that off.
+    /// A digest of the tokens, its first bytes spread evenly over all values. What two callers of one digest answer to the other
+    /// questions must be equal; so what was made of them is remembered under it. `None` turns that off.
     fn digest(&self) -> Option<[u8; 32]>;
 }
 

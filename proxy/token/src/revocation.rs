@@ -11,6 +11,12 @@ pub trait Revocations: Send + Sync + 'static {
     ///
     /// For an embedded issuer a token whose pool, client or user is gone is [`Standing::Revoked`].
     fn standing(&self, claims: &Claims) -> Standing;
+
+    /// A number that grows with everything that could take a token back, so that a token that was live under it still is;
+    /// `None` where nothing can be said without asking for the token, as when the feed is too old.
+    fn version(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// How a verified token stands.

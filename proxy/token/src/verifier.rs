@@ -145,7 +145,7 @@ impl Verifier {
             None => self.verify_afresh(token, allowed, digest, now).await?,
         };
         let issuer = self.accepted(known.issuer, allowed)?;
-        admit(issuer, &known.claims, requirements)?;
+        admit(issuer, &known, requirements)?;
         Ok(Verified {
             claims: known.claims,
             digest: digest.bytes(),
@@ -194,10 +194,7 @@ impl Verifier {
             self.limits.leeway,
             now,
         )?);
-        let known = Known {
-            claims,
-            issuer: index,
-        };
+        let known = Known::new(claims, index);
         self.remembered.put(digest, size, known.clone());
         Ok(known)
     }
@@ -212,9 +209,9 @@ impl std::fmt::Debug for Verifier {
 }
 
 /// What holds on every request anew, remembered or not.
-fn admit(issuer: &Issuer, claims: &Claims, requirements: &Requirements) -> Result<(), Refusal> {
+fn admit(issuer: &Issuer, known: &Known, requirements: &Requirements) -> Result<(), Refusal> {
     match (issuer.revocations(), &issuer.rules().audience) {
-        (Some(revocations), _) => match revocations.standing(claims) {
+        (Some(revocations), _) => match known.standing(revocations) {
             Standing::Live => {}
             Standing::Revoked => return Err(Refusal::Revoked),
             Standing::Unknown => return Err(Refusal::RevocationsStale),
@@ -222,7 +219,7 @@ fn admit(issuer: &Issuer, claims: &Claims, requirements: &Requirements) -> Resul
         (None, Audience::AnyOf(_)) => {}
         (None, Audience::Embedded) => return Err(Refusal::AudienceInvalid),
     }
-    requirements.check(claims)
+    requirements.check(&known.claims)
 }
 
 /// The set with the key that signed the token: the one at hand, else one fresh fetch.

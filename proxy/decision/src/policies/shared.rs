@@ -1,6 +1,10 @@
 //! What all guards of a snapshot share: types, and what is remembered.
 
-use std::sync::Arc;
+use std::{
+    fmt,
+    hash::{BuildHasherDefault, Hash, Hasher},
+    sync::Arc,
+};
 
 use cedar_policy::{EntityId, EntityUid};
 use moka::sync::Cache;
@@ -22,7 +26,45 @@ pub(crate) struct Shared {
     /// Outcomes, by everything that they depend on.
     pub(crate) decisions: Cache<Box<[u8]>, Arc<Outcome>>,
     /// Callers, by the digest of their tokens and the number of a lens.
-    identities: Cache<([u8; 32], usize), Known>,
+    identities: Cache<Viewed, Known, BuildHasherDefault<Spread>>,
+}
+
+/// A caller's digest, and the number of a lens.
+#[derive(PartialEq, Eq)]
+struct Viewed([u8; 32], usize);
+
+impl Hash for Viewed {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.0);
+        state.write_usize(self.1);
+    }
+}
+
+/// Shows nothing: digests of tokens are in no log.
+impl fmt::Debug for Viewed {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Viewed").finish_non_exhaustive()
+    }
+}
+
+/// Digests are spread evenly already, so their first bytes are as good as a hash of them.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, digest: &[u8]) {
+        self.0 = digest
+            .first_chunk()
+            .map_or(0, |first| u64::from_le_bytes(*first));
+    }
+
+    fn write_usize(&mut self, lens: usize) {
+        self.0 = self.0.rotate_left(8) ^ lens as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// A caller as policies see it, or why they cannot.
@@ -41,7 +83,7 @@ impl Shared {
                 .build(),
             identities: identities
                 .weigher(|_, known| identity_weight(known))
-                .build(),
+                .build_with_hasher(BuildHasherDefault::default()),
         }
     }
 
@@ -51,7 +93,7 @@ impl Shared {
         let Some(digest) = caller.digest() else {
             return fresh();
         };
-        let key = (digest, applicable.lens_number);
+        let key = Viewed(digest, applicable.lens_number);
         self.identities.get(&key).unwrap_or_else(|| {
             let identity = fresh();
             self.identities.insert(key, Arc::clone(&identity));

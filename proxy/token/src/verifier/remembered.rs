@@ -1,6 +1,12 @@
 //! Tokens already verified, by the digest of what was sent, bounded in memory.
 
-use std::{hash::BuildHasherDefault, sync::Arc};
+use std::{
+    hash::BuildHasherDefault,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use moka::{policy::EvictionPolicy, sync::Cache};
 
@@ -8,7 +14,7 @@ use super::{
     IssuerIndex,
     digest::{Digest, Prefix},
 };
-use crate::Claims;
+use crate::{Claims, Revocations, Standing};
 
 /// Verified tokens.
 pub(super) struct Remembered(Cache<Digest, Entry, BuildHasherDefault<Prefix>>);
@@ -52,6 +58,35 @@ impl Remembered {
 pub(super) struct Known {
     pub(super) claims: Arc<Claims>,
     pub(super) issuer: IssuerIndex,
+    /// One more than the version of the issuer's revocations under which the token was live.
+    live: Arc<AtomicU64>,
+}
+
+impl Known {
+    pub(super) fn new(claims: Arc<Claims>, issuer: IssuerIndex) -> Self {
+        let live = Arc::default();
+        Self {
+            claims,
+            issuer,
+            live,
+        }
+    }
+
+    /// How the token stands now.
+    ///
+    /// INVARIANT: the version is read before the revocations are asked, so that one that comes in between is asked for the
+    /// next time.
+    pub(super) fn standing(&self, revocations: &dyn Revocations) -> Standing {
+        let mark = revocations.version().map(|version| version.wrapping_add(1));
+        if mark.is_some_and(|mark| mark == self.live.load(Ordering::Relaxed)) {
+            return Standing::Live;
+        }
+        let standing = revocations.standing(&self.claims);
+        if let (Standing::Live, Some(mark)) = (standing, mark) {
+            self.live.store(mark, Ordering::Relaxed);
+        }
+        standing
+    }
 }
 
 #[derive(Clone)]

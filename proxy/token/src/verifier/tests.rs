@@ -1,6 +1,6 @@
 use std::sync::{
     Mutex,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
 use arc_swap::ArcSwap;
@@ -46,6 +46,31 @@ struct Feed(Mutex<Standing>);
 impl Revocations for Feed {
     fn standing(&self, _: &Claims) -> Standing {
         *self.0.lock().unwrap()
+    }
+}
+
+/// Revocations that count, and how often they were asked for a token.
+#[derive(Default)]
+struct Counting {
+    version: AtomicU64,
+    stale: AtomicBool,
+    revoked: AtomicBool,
+    asked: AtomicUsize,
+}
+
+impl Revocations for Counting {
+    fn standing(&self, _: &Claims) -> Standing {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        if self.revoked.load(Ordering::Relaxed) {
+            Standing::Revoked
+        } else {
+            Standing::Live
+        }
+    }
+
+    fn version(&self) -> Option<u64> {
+        let stale = self.stale.load(Ordering::Relaxed);
+        (!stale).then(|| self.version.load(Ordering::Relaxed))
     }
 }
 
@@ -296,4 +321,27 @@ async fn memory_is_bounded() {
         .unwrap();
     }
     assert!(verifier.remembered.weight() <= 20_000);
+}
+
+#[tokio::test]
+async fn revocations_are_asked_again_when_they_grow_or_cannot_say() {
+    let feed = Arc::new(Counting::default());
+    let verifier = verifier(Rotating::new(first_keys(), None), Some(feed.clone()));
+    let token = sign(&header(), &access());
+    let none = Requirements::default();
+    let asked = || feed.asked.load(Ordering::Relaxed);
+    ask(&verifier, &token, &none).await.unwrap();
+    ask(&verifier, &token, &none).await.unwrap();
+    assert_eq!(asked(), 1, "nothing was revoked in between");
+    feed.stale.store(true, Ordering::Relaxed);
+    ask(&verifier, &token, &none).await.unwrap();
+    assert_eq!(asked(), 2, "the feed could not say");
+    feed.stale.store(false, Ordering::Relaxed);
+    feed.revoked.store(true, Ordering::Relaxed);
+    feed.version.fetch_add(1, Ordering::Relaxed);
+    for _ in 0..2 {
+        let end = ask(&verifier, &token, &none).await;
+        assert_eq!(end.unwrap_err(), Refusal::Revoked);
+    }
+    assert_eq!(asked(), 4, "what is not live is asked each time");
 }

@@ -19,6 +19,8 @@ pub(crate) struct Revoked {
     entries: RwLock<Entries>,
     /// When the last successful poll began, in microseconds after `started`; 0 before the first.
     fed_us: AtomicU64,
+    /// Counts the entries that came in.
+    version: AtomicU64,
     started: Instant,
 }
 
@@ -68,6 +70,7 @@ impl Revoked {
         Self {
             entries: RwLock::default(),
             fed_us: AtomicU64::new(0),
+            version: AtomicU64::new(0),
             started: Instant::now(),
         }
     }
@@ -83,6 +86,8 @@ impl Revoked {
         });
         entry.not_before_ms = entry.not_before_ms.max(revocation.not_before_ms);
         entry.expires_ms = entry.expires_ms.max(revocation.expires_ms);
+        // INVARIANT: after the entry is in, so that whoever reads this number finds the entry.
+        self.version.fetch_add(1, Ordering::Release);
     }
 
     /// Takes in everything the store has.
@@ -182,6 +187,10 @@ impl Revocations for Revoked {
         } else {
             Standing::Live
         }
+    }
+
+    fn version(&self) -> Option<u64> {
+        (!self.is_stale(STALE)).then(|| self.version.load(Ordering::Acquire))
     }
 }
 
