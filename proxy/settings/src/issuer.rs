@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use engine::pool;
 use token::{Audience, Config, Kind, Naming, Rules};
 use url::{Host, Url};
 
-use crate::{Place, check::Check, load::check_name, pools::is_pool_id};
+use crate::{Place, check::Check, load::check_name};
 
 /// Who signs tokens that routes accept.
 #[derive(Debug, Clone)]
@@ -94,10 +95,10 @@ fn embedded(name: &str, pool: &str, raw: &Config, place: &Place, check: &mut Che
             "says nothing beside `embedded`: the pool knows it; take it out",
         );
     }
-    if !is_pool_id(pool) {
+    if !pool::is_id(pool) {
         check.report(
             &place.key("embedded"),
-            "is not a pool id as `us-east-1_Staff0001`",
+            format!("`{pool}` is not a pool id as `us-east-1_Staff0001`"),
         );
     }
     if !check.is_written(&"pools".into()) {
@@ -172,18 +173,18 @@ fn audience(raw: &Config, kind: Kind, place: &Place, check: &mut Check<'_>) -> A
 }
 
 fn cognito_naming(iss: &str, raw: &Config, place: &Place, check: &mut Check<'_>) -> Naming {
-    let pool = iss.rsplit('/').next().unwrap_or_default();
+    let id = iss.rsplit('/').next().unwrap_or_default();
     let is_named = raw
         .principal
         .as_ref()
         .is_some_and(|principal| principal.prefix.is_some());
-    if !is_named && !is_pool_id(pool) {
+    if !is_named && !pool::is_id(id) {
         check.report(
             &place.key("issuer"),
             "does not end in a pool id; mend it, or give `principal.prefix`",
         );
     }
-    Naming::cognito(pool)
+    Naming::cognito(id)
 }
 
 fn naming(raw: &Config, default: Naming, place: &Place, check: &mut Check<'_>) -> Naming {

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, path::Path};
 
-use engine::{Config, DeclaredPool, StoreUrl};
+use engine::{Config, DeclaredPool, DeclaredStep, StoreUrl};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -35,16 +35,7 @@ pub(crate) fn check(mut config: Config, check: &mut Check<'_>) -> Pools {
     let store = store(&config.store, &pools.key("store"), check);
     let seal = seals(&config, &pools, check);
     check_public_url(&config.public_url, &pools.key("public_url"), check);
-    if config.account.len() != 12 || !config.account.bytes().all(|byte| byte.is_ascii_digit()) {
-        check.report(
-            &pools.key("account"),
-            "is not an AWS account id of 12 digits",
-        );
-    }
-    let is_region = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    if config.region.is_empty() || !config.region.bytes().all(is_region) {
-        check.report(&pools.key("region"), "is not a region as `us-east-1`");
-    }
+    check_names(&config, &pools, check);
     config.outbox = config.outbox.as_deref().map(|outbox| check.path(outbox));
     let operators = operators(&config, &pools.key("operators"), check);
     check_declared(&config.declare, &pools.key("declare"), check);
@@ -53,18 +44,6 @@ pub(crate) fn check(mut config: Config, check: &mut Check<'_>) -> Pools {
         secrets: engine::Secrets { store, seal },
         operators,
     }
-}
-
-/// `[\w-]+_[0-9a-zA-Z]+`, at most 55 characters, as AWS's model has it.
-pub(crate) fn is_pool_id(text: &str) -> bool {
-    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
-    text.len() <= 55
-        && text.rsplit_once('_').is_some_and(|(region, name)| {
-            !region.is_empty()
-                && region.bytes().all(is_word)
-                && !name.is_empty()
-                && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        })
 }
 
 fn store(raw: &StoreUrl, place: &Place, check: &mut Check<'_>) -> SecretString {
@@ -82,19 +61,24 @@ fn store(raw: &StoreUrl, place: &Place, check: &mut Check<'_>) -> SecretString {
     };
     let text = url.expose_secret();
     if let Some(path) = text.strip_prefix("sqlite:") {
-        let path = check.path(Path::new(path));
-        if path.parent().is_some_and(|folder| !folder.is_dir()) {
-            check.report(
-                place,
-                format!("the folder of `{}` does not exist; make it", path.display()),
-            );
-        }
-        return SecretString::from(format!("sqlite:{}", path.display()));
+        return sqlite(Path::new(path), place, check);
     }
     if !text.is_empty() && !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
         check.report(place, "must start with `sqlite:` or `postgres://`");
     }
     url
+}
+
+/// The URL of a file, absolute.
+fn sqlite(path: &Path, place: &Place, check: &mut Check<'_>) -> SecretString {
+    let path = check.path(path);
+    if path.parent().is_some_and(|folder| !folder.is_dir()) {
+        check.report(
+            place,
+            format!("the folder of `{}` does not exist; make it", path.display()),
+        );
+    }
+    SecretString::from(format!("sqlite:{}", path.display()))
 }
 
 fn seals(config: &Config, pools: &Place, check: &mut Check<'_>) -> Vec<SecretString> {
@@ -104,20 +88,23 @@ fn seals(config: &Config, pools: &Place, check: &mut Check<'_>) -> Vec<SecretStr
     let mut keys: Vec<SecretString> = Vec::new();
     for (source, place) in sources.zip(places) {
         let key = secret::read(source, &place, check);
-        let text = key.expose_secret();
-        if !text.is_empty()
-            && (text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()))
-        {
-            check.report(
-                &place,
-                "is not 64 hexadecimal digits; `openssl rand -hex 32` makes such a key",
-            );
-        } else if !text.is_empty() && keys.iter().any(|earlier| earlier.expose_secret() == text) {
-            check.report(&place, "is the same key as one before it");
-        }
+        check_seal(key.expose_secret(), &keys, &place, check);
         keys.push(key);
     }
     keys
+}
+
+/// An empty key was reported when it was read.
+fn check_seal(key: &str, earlier: &[SecretString], place: &Place, check: &mut Check<'_>) {
+    let is_key = key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !key.is_empty() && !is_key {
+        check.report(
+            place,
+            "is not 64 hexadecimal digits; `openssl rand -hex 32` makes such a key",
+        );
+    } else if !key.is_empty() && earlier.iter().any(|earlier| earlier.expose_secret() == key) {
+        check.report(place, "is the same key as one before it");
+    }
 }
 
 fn check_public_url(url: &Url, place: &Place, check: &mut Check<'_>) {
@@ -133,128 +120,77 @@ fn check_public_url(url: &Url, place: &Place, check: &mut Check<'_>) {
     }
 }
 
+/// What stands in ARNs.
+fn check_names(config: &Config, pools: &Place, check: &mut Check<'_>) {
+    if config.account.len() != 12 || !config.account.bytes().all(|byte| byte.is_ascii_digit()) {
+        check.report(
+            &pools.key("account"),
+            "is not an AWS account id of 12 digits",
+        );
+    }
+    let is_region = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if config.region.is_empty() || !config.region.bytes().all(is_region) {
+        check.report(&pools.key("region"), "is not a region as `us-east-1`");
+    }
+}
+
 fn operators(config: &Config, list: &Place, check: &mut Check<'_>) -> Vec<Operator> {
     let mut seen = HashSet::new();
     let mut operators = Vec::new();
     for (raw, place) in config.operators.iter().zip(check.items(list)) {
-        let id = &raw.access_key_id;
-        // STS's model: `[\w]*`, 16 to 128 characters; SDKs take shorter ones.
-        if id.is_empty()
-            || id.len() > 128
-            || !id
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        {
-            check.report(
-                &place.key("access_key_id"),
-                "must be 1 to 128 letters, digits and `_`",
-            );
-        }
-        if !seen.insert(id) {
-            check.report(
-                &place.key("access_key_id"),
-                format!("`{id}` is there twice"),
-            );
-        }
-        if check.is_empty(&place.key("pools")) {
-            check.report(
-                &place.key("pools"),
-                "name at least one pool, or `\"*\"` for all",
-            );
-        }
-        for (pool, place) in raw.pools.iter().zip(check.items(&place.key("pools"))) {
-            if pool != "*" && !is_pool_id(pool) {
-                check.report(&place, "is not a pool id as `us-east-1_Staff0001`, nor `*`");
-            }
-        }
-        let secret = secret::read(&raw.secret, &place.key("secret"), check);
+        check_access_key(&raw.access_key_id, &mut seen, &place, check);
+        check_reach(&raw.pools, &place.key("pools"), check);
         operators.push(Operator {
-            access_key_id: id.clone(),
-            secret,
+            access_key_id: raw.access_key_id.clone(),
+            secret: secret::read(&raw.secret, &place.key("secret"), check),
             pools: raw.pools.clone(),
         });
     }
     operators
 }
 
-fn check_declared(pools: &[DeclaredPool], list: &Place, check: &mut Check<'_>) {
-    let (mut ids, mut clients) = (HashSet::new(), HashSet::new());
+fn check_access_key<'c>(
+    id: &'c str,
+    seen: &mut HashSet<&'c str>,
+    operator: &Place,
+    check: &mut Check<'_>,
+) {
+    let place = operator.key("access_key_id");
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    // STS's model: `[\w]*`, 16 to 128 characters; SDKs take shorter ones.
+    if id.is_empty() || id.len() > 128 || !id.bytes().all(is_word) {
+        check.report(&place, "must be 1 to 128 letters, digits and `_`");
+    }
+    if !seen.insert(id) {
+        check.report(&place, format!("`{id}` is there twice"));
+    }
+}
+
+/// The pools an operator may change.
+fn check_reach(pools: &[String], list: &Place, check: &mut Check<'_>) {
+    if check.is_empty(list) {
+        check.report(list, "name at least one pool, or `\"*\"` for all");
+    }
     for (pool, place) in pools.iter().zip(check.items(list)) {
-        if !is_pool_id(&pool.id) {
-            check.report(
-                &place.key("id"),
-                "is not a pool id as `us-east-1_Staff0001`",
-            );
-        }
-        if !ids.insert(&pool.id) {
-            check.report(&place.key("id"), format!("`{}` is there twice", pool.id));
-        }
-        for (client, place) in pool.clients.iter().zip(check.items(&place.key("clients"))) {
-            if !is_client_id(&client.id) {
-                check.report(
-                    &place.key("id"),
-                    "must be 1 to 128 letters, digits, `_` and `+`",
-                );
-            }
-            if !clients.insert(&client.id) {
-                check.report(
-                    &place.key("id"),
-                    format!("`{}` is there twice; ids are one for all pools", client.id),
-                );
-            }
-            for (flow, place) in client.flows.iter().zip(check.items(&place.key("flows"))) {
-                if !FLOWS.contains(&flow.strip_prefix("ALLOW_").unwrap_or(flow)) {
-                    check.report(
-                        &place,
-                        format!("is not a flow; there are: {}", FLOWS.join(", ")),
-                    );
-                }
-            }
-        }
-        check_words(
-            &pool.auto_verified_attributes,
-            &["email", "phone_number"],
-            &place.key("auto_verified_attributes"),
-            check,
-        );
-        let mut groups = HashSet::new();
-        for (group, place) in pool.groups.iter().zip(check.items(&place.key("groups"))) {
-            if group.is_empty()
-                || group.chars().count() > 128
-                || group.contains(|c: char| c.is_whitespace() || c.is_control())
-            {
-                check.report(&place, "must be 1 to 128 characters without spaces");
-            }
-            if !groups.insert(group) {
-                check.report(&place, format!("`{group}` is there twice"));
-            }
+        if pool != "*" && !engine::pool::is_id(pool) {
+            let message = format!("`{pool}` is not a pool id as `us-east-1_Staff0001`, nor `*`");
+            check.report(&place, message);
         }
     }
 }
 
-fn check_words(words: &[String], known: &[&str], list: &Place, check: &mut Check<'_>) {
-    for (word, place) in words.iter().zip(check.items(list)) {
-        if !known.contains(&word.as_str()) {
-            check.report(
-                &place,
-                format!("is not known here; there are: {}", known.join(", ")),
-            );
-        }
+/// What the engine would refuse to make at its start.
+fn check_declared(pools: &[DeclaredPool], list: &Place, check: &mut Check<'_>) {
+    for problem in DeclaredPool::misdeclared(pools) {
+        let steps = problem.place.steps().iter();
+        let place = steps.fold(list.clone(), |place, step| match step {
+            DeclaredStep::Key(key) => place.key(*key),
+            // Where what could not be read was taken out, positions differ from those that were written.
+            DeclaredStep::Index(index) => match check.items(&place).into_iter().nth(*index) {
+                Some(item) => item,
+                None => place.index(*index),
+            },
+        });
+        check.report(&place, problem.message);
     }
 }
-
-/// `[\w+]+`, at most 128 characters, as AWS's model has it.
-fn is_client_id(text: &str) -> bool {
-    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"_+".contains(&byte);
-    !text.is_empty() && text.len() <= 128 && text.bytes().all(is_word)
-}
-
-/// `ExplicitAuthFlows` of an app client, without `ALLOW_`.
-const FLOWS: [&str; 6] = [
-    "ADMIN_USER_PASSWORD_AUTH",
-    "CUSTOM_AUTH",
-    "REFRESH_TOKEN_AUTH",
-    "USER_AUTH",
-    "USER_PASSWORD_AUTH",
-    "USER_SRP_AUTH",
-];

@@ -43,6 +43,7 @@ pub use config::{
     Config, DeclaredClient, DeclaredPool, ExistenceErrors, HashProfile, Hashing, IssuerForm,
     Operator, Secret, SigningKeys, StoreUrl,
 };
+pub use declare::{DeclaredPlace, DeclaredStep, Misdeclared};
 pub use error::{Error, Refusal, Result};
 pub use hasher::Hasher;
 pub use rng::{OsRng, Rng};

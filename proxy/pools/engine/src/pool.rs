@@ -71,6 +71,18 @@ pub struct Summary {
     pub modified_ms: i64,
 }
 
+/// Whether a text has the form of a pool's id: `[\w-]+_[0-9a-zA-Z]+`, at most 55 characters, as AWS's model has it.
+pub fn is_id(text: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    text.len() <= 55
+        && text.rsplit_once('_').is_some_and(|(region, name)| {
+            !region.is_empty()
+                && region.chars().all(is_word)
+                && !name.is_empty()
+                && name.chars().all(|c| c.is_ascii_alphanumeric())
+        })
+}
+
 impl Pool {
     /// `<region>_<alphanumerics>`.
     pub fn id(&self) -> &str {

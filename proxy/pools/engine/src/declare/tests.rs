@@ -89,33 +89,6 @@ async fn a_wrong_declaration_stops_the_start_with_its_place(harness: Harness) {
     );
 }
 
-#[test]
-fn every_problem_is_told_with_its_place() {
-    let declared: Vec<DeclaredPool> = serde_json::from_value(json!([
-        {"id": "Staff", "auto_verified_attributes": ["email", "name"], "groups": ["a b"],
-         "clients": [{"id": "w-e-b", "flows": ["ANYTHING"]}, {"id": "same"}]},
-        {"id": "us-east-1_A", "clients": [{"id": "same"}]},
-        {"id": "us-east-1_A"},
-    ]))
-    .unwrap();
-    let places: Vec<_> = problems(&declared)
-        .into_iter()
-        .map(|(place, _)| place)
-        .collect();
-    assert_eq!(
-        places,
-        [
-            "declare[0].id",
-            "declare[0].auto_verified_attributes[1]",
-            "declare[0].clients[0].id",
-            "declare[0].clients[0].flows",
-            "declare[0].groups[0]",
-            "declare[2].id",
-            "declare",
-        ]
-    );
-}
-
 crate::harness::on_both_stores! {
     what_is_declared_is_made_once with declared,
     what_is_there_is_left_alone_and_what_is_new_is_added with declared,

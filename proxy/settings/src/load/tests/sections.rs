@@ -85,7 +85,7 @@ fn issuers_must_make_sense() {
         (
             "{embedded: nobody, kind: cognito, clients: [a]}",
             &[
-                "issuers.new.embedded: is not a pool id",
+                "issuers.new.embedded: `nobody` is not a pool id",
                 "issuers.new.kind: says nothing",
                 "issuers.new.clients: says nothing",
             ],
@@ -381,12 +381,12 @@ fn pools_must_make_sense() {
         (
             "pools: [\"*\"]",
             "pools: [all]",
-            "pools.operators[0].pools[0]: is not a pool id",
+            "pools.operators[0].pools[0]: `all` is not a pool id",
         ),
         (
             "id: us-east-1_Staff0001",
             "id: Staff",
-            "pools.declare[0].id: is not a pool id",
+            "pools.declare[0].id: `Staff` is not a pool id",
         ),
         (
             "{id: web,",
@@ -396,7 +396,17 @@ fn pools_must_make_sense() {
         (
             "[USER_SRP_AUTH]",
             "[SRP]",
-            "pools.declare[0].clients[0].flows[0]: is not a flow",
+            "pools.declare[0].clients[0].flows[0]: `SRP` is not a flow; there are: ADMIN",
+        ),
+        (
+            "groups: [readers]",
+            "groups: [readers, 'a b']",
+            "pools.declare[0].groups[1]: `a b` is not a group name",
+        ),
+        (
+            "groups: [readers]",
+            "auto_verified_attributes: [name]",
+            "pools.declare[0].auto_verified_attributes[0]: `name` cannot be verified",
         ),
         (
             "groups: [readers]",
@@ -406,6 +416,21 @@ fn pools_must_make_sense() {
     ] {
         folder.expect(&GOOD.replace(from, to), &[expected]);
     }
+}
+
+#[test]
+fn declarations_are_told_where_they_are_written() {
+    Folder::new().expect(
+        &GOOD
+            .replace("declare: [{", "declare: [7, {")
+            .replace("clients: [{", "clients: [[], {id: [1]}, {id: w-b}, {"),
+        &[
+            "pools.declare[0]: expected a mapping",
+            "pools.declare[1].clients[0]: expected a mapping",
+            "pools.declare[1].clients[1].id: expected a string",
+            "pools.declare[1].clients[2].id: `w-b` is not a client id",
+        ],
+    );
 }
 
 #[test]
