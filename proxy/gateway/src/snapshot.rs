@@ -238,6 +238,31 @@ routes:
 "#;
 
     #[test]
+    fn a_route_that_the_policies_do_not_know_is_told_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("portcullis.yaml");
+        let policies = concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies/petstore");
+        std::fs::write(
+            &file,
+            SETTINGS.replace("path: pets", &format!("path: {policies}")),
+        )
+        .unwrap();
+        let maker = Maker {
+            metrics: Metrics::new().unwrap(),
+            engine: None,
+            background: None,
+        };
+        let made = maker.make(&settings::load(&file).unwrap(), 1, None);
+        let places: Vec<_> = made
+            .err()
+            .unwrap()
+            .into_iter()
+            .map(|problem| problem.what)
+            .collect();
+        assert_eq!(places, ["routes[0].authorize", "routes[1].authorize"]);
+    }
+
+    #[test]
     fn admission_knows_what_routes_set_and_policies_read() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("portcullis.yaml");

@@ -103,6 +103,16 @@ impl Parts<'_> {
         })
     }
 
+    /// Where the route is written: what is there without problems is there in the order of the file.
+    fn place(&self, route: &Route) -> String {
+        let mut routes = self.settings.routes.iter();
+        let position = routes.position(|other| other.name == route.name);
+        position.map_or_else(
+            || format!("routes.{}", route.name),
+            |position| format!("routes[{position}]"),
+        )
+    }
+
     /// The policies as the route asks them; with the default action, once for each method.
     fn guards(
         &self,
@@ -113,9 +123,10 @@ impl Parts<'_> {
         problems: &mut Vec<Degraded>,
     ) -> Option<Guards> {
         let policies = self.policies.get(asked.policies)?.as_ref()?;
+        let place = self.place(route);
         let mut report = |why: String| {
             problems.push(Degraded {
-                what: format!("routes.{}", route.name),
+                what: format!("{place}.authorize"),
                 why,
             });
         };
