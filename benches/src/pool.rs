@@ -117,6 +117,7 @@ impl Pool {
             auth_time_ms: self.engine.now_ms(),
             scope: issue::USER_ADMIN_SCOPE,
             issued_ms: self.engine.now_ms(),
+            known_ms: self.engine.now_ms(),
             nonce: None,
         };
         let groups = std::slice::from_ref(&self.group);

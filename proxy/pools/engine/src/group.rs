@@ -11,8 +11,8 @@ use crate::pool::Pool;
 use crate::user;
 use crate::{Engine, Error, Refusal, Result};
 
-pub(crate) use store::insert_if_absent;
 pub use store::of_user;
+pub(crate) use store::{insert_if_absent, of_user_joined, read_joined};
 
 /// A group of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]

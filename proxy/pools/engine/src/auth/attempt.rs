@@ -39,7 +39,7 @@ impl Subject {
 
     /// One statement, whether there is such a user or not.
     async fn load(sign_in: SignIn<'_>, wanted: Wanted, absent: Absent) -> Result<Self> {
-        let (sql, args) = with_failures(wanted, &absent.sub, "");
+        let (sql, args) = with_failures(wanted, &absent.sub, "", "");
         let row = sign_in.engine.db().row(sql, args).await?;
         let row = row.ok_or(Error::Corrupt {
             what: "statement for a sign-in",
@@ -106,19 +106,20 @@ impl Subject {
 /// A statement that finds a user, and its arguments, of which the pool's id is the first.
 pub(super) type Wanted = (&'static str, Vec<Value>);
 
-/// The statement with the failures of whom it finds beside it, or those of the stand-in: always one row. `more` are
-/// further columns, each after a comma.
+/// The statement with the failures of whom it finds beside it, or those of the stand-in: a row even where nobody is found.
+/// `columns`, each after a comma, and `joins` are more that it gives.
 pub(super) fn with_failures(
     (sql, mut args): Wanted,
     absent: &str,
-    more: &str,
+    columns: &str,
+    joins: &str,
 ) -> (String, Vec<Value>) {
     args.push(absent.value());
     let absent = args.len();
     let sql = format!(
-        "SELECT found.*, failures, locked_until_ms, expires_ms{more} FROM (SELECT 1 AS one) AS one \
+        "SELECT found.*, failures, locked_until_ms, expires_ms{columns} FROM (SELECT 1 AS one) AS one \
          LEFT JOIN ({sql}) AS found ON 1 = 1 \
-         LEFT JOIN sign_in_failures ON sign_in_failures.pool_id = $1 AND subject = COALESCE(found.sub, ${absent})"
+         LEFT JOIN sign_in_failures ON sign_in_failures.pool_id = $1 AND subject = COALESCE(found.sub, ${absent}){joins}"
     );
     (sql, args)
 }

@@ -211,10 +211,7 @@ async fn settle(tx: &mut Tx, plan: &Plan) -> Result<Verdict> {
     let Some(row) = &plan.row else {
         return Ok(Verdict::Right(Basis::default()));
     };
-    let basis = Basis {
-        groups: group::of_user(tx, &plan.pool_id, &plan.subject).await?,
-        latest_ms: state.latest_ms,
-    };
+    let basis = state.basis;
     // Whoever no longer listens does not want the tokens either.
     drop(plan.announce.send(basis.clone()));
     refresh::insert(tx, row).await?;
@@ -225,31 +222,39 @@ async fn settle(tx: &mut Tx, plan: &Plan) -> Result<Verdict> {
 struct State {
     failures: Failures,
     user: Option<Seen>,
-    /// The latest revocation of the user's tokens.
-    latest_ms: Option<i64>,
+    basis: Basis,
 }
 
-/// One statement, which gives a row for names that nobody has, too: their failures are counted.
+/// One statement, as each one more keeps all other writers waiting. It gives a row for names that nobody has, too: their
+/// failures are counted.
 async fn state(tx: &mut Tx, plan: &Plan) -> Result<State> {
     let latest = revocation::latest_sql("$1", "$2", "$4");
-    let (sql, mut args) = attempt::with_failures(
+    let groups = group::of_user_joined("$1", "found.sub");
+    let (mut sql, mut args) = attempt::with_failures(
         user::query_sub(&plan.pool_id, &plan.subject),
         &plan.subject,
-        &format!(", {latest} AS latest_ms"),
+        &format!(", {latest} AS latest_ms{}", groups.columns),
+        &groups.joins,
     );
+    sql.push_str(groups.order);
     args.push(plan.client_id.value());
-    let row = tx.row(sql, args).await?.ok_or(Error::Corrupt {
+    let rows = tx.rows(sql, args).await?;
+    let row = rows.first().ok_or(Error::Corrupt {
         what: "statement for a sign-in",
         source: None,
     })?;
     let found = row.opt_text("sub")?.is_some();
+    let groups = rows
+        .iter()
+        .filter_map(|row| group::read_joined(row, &plan.pool_id).transpose());
     Ok(State {
-        failures: lockout::joined(&row)?,
-        user: if found {
-            Some(Seen::of(&user::read(&row)?))
-        } else {
-            None
+        failures: lockout::joined(row)?,
+        user: found
+            .then(|| user::read(row).map(|user| Seen::of(&user)))
+            .transpose()?,
+        basis: Basis {
+            groups: groups.collect::<Result<_>>()?,
+            latest_ms: row.opt_int("latest_ms")?,
         },
-        latest_ms: row.opt_int("latest_ms")?,
     })
 }

@@ -9,7 +9,7 @@ use crate::user::User;
 
 /// The groups of a user, the one of lowest precedence first. One statement.
 pub async fn of_user(tx: &mut Tx, pool_id: &str, sub: &str) -> Result<Vec<Group>> {
-    tx.rows(OF_USER, args![pool_id, sub])
+    tx.rows(format!("{OF_USER}{ORDER}"), args![pool_id, sub])
         .await?
         .iter()
         .map(read)
@@ -129,6 +129,47 @@ pub(super) async fn leave(tx: &mut Tx, user: &User, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// The group that a row of [`of_user_joined`] has beside its other columns, if any.
+pub(crate) fn read_joined(row: &Row, pool_id: &str) -> Result<Option<Group>> {
+    let Some(name) = row.opt_text("group_name")? else {
+        return Ok(None);
+    };
+    Ok(Some(Group {
+        pool_id: pool_id.to_owned(),
+        name,
+        description: row.opt_text("group_description")?,
+        role_arn: row.opt_text("group_role_arn")?,
+        precedence: row.opt_int("group_precedence")?,
+        created_ms: row.int("group_created_ms")?,
+        modified_ms: row.int("group_modified_ms")?,
+    }))
+}
+
+/// The groups of a user as a part of another statement, which then has a row for each of them, in the order of [`of_user`],
+/// or one where there is none.
+pub(crate) struct Joined {
+    /// Columns, each after a comma.
+    pub(crate) columns: &'static str,
+    /// The joins.
+    pub(crate) joins: String,
+    /// The end of the statement.
+    pub(crate) order: &'static str,
+}
+
+/// The parts, over columns or parameters with the pool and the user.
+pub(crate) fn of_user_joined(pool: &str, sub: &str) -> Joined {
+    Joined {
+        columns: ", groups.name AS group_name, groups.description AS group_description, \
+                  groups.role_arn AS group_role_arn, groups.precedence AS group_precedence, \
+                  groups.created_ms AS group_created_ms, groups.modified_ms AS group_modified_ms",
+        joins: format!(
+            " LEFT JOIN memberships ON memberships.pool_id = {pool} AND memberships.sub = {sub} \
+             LEFT JOIN groups ON groups.pool_id = memberships.pool_id AND groups.name = memberships.group_name"
+        ),
+        order: ORDER,
+    }
+}
+
 fn read(row: &Row) -> Result<Group> {
     Ok(Group {
         pool_id: row.text("pool_id")?,
@@ -141,11 +182,12 @@ fn read(row: &Row) -> Result<Group> {
     })
 }
 
-// The databases order NULL differently, so it is given its place.
 const OF_USER: &str = "SELECT groups.* FROM memberships
     JOIN groups ON groups.pool_id = memberships.pool_id AND groups.name = memberships.group_name
-    WHERE memberships.pool_id = $1 AND memberships.sub = $2
-    ORDER BY CASE WHEN groups.precedence IS NULL THEN 1 ELSE 0 END, groups.precedence, groups.name";
+    WHERE memberships.pool_id = $1 AND memberships.sub = $2";
+
+// The databases order NULL differently, so it is given its place.
+const ORDER: &str = " ORDER BY CASE WHEN groups.precedence IS NULL THEN 1 ELSE 0 END, groups.precedence, groups.name";
 
 const LIST_OF_USER: &str = "SELECT groups.* FROM memberships
     JOIN groups ON groups.pool_id = memberships.pool_id AND groups.name = memberships.group_name

@@ -56,10 +56,10 @@ pub(crate) struct Subject<'t> {
 }
 
 impl Subject<'_> {
-    /// When the token was made, epoch milliseconds.
+    /// When the token was made, epoch milliseconds, as far as revocations are concerned.
     ///
-    /// `iat` counts whole seconds, so a sign-in in the second of a sign-out could not be told from one before it. Our
-    /// `jti` is a UUID of version 7 (RFC 9562 section 5.7), which holds the millisecond.
+    /// `iat` counts whole seconds, of the node's clock. Our `jti` is a UUID of version 7 (RFC 9562 section 5.7) whose time is
+    /// that of the store: right after the latest revocation that the sign-in saw.
     fn issued_ms(&self) -> i64 {
         self.jti.and_then(jti_ms).unwrap_or(self.iat_ms)
     }
