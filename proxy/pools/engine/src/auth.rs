@@ -17,6 +17,7 @@ pub mod refresh;
 mod renewal;
 mod sign_ins;
 mod srp_password;
+mod state;
 mod sweep;
 
 use std::collections::BTreeMap;

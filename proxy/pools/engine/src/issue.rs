@@ -78,9 +78,9 @@ pub async fn tokens(
         input,
         now_ms,
     };
-    let id = signed(ring.current(Kind::Id, now_ms)?, grant.id());
-    let access = signed(ring.current(Kind::Access, now_ms)?, grant.access());
-    let (id_token, access_token) = tokio::try_join!(id, access)?;
+    let id = (ring.current(Kind::Id, now_ms)?, grant.id());
+    let access = (ring.current(Kind::Access, now_ms)?, grant.access());
+    let (id_token, access_token) = signed(id, access).await?;
     Ok(Tokens {
         id_token,
         access_token,
@@ -88,18 +88,17 @@ pub async fn tokens(
     })
 }
 
-/// Begins to sign at once, beside what the caller goes on with: an RSA signature takes a thread that serves other calls
-/// away from them for too long.
-fn signed(
-    key: Arc<SigningKey>,
-    claims: Map<String, Value>,
-) -> impl Future<Output = Result<String>> {
-    let work = tokio::task::spawn_blocking(move || key.sign(&claims));
-    async {
-        work.await
-            .map_err(|_| Error::Crypto("signing a token"))
-            .flatten()
-    }
+/// Claims, and the key to sign them with.
+type Unsigned = (Arc<SigningKey>, Map<String, Value>);
+
+/// Signs both on a thread that serves no calls: an RSA signature keeps one from them for too long. On one thread, as
+/// waking a second costs as much as it saves.
+async fn signed(id: Unsigned, access: Unsigned) -> Result<(String, String)> {
+    let sign = |(key, claims): Unsigned| key.sign(&claims);
+    tokio::task::spawn_blocking(move || Ok((sign(id)?, sign(access)?)))
+        .await
+        .map_err(|_| Error::Crypto("signing a token"))
+        .flatten()
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! Whose password is tried.
 
-use store::{Argument, Value};
-
 use super::SignIn;
 use super::absent::Absent;
 use super::lockout::{self, Failures};
+use super::state::{self, Basis, State, Wanted};
 use crate::credential::Owner;
 use crate::user::{self, Password, Status, User};
 use crate::{Error, Result};
@@ -15,6 +14,8 @@ pub(super) struct Subject {
     pub(super) user: Option<User>,
     /// What a user who does not exist is shown.
     pub(super) absent: Absent,
+    /// What tokens of the sign-in rest on.
+    pub(super) basis: Basis,
     failures: Failures,
 }
 
@@ -39,17 +40,14 @@ impl Subject {
 
     /// One statement, whether there is such a user or not.
     async fn load(sign_in: SignIn<'_>, wanted: Wanted, absent: Absent) -> Result<Self> {
-        let (sql, args) = with_failures(wanted, &absent.sub, "", "");
-        let row = sign_in.engine.db().row(sql, args).await?;
-        let row = row.ok_or(Error::Corrupt {
-            what: "statement for a sign-in",
-            source: None,
-        })?;
-        let found = row.opt_text("sub")?.is_some();
+        let (sql, args) = state::statement(wanted, &absent.sub, sign_in.client.id());
+        let rows = sign_in.engine.db().rows(sql, args).await?;
+        let state = State::read(&rows, sign_in.pool.id())?;
         Self {
-            user: found.then(|| user::read(&row)).transpose()?,
+            user: state.user,
             absent,
-            failures: lockout::joined(&row)?,
+            basis: state.basis,
+            failures: state.failures,
         }
         .shown(sign_in)
     }
@@ -101,27 +99,6 @@ impl Subject {
         }
         Ok(self)
     }
-}
-
-/// A statement that finds a user, and its arguments, of which the pool's id is the first.
-pub(super) type Wanted = (&'static str, Vec<Value>);
-
-/// The statement with the failures of whom it finds beside it, or those of the stand-in: a row even where nobody is found.
-/// `columns`, each after a comma, and `joins` are more that it gives.
-pub(super) fn with_failures(
-    (sql, mut args): Wanted,
-    absent: &str,
-    columns: &str,
-    joins: &str,
-) -> (String, Vec<Value>) {
-    args.push(absent.value());
-    let absent = args.len();
-    let sql = format!(
-        "SELECT found.*, failures, locked_until_ms, expires_ms{columns} FROM (SELECT 1 AS one) AS one \
-         LEFT JOIN ({sql}) AS found ON 1 = 1 \
-         LEFT JOIN sign_in_failures ON sign_in_failures.pool_id = $1 AND subject = COALESCE(found.sub, ${absent}){joins}"
-    );
-    (sql, args)
 }
 
 /// A name comes back in the challenge, so it must not be of any length.

@@ -1,17 +1,16 @@
 //! The end of every sign-in with a password: the attempt is settled and answered by tokens, a challenge or a refusal.
 
-use store::{Argument, Tx};
-use tokio::sync::mpsc;
+use store::Tx;
 
-use super::attempt::{self, Subject};
+use super::attempt::Subject;
 use super::challenge::{self, Problem, Waiting};
-use super::lockout::{self, Failures, Settled};
+use super::lockout::{self, Settled};
 use super::refresh::{self, Family};
+use super::state::{self, Basis, State};
 use super::{Answer, SignIn, Tokens, new_password};
-use crate::group::Group;
 use crate::pool::Mfa;
 use crate::user::{self, Password, Status, User};
-use crate::{Error, Result, group, revocation};
+use crate::{Error, Result};
 
 /// Settles an attempt whose password was compared, and answers. `waiting` is the challenge that it answers, if any.
 pub(super) async fn conclude(
@@ -31,15 +30,14 @@ pub(super) async fn conclude(
         (Ok(Some(Next::Tokens)), Some(user)) => Some(Family::begin(sign_in, user, now_ms)),
         _ => None,
     };
-    let (announce, announced) = mpsc::unbounded_channel();
-    let mut plan = Plan::of(sign_in, &subject, right, now_ms, announce);
+    let mut plan = Plan::of(sign_in, &subject, right, now_ms);
     plan.waiting = waiting.map(|waiting| (waiting.id.clone(), waiting.expires_ms));
     plan.row = family.as_ref().map(|family| family.row.clone());
     let written = sign_in
         .engine
         .db()
         .write_with(plan, |tx, plan| Box::pin(settle(tx, plan)));
-    let ahead = sign_ahead(sign_in, family.as_ref(), subject.user.as_ref(), announced);
+    let ahead = sign_ahead(sign_in, family.as_ref(), &subject);
     let (verdict, ahead) = tokio::join!(written, ahead);
     let basis = match verdict? {
         Verdict::Used => return Err(Problem::Used.into()),
@@ -48,35 +46,34 @@ pub(super) async fn conclude(
         Verdict::Changed => return Err(Error::incorrect_credentials()),
         Verdict::Right(basis) => basis,
     };
-    match (next?, subject.user, family) {
+    match (next?, &subject.user, family) {
         (Some(Next::Tokens), Some(user), Some(family)) => match ahead {
-            Some((signed, tokens)) if signed == basis => Ok(Answer::Tokens(tokens)),
-            // The transaction ran again and found something else.
+            Some(tokens) if subject.basis == basis => Ok(Answer::Tokens(tokens)),
+            // The groups changed while the password was hashed, or the tokens were revoked.
             _ => family
-                .issue(sign_in, &user, &basis.groups, basis.latest_ms)
+                .issue(sign_in, user, &basis.groups, basis.latest_ms)
                 .await
                 .map(Answer::Tokens),
         },
         (Some(Next::NewPassword), Some(user), _) => {
-            new_password::challenge(sign_in, &user).map(Answer::Challenge)
+            new_password::challenge(sign_in, user).map(Answer::Challenge)
         }
         _ => Err(Error::incorrect_credentials()),
     }
 }
 
-/// Signs while the transaction waits for the disk, as soon as it knows the groups. INVARIANT: the tokens are handed out
-/// after the commit only, and only with what it saw.
+/// Signs while the transaction runs, for what was read before the password was hashed. INVARIANT: the tokens are handed out
+/// after the commit only, and only if the transaction found the same.
 async fn sign_ahead(
     sign_in: SignIn<'_>,
     family: Option<&Family>,
-    user: Option<&User>,
-    mut announced: mpsc::UnboundedReceiver<Basis>,
-) -> Option<(Basis, Tokens)> {
-    let basis = announced.recv().await?;
+    subject: &Subject,
+) -> Option<Tokens> {
+    let user = subject.user.as_ref()?;
+    let Basis { groups, latest_ms } = &subject.basis;
     // An error comes again when they are signed after the commit.
-    let signed = family?.issue(sign_in, user?, &basis.groups, basis.latest_ms);
-    let tokens = signed.await.ok()?;
-    Some((basis, tokens))
+    let signed = family?.issue(sign_in, user, groups, *latest_ms);
+    signed.await.ok()
 }
 
 /// Refuses users who may not sign in although they gave the right password, and says what others do next.
@@ -124,18 +121,10 @@ struct Plan {
     waiting: Option<(String, i64)>,
     seen: Option<Seen>,
     row: Option<refresh::Row>,
-    /// Where each run tells what the tokens rest on that there will be if it commits.
-    announce: mpsc::UnboundedSender<Basis>,
 }
 
 impl Plan {
-    fn of(
-        sign_in: SignIn<'_>,
-        subject: &Subject,
-        right: bool,
-        now_ms: i64,
-        announce: mpsc::UnboundedSender<Basis>,
-    ) -> Self {
+    fn of(sign_in: SignIn<'_>, subject: &Subject, right: bool, now_ms: i64) -> Self {
         Self {
             pool_id: sign_in.pool.id().to_owned(),
             subject: subject.sub().to_owned(),
@@ -145,7 +134,6 @@ impl Plan {
             waiting: None,
             seen: subject.user.as_ref().filter(|_| right).map(Seen::of),
             row: None,
-            announce,
         }
     }
 }
@@ -177,20 +165,13 @@ enum Verdict {
     Right(Basis),
 }
 
-/// What the tokens of a sign-in tell of the store.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Basis {
-    groups: Vec<Group>,
-    latest_ms: Option<i64>,
-}
-
 async fn settle(tx: &mut Tx, plan: &Plan) -> Result<Verdict> {
     if let Some((id, expires_ms)) = &plan.waiting
         && !challenge::take(tx, id, *expires_ms).await?
     {
         return Ok(Verdict::Used);
     }
-    let state = state(tx, plan).await?;
+    let state = read(tx, plan).await?;
     let settled = lockout::settle(
         tx,
         &plan.pool_id,
@@ -205,56 +186,17 @@ async fn settle(tx: &mut Tx, plan: &Plan) -> Result<Verdict> {
         Settled::Right => {}
     }
     // Hashing took its time: a user who was disabled or got another password meanwhile is not signed in with the old.
-    if plan.seen != state.user {
+    if plan.seen != state.user.as_ref().map(Seen::of) {
         return Ok(Verdict::Changed);
     }
-    let Some(row) = &plan.row else {
-        return Ok(Verdict::Right(Basis::default()));
-    };
-    let basis = state.basis;
-    // Whoever no longer listens does not want the tokens either.
-    drop(plan.announce.send(basis.clone()));
-    refresh::insert(tx, row).await?;
-    Ok(Verdict::Right(basis))
+    if let Some(row) = &plan.row {
+        refresh::insert(tx, row).await?;
+    }
+    Ok(Verdict::Right(state.basis))
 }
 
-/// What a sign-in rests on, as the transaction sees it.
-struct State {
-    failures: Failures,
-    user: Option<Seen>,
-    basis: Basis,
-}
-
-/// One statement, as each one more keeps all other writers waiting. It gives a row for names that nobody has, too: their
-/// failures are counted.
-async fn state(tx: &mut Tx, plan: &Plan) -> Result<State> {
-    let latest = revocation::latest_sql("$1", "$2", "$4");
-    let groups = group::of_user_joined("$1", "found.sub");
-    let (mut sql, mut args) = attempt::with_failures(
-        user::query_sub(&plan.pool_id, &plan.subject),
-        &plan.subject,
-        &format!(", {latest} AS latest_ms{}", groups.columns),
-        &groups.joins,
-    );
-    sql.push_str(groups.order);
-    args.push(plan.client_id.value());
-    let rows = tx.rows(sql, args).await?;
-    let row = rows.first().ok_or(Error::Corrupt {
-        what: "statement for a sign-in",
-        source: None,
-    })?;
-    let found = row.opt_text("sub")?.is_some();
-    let groups = rows
-        .iter()
-        .filter_map(|row| group::read_joined(row, &plan.pool_id).transpose());
-    Ok(State {
-        failures: lockout::joined(row)?,
-        user: found
-            .then(|| user::read(row).map(|user| Seen::of(&user)))
-            .transpose()?,
-        basis: Basis {
-            groups: groups.collect::<Result<_>>()?,
-            latest_ms: row.opt_int("latest_ms")?,
-        },
-    })
+async fn read(tx: &mut Tx, plan: &Plan) -> Result<State> {
+    let wanted = user::query_sub(&plan.pool_id, &plan.subject);
+    let (sql, args) = state::statement(wanted, &plan.subject, &plan.client_id);
+    State::read(&tx.rows(sql, args).await?, &plan.pool_id)
 }

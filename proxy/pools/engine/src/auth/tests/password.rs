@@ -8,9 +8,12 @@ use super::world::{ALL_FLOWS, PASSWORD, World};
 use super::{
     challenge, claims, incorrect, invalid_parameter, not_authorized, parameters, refusal, tokens,
 };
-use crate::auth::{ChallengeKind, Door, SignInResult, initiate};
-use crate::user;
+use crate::auth::attempt::Subject;
+use crate::auth::conclude::conclude;
+use crate::auth::{ChallengeKind, Door, SignInResult, initiate, refresh};
+use crate::issue::verify_access;
 use crate::{Error, Refusal};
+use crate::{group, user};
 
 #[tokio::test]
 async fn the_right_password_gives_tokens_of_one_sign_in() {
@@ -344,4 +347,33 @@ async fn sign_ins_are_counted_by_their_end() {
             (SignInResult::Refused, 2)
         ]
     );
+}
+
+/// The password is hashed and the tokens are signed while others go on.
+#[tokio::test]
+async fn tokens_tell_the_groups_and_outlive_the_sign_out_that_came_while_the_password_was_hashed() {
+    for world in [
+        World::open().await,
+        World::on_postgres(json!({"ExplicitAuthFlows": ALL_FLOWS})).await,
+    ] {
+        let sign_in = world.sign_in();
+        let subject = Subject::named(sign_in, "ada").await.unwrap();
+        let readers = group::Settings::default();
+        group::create(&world.engine, &world.pool, "readers", readers)
+            .await
+            .unwrap();
+        group::add_user(&world.engine, &world.pool, "readers", "ada")
+            .await
+            .unwrap();
+        let sub = subject.sub().to_owned();
+        refresh::sign_out(&world.engine, world.pool.id(), &sub)
+            .await
+            .unwrap();
+        let signed = tokens(conclude(sign_in, subject, true, None).await);
+        let access = claims(&signed.access_token);
+        assert_eq!(access["cognito:groups"], json!(["readers"]));
+        verify_access(&world.engine, &signed.access_token)
+            .await
+            .unwrap();
+    }
 }
