@@ -70,7 +70,7 @@ class Traffic:
     """Callers that ask without a pause, each on one connection, until they are stopped."""
 
     def __init__(self, url, callers=4):
-        self.statuses, self.stopped = [], threading.Event()
+        self.statuses, self.connections, self.stopped = [], [], threading.Event()
         self.threads = [threading.Thread(target=self.ask, args=(url,)) for _ in range(callers)]
         for thread in self.threads:
             thread.start()
@@ -79,7 +79,9 @@ class Traffic:
         session = requests.Session()
         while not self.stopped.is_set():
             try:
-                self.statuses.append(session.get(url, timeout=10).status_code)
+                answer = session.get(url, timeout=10)
+                self.statuses.append(answer.status_code)
+                self.connections.append(answer.json()["connection"])
             except requests.RequestException as error:
                 self.statuses.append(repr(error))
 
@@ -97,8 +99,9 @@ def test_a_reload_while_requests_flow(own, tmp_path, origin):
     gate, write = sidecar(own, tmp_path / "data", origin.url, "/always", "/old", "/stream")
     started = time.monotonic()
     wait_until(lambda: origin.checks, "a health check")
-    known = {gate.get("/always").json()["connection"] for _ in range(5)}
     traffic = Traffic(gate.url + "/always")
+    traffic.more()
+    known = set(traffic.connections)
     with requests.get(gate.url + "/stream", stream=True, timeout=20) as stream:
         pieces = stream.iter_content(None)
         assert next(pieces) == b"first"
@@ -111,8 +114,9 @@ def test_a_reload_while_requests_flow(own, tmp_path, origin):
         write("/always", "/new")
         wait_until(lambda: gate.get("/new").status_code == 200, "the new route")
         assert (gate.get("/old").status_code, gate.get("/stream").status_code) == (404, 404)
+        before = len(traffic.connections)
         traffic.more()
-        wait_until(lambda: gate.get("/always").json()["connection"] in known, "a connection of before")
+        wait_until(lambda: known & set(traffic.connections[before:]), "a connection of before")
         origin.go.set()
         assert b"".join(pieces) == b"second"
     traffic.stop()
