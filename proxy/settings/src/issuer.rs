@@ -56,21 +56,16 @@ impl Issuer {
 }
 
 /// The issuers that could be made sense of.
-pub(crate) fn check(raw: &BTreeMap<String, Config>, check: &mut Check<'_>) -> Vec<Issuer> {
-    let mut seen = HashMap::new();
+pub(crate) fn check(
+    raw: &BTreeMap<String, Config>,
+    pools: Option<&engine::Config>,
+    check: &mut Check<'_>,
+) -> Vec<Issuer> {
+    check_distinct(raw, pools, check);
     let mut issuers = Vec::new();
     for (name, raw) in raw {
         let place = Place::from("issuers").key(name);
         check_name(name, &place, check);
-        let identity = raw.embedded.as_ref().or(raw.issuer.as_ref());
-        if let Some(other) =
-            identity.and_then(|identity| seen.insert(identity.clone(), name.clone()))
-        {
-            check.report(
-                &place,
-                format!("is the same issuer as `{other}`; a token would belong to both"),
-            );
-        }
         issuers.extend(match &raw.embedded {
             Some(pool) => Some(embedded(name, pool, raw, &place, check)),
             // Written, but not readable.
@@ -79,6 +74,50 @@ pub(crate) fn check(raw: &BTreeMap<String, Config>, check: &mut Check<'_>) -> Ve
         });
     }
     issuers
+}
+
+/// No two issuers may claim the same tokens, be they pools of the engine or not.
+fn check_distinct(
+    raw: &BTreeMap<String, Config>,
+    pools: Option<&engine::Config>,
+    check: &mut Check<'_>,
+) {
+    let section = Place::from("pools");
+    let is_read = ["public_url", "issuer"]
+        .iter()
+        .all(|key| !check.is_unread(&section.key(*key)));
+    // Without them, pools are still told apart from each other.
+    let pools = pools.filter(|_| is_read);
+    let mut seen: HashMap<String, (&str, bool)> = HashMap::new();
+    for (name, raw) in raw {
+        let iss = match &raw.embedded {
+            Some(pool) => Some(pools.map_or_else(|| pool.clone(), |pools| pools.issuer_of(pool))),
+            None => raw.issuer.clone(),
+        };
+        let is_pool = raw.embedded.is_some();
+        let other = iss.and_then(|iss| seen.insert(iss, (name, is_pool)));
+        if let Some(other) = other {
+            report_same((name, is_pool), other, check);
+        }
+    }
+}
+
+/// Of a pool and another issuer, it is the other that is written wrongly.
+fn report_same(
+    (one, one_is_pool): (&str, bool),
+    (other, other_is_pool): (&str, bool),
+    check: &mut Check<'_>,
+) {
+    let issuer = |name: &str| Place::from("issuers").key(name);
+    let (place, other, owner) = match (one_is_pool, other_is_pool) {
+        (true, false) => (issuer(other).key("issuer"), one, "the pool of "),
+        (false, true) => (issuer(one).key("issuer"), other, "the pool of "),
+        _ => (issuer(one), other, ""),
+    };
+    check.report(
+        &place,
+        format!("is the same issuer as {owner}`{other}`; a token would belong to both"),
+    );
 }
 
 fn embedded(name: &str, pool: &str, raw: &Config, place: &Place, check: &mut Check<'_>) -> Issuer {

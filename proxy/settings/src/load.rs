@@ -64,7 +64,7 @@ fn read(text: &str, file: &Path) -> (Option<Settings>, Vec<Problem>) {
 }
 
 fn settings(raw: written::Settings, file: &Path, check: &mut Check<'_>) -> Settings {
-    let issuers = issuer::check(&raw.issuers, check);
+    let issuers = issuer::check(&raw.issuers, raw.pools.as_ref(), check);
     let policies = policies(raw.policies, check);
     let upstreams = upstream::check(&raw.upstreams, check);
     naming::check(&raw.routes, &issuers, &policies, check);

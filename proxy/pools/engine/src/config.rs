@@ -48,6 +48,27 @@ pub struct Config {
     pub declare: Vec<DeclaredPool>,
 }
 
+impl Config {
+    /// The exact `iss` of a pool's tokens.
+    pub fn issuer_of(&self, pool_id: &str) -> String {
+        match self.issuer {
+            IssuerForm::PublicUrl => format!("{}/{pool_id}", self.public_url()),
+            IssuerForm::Aws => {
+                // The region of the pool's own id: a pool declared for another keeps it.
+                let region = pool_id
+                    .split_once('_')
+                    .map_or(self.region.as_str(), |(region, _)| region);
+                format!("https://cognito-idp.{region}.amazonaws.com/{pool_id}")
+            }
+        }
+    }
+
+    /// Where callers reach the pools, without a slash at the end.
+    pub(crate) fn public_url(&self) -> &str {
+        self.public_url.as_str().trim_end_matches('/')
+    }
+}
+
 /// `sqlite:FILE` or `postgres://…`, or a secret source of it where it holds a password.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]

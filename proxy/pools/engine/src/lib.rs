@@ -187,21 +187,12 @@ impl Engine {
 
     /// The exact `iss` of a pool's tokens.
     pub fn issuer(&self, pool_id: &str) -> String {
-        match self.config().issuer {
-            IssuerForm::PublicUrl => format!("{}/{pool_id}", self.public_url()),
-            IssuerForm::Aws => {
-                // The region of the pool's own id: a pool declared for another keeps it.
-                let region = pool_id
-                    .split_once('_')
-                    .map_or(self.config().region.as_str(), |(region, _)| region);
-                format!("https://cognito-idp.{region}.amazonaws.com/{pool_id}")
-            }
-        }
+        self.config().issuer_of(pool_id)
     }
 
     /// Where callers reach the pools, without a slash at the end.
     pub fn public_url(&self) -> &str {
-        self.config().public_url.as_str().trim_end_matches('/')
+        self.config().public_url()
     }
 
     /// A pool's ARN.

@@ -71,65 +71,6 @@ fn routes_must_make_sense() {
 }
 
 #[test]
-fn issuers_must_make_sense() {
-    let with = |issuer: &str| GOOD.replace("issuers:\n", &format!("issuers:\n  new: {issuer}\n"));
-    let folder = Folder::new();
-    for (issuer, expected) in [
-        (
-            "{}",
-            &[
-                "issuers.new.kind: is missing",
-                "issuers.new.issuer: is missing",
-            ][..],
-        ),
-        (
-            "{embedded: nobody, kind: cognito, clients: [a]}",
-            &[
-                "issuers.new.embedded: `nobody` is not a pool id",
-                "issuers.new.kind: says nothing",
-                "issuers.new.clients: says nothing",
-            ],
-        ),
-        (
-            "{embedded: us-east-1_Staff0001}",
-            &["issuers.staff: is the same issuer as `new`"],
-        ),
-        (
-            "{kind: oidc, issuer: http://login.test, audiences: [a]}",
-            &["issuers.new.issuer: must start with `https://`"],
-        ),
-        (
-            "{kind: oidc, issuer: 'https://u:p@login.test', audiences: [a]}",
-            &["issuers.new.issuer: must not hold"],
-        ),
-        (
-            "{kind: oidc, issuer: https://login.test, clients: [a]}",
-            &[
-                "issuers.new.clients: says nothing",
-                "issuers.new.audiences: name at least one",
-            ],
-        ),
-        (
-            "{kind: cognito, issuer: https://login.test, clients: [a], jwks_uri: x}",
-            &[
-                "issuers.new.issuer: does not end in a pool id",
-                "issuers.new.jwks_uri: is not a URL",
-            ],
-        ),
-    ] {
-        folder.expect(&with(issuer), expected);
-    }
-    let without = GOOD.split("pools:\n  store").next().unwrap();
-    folder.expect(
-        without,
-        &[
-            "issuers.staff.embedded: there is no engine",
-            "routes[0].serve: there is no engine",
-        ],
-    );
-}
-
-#[test]
 fn upstreams_must_make_sense() {
     let folder = Folder::new();
     for (upstream, expected) in [
