@@ -127,6 +127,13 @@ pub(super) fn authorize(
             Some(Authorize::Authenticated)
         }
         written::Authorize::Policies(raw) => {
+            if is_open {
+                check.report(
+                    &place,
+                    "policies decide about callers, and nobody proves who they are where `authenticate` is `none`: every \
+                     request would be refused; write `{bearer: {issuers: […]}}` there, or `none` here",
+                );
+            }
             policies(raw, names, &place, check).map(Authorize::Policies)
         }
     }

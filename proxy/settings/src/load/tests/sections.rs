@@ -27,6 +27,10 @@ fn routes_must_make_sense() {
             &["routes[2].authorize: nobody proves"],
         ),
         (
+            "{match: {host: x.test, methods: [GET]}, authenticate: none, authorize: {policies: pets}, upstream: {to: app}}",
+            &["routes[2].authorize: policies decide about callers, and nobody proves"],
+        ),
+        (
             "{match: {host: x.test}, serve: pools, authenticate: none, upstream: {to: app}}",
             &[
                 "routes[2].authenticate: says nothing beside `serve`",
