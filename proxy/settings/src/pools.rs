@@ -122,15 +122,31 @@ fn check_public_url(url: &Url, place: &Place, check: &mut Check<'_>) {
 
 /// What stands in ARNs.
 fn check_names(config: &Config, pools: &Place, check: &mut Check<'_>) {
-    if config.account.len() != 12 || !config.account.bytes().all(|byte| byte.is_ascii_digit()) {
-        check.report(
-            &pools.key("account"),
-            "is not an AWS account id of 12 digits",
+    let mut report = |key, text: &str, form| {
+        // What is longer may be a secret in the wrong place.
+        let is_short = text.len() <= LONGEST_NAME && !text.contains(char::is_control);
+        let value = if is_short {
+            format!("`{text}` ")
+        } else {
+            String::new()
+        };
+        check.report(&pools.key(key), format!("{value}is not {form}"));
+    };
+    let (account, region) = (&config.account, &config.region);
+    if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+        report(
+            "account",
+            account,
+            "an AWS account id of 12 digits, as `123456789012`",
         );
     }
     let is_region = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    if config.region.is_empty() || !config.region.bytes().all(is_region) {
-        check.report(&pools.key("region"), "is not a region as `us-east-1`");
+    if region.is_empty() || !region.bytes().all(is_region) {
+        report(
+            "region",
+            region,
+            "a region of letters, digits and `-`, as `us-east-1`",
+        );
     }
 }
 
@@ -194,3 +210,6 @@ fn check_declared(pools: &[DeclaredPool], list: &Place, check: &mut Check<'_>) {
         check.report(&place, problem.message);
     }
 }
+
+/// No account or region is longer, and AWS's secret keys are.
+const LONGEST_NAME: usize = 32;

@@ -321,7 +321,17 @@ fn pools_must_make_sense() {
         (
             "account: 012345678901",
             "account: 12",
-            "pools.account: is not an AWS account id",
+            "pools.account: `12` is not an AWS account id of 12 digits, as `123456789012`",
+        ),
+        (
+            "account: 012345678901",
+            "account: wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            "pools.account: is not an AWS account id of 12 digits, as `123456789012`",
+        ),
+        (
+            "account: 012345678901",
+            "region: us_east_1",
+            "pools.region: `us_east_1` is not a region of letters, digits and `-`, as `us-east-1`",
         ),
         (
             "pools: [\"*\"]",
