@@ -72,9 +72,11 @@ impl Reloader {
         self.overrides.apply(&mut settings);
         self.watch.follow(files(&settings));
         let before = self.current.load_full();
-        let next = self
+        let made = self
             .maker
-            .make(&settings, before.generation + 1, Some(&before))?;
+            .make(&settings, before.generation + 1, Some(&before));
+        let next =
+            made.map_err(|problems| problems.into_iter().map(Degraded::from).collect::<Vec<_>>())?;
         let fresh =
             certificates(&settings).map_err(|why| degraded("listeners", format!("{why:#}")))?;
         self.put_in_force(&settings, next, &fresh);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use http::HeaderName;
 use route::Table;
 use serde_json::Value;
-use settings::{Settings, Template};
+use settings::{Place, Problem, Settings, Template};
 use token::{IssuerIndex, Requirements, Verifier};
 use tokio::runtime::Handle;
 
@@ -116,7 +116,7 @@ impl Maker {
         settings: &Settings,
         generation: u64,
         previous: Option<&Snapshot>,
-    ) -> Result<Snapshot, Vec<Degraded>> {
+    ) -> Result<Snapshot, Vec<Problem>> {
         let mut problems = Vec::new();
         let issuers = self.issuers(settings, previous, &mut problems);
         let policies = policies(settings, generation, &mut problems);
@@ -174,15 +174,14 @@ impl Maker {
 fn policies(
     settings: &Settings,
     generation: u64,
-    problems: &mut Vec<Degraded>,
+    problems: &mut Vec<Problem>,
 ) -> Vec<Option<decision::Policies>> {
     let load = |(name, config): &(String, decision::Config)| {
         let loaded = decision::Policies::load(config, generation);
         let loaded = loaded.map_err(|found| {
-            problems.push(Degraded {
-                what: format!("policies.{name}"),
-                why: found.to_string(),
-            });
+            let place = Place::from("policies").key(name);
+            let found = found.iter();
+            problems.extend(found.map(|found| settings.lines.problem(&place, found.to_string())));
         });
         loaded.ok()
     };
@@ -257,9 +256,15 @@ routes:
             .err()
             .unwrap()
             .into_iter()
-            .map(|problem| problem.what)
+            .map(|problem| (problem.place, problem.line))
             .collect();
-        assert_eq!(places, ["routes[0].authorize", "routes[1].authorize"]);
+        assert_eq!(
+            places,
+            [
+                ("routes[0].authorize".to_owned(), Some(9)),
+                ("routes[1].authorize".to_owned(), Some(13)),
+            ]
+        );
     }
 
     #[test]

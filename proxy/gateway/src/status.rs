@@ -26,6 +26,19 @@ pub(crate) struct Degraded {
     pub(crate) why: String,
 }
 
+impl From<settings::Problem> for Degraded {
+    fn from(problem: settings::Problem) -> Self {
+        let message = problem.message;
+        Self {
+            what: problem.place,
+            why: match problem.line {
+                Some(line) => format!("line {line}: {message}"),
+                None => message,
+            },
+        }
+    }
+}
+
 impl Status {
     /// From now on nothing new is taken on.
     pub(crate) fn drain(&self) {

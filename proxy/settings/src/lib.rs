@@ -7,6 +7,7 @@ mod check;
 mod header;
 mod issuer;
 mod limits;
+mod lines;
 mod listener;
 mod load;
 mod mend;
@@ -25,6 +26,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 pub use header::Template;
 pub use issuer::Issuer;
+pub use lines::Lines;
 pub use load::load;
 pub use place::Place;
 pub use pools::{Operator, Pools};
@@ -63,4 +65,6 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// The embedded engine.
     pub pools: Option<Pools>,
+    /// Where everything is written, for problems that show when it is used.
+    pub lines: Lines,
 }

@@ -11,8 +11,8 @@ use std::{
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use crate::{
-    Place, Problem, Problems, Settings, check::Check, issuer, limits, listener, mend, naming,
-    pools, route, tree, upstream, written,
+    Lines, Place, Problem, Problems, Settings, check::Check, issuer, limits, listener, mend,
+    naming, pools, route, tree, upstream, written,
 };
 
 /// Reads the settings in a file, with the secrets and certificates they name.
@@ -103,6 +103,7 @@ fn settings(raw: written::Settings, file: &Path, check: &mut Check<'_>) -> Setti
         upstreams,
         routes,
         pools: raw.pools.map(|raw| pools::check(raw, check)),
+        lines: Lines::of(check.written),
     }
 }
 

@@ -17,7 +17,8 @@ pub(crate) enum Segment {
 
 impl Place {
     /// The member `key` of a mapping here.
-    pub(crate) fn key(&self, key: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn key(&self, key: impl Into<String>) -> Self {
         self.with(Segment::Key(key.into()))
     }
 

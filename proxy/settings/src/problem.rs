@@ -25,7 +25,7 @@ pub struct Problems {
 
 impl Problems {
     /// Problems of this file, in the order of their lines.
-    pub(crate) fn new(file: &Path, mut list: Vec<Problem>) -> Self {
+    pub fn new(file: &Path, mut list: Vec<Problem>) -> Self {
         list.sort_by_key(|problem| problem.line);
         Self {
             file: file.to_owned(),

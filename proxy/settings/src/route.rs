@@ -14,6 +14,8 @@ use crate::{Issuer, Place, Template, check::Check, written};
 pub struct Route {
     /// Its name in logs, metrics and records; no two alike.
     pub name: String,
+    /// Where it is written.
+    pub place: Place,
     /// When it applies.
     pub matches: Match,
     /// What is done then.
@@ -100,6 +102,7 @@ pub(crate) fn check(
         let handling = handling(raw, names, place, check)?;
         Some(Route {
             name,
+            place: place.clone(),
             matches,
             handling,
         })

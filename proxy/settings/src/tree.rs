@@ -63,6 +63,28 @@ impl Node {
         Some(node.line).filter(|line| *line > 0)
     }
 
+    /// The tree without what is written at its leaves: places and lines, and nothing secret.
+    pub(crate) fn outline(&self) -> Self {
+        let value = match &self.value {
+            Value::List(items) => {
+                let items = items.iter();
+                Value::List(items.map(|(at, node)| (*at, node.outline())).collect())
+            }
+            Value::Map(entries) => {
+                let outlined = |entry: &Entry| Entry {
+                    key: entry.key.clone(),
+                    node: entry.node.outline(),
+                };
+                Value::Map(entries.iter().map(outlined).collect())
+            }
+            _ => Value::Null,
+        };
+        Self {
+            line: self.line,
+            value,
+        }
+    }
+
     /// The keys of the mapping called `key` in the root.
     pub(crate) fn keys_of(&self, key: &str) -> Vec<String> {
         match self.at(&key.into()).map(|node| &node.value) {

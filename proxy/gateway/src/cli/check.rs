@@ -2,6 +2,8 @@
 
 use std::{path::Path, process::ExitCode};
 
+use settings::Problems;
+
 use crate::{
     metrics::Metrics,
     serve,
@@ -22,36 +24,24 @@ pub(super) fn run(file: &Path) -> anyhow::Result<ExitCode> {
         engine: None,
         background: None,
     };
-    let made = maker.make(&settings, 1, None);
-    let mut problems: Vec<String> = Vec::new();
-    if let Err(error) = serve::certificates(&settings) {
-        problems.push(format!("listeners: {error:#}"));
-    }
-    match made {
+    let mut problems = match serve::certificates(&settings) {
+        Ok(_) => Vec::new(),
+        Err(error) => {
+            let message = format!("{error:#}");
+            vec![settings.lines.problem(&"listeners".into(), message)]
+        }
+    };
+    match maker.make(&settings, 1, None) {
         Ok(snapshot) if problems.is_empty() => {
             println!("{}\n", listing(&snapshot.views));
             println!("no problems in {}", file.display());
-            Ok(ExitCode::SUCCESS)
+            return Ok(ExitCode::SUCCESS);
         }
-        Ok(_) => Ok(failed(file, &problems)),
-        Err(found) => {
-            problems.extend(
-                found
-                    .iter()
-                    .map(|problem| format!("{}: {}", problem.what, problem.why)),
-            );
-            Ok(failed(file, &problems))
-        }
+        Ok(_) => {}
+        Err(found) => problems.extend(found),
     }
-}
-
-fn failed(file: &Path, problems: &[String]) -> ExitCode {
-    let plural = if problems.len() == 1 { "" } else { "s" };
-    println!("{} problem{plural} in {}", problems.len(), file.display());
-    for (index, problem) in problems.iter().enumerate() {
-        println!("{:3}. {problem}", index + 1);
-    }
-    ExitCode::FAILURE
+    println!("{}", Problems::new(file, problems));
+    Ok(ExitCode::FAILURE)
 }
 
 /// One line a route: what it takes, who must prove what, what decides, where it leads.

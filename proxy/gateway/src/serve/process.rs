@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
-use settings::Settings;
+use settings::{Problems, Settings};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -31,7 +31,7 @@ use crate::{
     metrics::Metrics,
     reload::{self, Fixed, Reloader, Watch},
     snapshot::{Maker, Snapshot},
-    status::{Degraded, Status},
+    status::Status,
 };
 
 /// A gate that is bound and loaded.
@@ -307,11 +307,8 @@ impl Running {
 }
 
 fn first(maker: &Maker, settings: &Settings) -> anyhow::Result<Snapshot> {
-    let snapshot = maker.make(settings, 1, None).map_err(|problems| {
-        let line = |Degraded { what, why }: &Degraded| format!("{what}: {why}");
-        let lines: Vec<_> = problems.iter().map(line).collect();
-        anyhow::anyhow!("{}", lines.join("\n"))
-    })?;
+    let made = maker.make(settings, 1, None);
+    let snapshot = made.map_err(|problems| Problems::new(&settings.file, problems))?;
     maker.metrics.generation.set(1);
     Ok(snapshot)
 }

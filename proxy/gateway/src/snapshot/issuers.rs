@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use settings::Settings;
+use settings::{Place, Problem, Settings};
 use token::{
     Audience, BoxFuture, FetchLimits, Issuer, KeySet, Keys, Kind, RemoteKeys, Rules, Source,
     Verifier,
@@ -27,7 +27,7 @@ impl Maker {
         &self,
         settings: &Settings,
         previous: Option<&Snapshot>,
-        problems: &mut Vec<Degraded>,
+        problems: &mut Vec<Problem>,
     ) -> Option<(Verifier, Vec<RemoteIssuer>)> {
         let known = previous.map_or(&[][..], |snapshot| &snapshot.remote);
         let mut remote = Vec::new();
@@ -47,10 +47,7 @@ impl Maker {
         match Verifier::new(issuers, settings.tokens) {
             Ok(verifier) => Some((verifier, remote)),
             Err(error) => {
-                problems.push(Degraded {
-                    what: "issuers".into(),
-                    why: error.to_string(),
-                });
+                problems.push(settings.lines.problem(&"issuers".into(), error.to_string()));
                 None
             }
         }
@@ -83,7 +80,7 @@ impl Maker {
         rules: &Rules,
         jwks_uri: Option<&Url>,
         known: &[RemoteIssuer],
-        problems: &mut Vec<Degraded>,
+        problems: &mut Vec<Problem>,
     ) -> Fetched {
         let same = |issuer: &&RemoteIssuer| {
             issuer.name == *rules.name
@@ -111,10 +108,8 @@ impl Maker {
                 keys: Arc::new(keys),
             }),
             Err(error) => {
-                problems.push(Degraded {
-                    what: format!("issuers.{}", rules.name),
-                    why: error.to_string(),
-                });
+                let place = Place::from("issuers").key(&*rules.name);
+                problems.push(settings.lines.problem(&place, error.to_string()));
                 Fetched::No
             }
         }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use decision::{Ask, Policies, default_action};
 use http::Method;
 use route::{Table, Template};
-use settings::{Guarded, Handling, Route, Settings};
+use settings::{Guarded, Handling, Problem, Route, Settings};
 use token::Verifier;
 
 use super::{Authenticate, Authorize, Kind, Plan, Proxy, RouteView};
-use crate::{gateway::Guards, metrics::Metrics, status::Degraded, upstream::Upstream};
+use crate::{gateway::Guards, metrics::Metrics, upstream::Upstream};
 
 /// What routes are made of.
 pub(super) struct Parts<'p> {
@@ -24,7 +24,7 @@ pub(super) struct Parts<'p> {
 /// All routes, and how operators see them.
 pub(super) fn build(
     parts: &Parts<'_>,
-    problems: &mut Vec<Degraded>,
+    problems: &mut Vec<Problem>,
 ) -> (Option<Table<Arc<Plan>>>, Vec<RouteView>) {
     let mut rows = Vec::new();
     let mut views = Vec::new();
@@ -35,17 +35,20 @@ pub(super) fn build(
         }
     }
     let table = Table::build(rows).map_err(|found| {
-        problems.extend(found.into_iter().map(|problem| Degraded {
-            what: format!("routes.{}", problem.name),
-            why: problem.message,
-        }));
+        let of = |problem: route::Problem| {
+            let mut routes = parts.settings.routes.iter();
+            let route = routes.find(|route| route.name == problem.name);
+            let place = route.map_or_else(|| "routes".into(), |route| route.place.clone());
+            parts.settings.lines.problem(&place, problem.message)
+        };
+        problems.extend(found.into_iter().map(of));
     });
     (table.ok(), views)
 }
 
 impl Parts<'_> {
     /// `None` after a problem.
-    fn plan(&self, route: &Route, problems: &mut Vec<Degraded>) -> Option<Plan> {
+    fn plan(&self, route: &Route, problems: &mut Vec<Problem>) -> Option<Plan> {
         let template = Template::parse(route.matches.path.as_deref().unwrap_or(EVERY_PATH)).ok()?;
         let parameters: Vec<Arc<str>> = template.names().map(Arc::from).collect();
         let kind = match &route.handling {
@@ -71,7 +74,7 @@ impl Parts<'_> {
         guarded: &Guarded,
         template: &Template,
         parameters: &[&str],
-        problems: &mut Vec<Degraded>,
+        problems: &mut Vec<Problem>,
     ) -> Option<Proxy> {
         let authorize = match &guarded.authorize {
             settings::Authorize::None => Authorize::None,
@@ -103,16 +106,6 @@ impl Parts<'_> {
         })
     }
 
-    /// Where the route is written: what is there without problems is there in the order of the file.
-    fn place(&self, route: &Route) -> String {
-        let mut routes = self.settings.routes.iter();
-        let position = routes.position(|other| other.name == route.name);
-        position.map_or_else(
-            || format!("routes.{}", route.name),
-            |position| format!("routes[{position}]"),
-        )
-    }
-
     /// The policies as the route asks them; with the default action, once for each method.
     fn guards(
         &self,
@@ -120,16 +113,12 @@ impl Parts<'_> {
         asked: &settings::Policies,
         template: &Template,
         parameters: &[&str],
-        problems: &mut Vec<Degraded>,
+        problems: &mut Vec<Problem>,
     ) -> Option<Guards> {
         let policies = self.policies.get(asked.policies)?.as_ref()?;
-        let place = self.place(route);
-        let mut report = |why: String| {
-            problems.push(Degraded {
-                what: format!("{place}.authorize"),
-                why,
-            });
-        };
+        let place = route.place.key("authorize");
+        let lines = &self.settings.lines;
+        let mut report = |why: String| problems.push(lines.problem(&place, why));
         let headers: Vec<&str> = asked.headers.iter().map(http::HeaderName::as_str).collect();
         let mut guard = |action: &str| {
             let ask = Ask {
