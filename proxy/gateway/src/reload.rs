@@ -10,8 +10,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use engine::{Secret, StoreUrl};
-use settings::Settings;
+use settings::{Problems, Settings};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -67,10 +66,9 @@ impl Reloader {
                 why,
             }]
         };
-        let mut settings = settings::load(&self.file)
+        let mut settings = load(&self.file, &mut self.watch)
             .map_err(|problems| degraded("settings", problems.to_string()))?;
         self.overrides.apply(&mut settings);
-        self.watch.follow(files(&settings));
         let before = self.current.load_full();
         let made = self
             .maker
@@ -135,48 +133,19 @@ impl Reloader {
     }
 }
 
-/// The files and folders whose change matters.
-pub(crate) fn files(settings: &Settings) -> Vec<PathBuf> {
-    let policies = settings
-        .policies
-        .iter()
-        .map(|(_, config)| config.path.clone());
-    let certificates = settings
-        .listeners
-        .iter()
-        .filter_map(|listener| listener.tls.as_ref())
-        .flat_map(|tls| &tls.certificates)
-        .flat_map(|files| [files.cert.clone(), files.key.clone()]);
-    std::iter::once(settings.file.clone())
-        .chain(policies)
-        .chain(certificates)
-        .chain(secrets(settings))
-        .collect()
-}
-
-/// The files that secrets are read from.
-fn secrets(settings: &Settings) -> Vec<PathBuf> {
-    let Some(pools) = &settings.pools else {
-        return Vec::new();
-    };
-    let config = &pools.config;
-    let store = match &config.store {
-        StoreUrl::Url(_) => None,
-        StoreUrl::Secret(secret) => Some(secret),
-    };
-    let operators = config.operators.iter().map(|operator| &operator.secret);
-    // A relative path starts from the settings' folder.
-    let folder = settings.file.parent().unwrap_or(Path::new("/"));
-    store
-        .into_iter()
-        .chain([&config.seal])
-        .chain(&config.seal_previous)
-        .chain(operators)
-        .filter_map(|secret| match secret {
-            Secret::File(path) => Some(folder.join(path)),
-            Secret::Env(_) => None,
-        })
-        .collect()
+/// Reads the settings, and follows what counts for them, whether they are good or not, from before it was read.
+pub(crate) fn load(file: &Path, watch: &mut Watch) -> Result<Settings, Problems> {
+    loop {
+        let loaded = settings::load(file);
+        let files = match &loaded {
+            Ok(settings) => &settings.files,
+            Err(problems) => problems.files(),
+        };
+        // What was not followed when it was read may have changed since.
+        if !watch.follow(files.to_vec()) {
+            return loaded;
+        }
+    }
 }
 
 /// Editors write a file in several steps; what they leave is read this long after the last one.

@@ -13,6 +13,8 @@ pub(crate) struct Check<'t> {
     /// The tree without what could not be read, or with a placeholder for it.
     pub(crate) read: &'t Node,
     pub(crate) problems: Vec<Problem>,
+    /// The files and folders whose content counts.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 impl Check<'_> {
@@ -66,6 +68,13 @@ impl Check<'_> {
     /// A path from the settings, absolute.
     pub(crate) fn path(&self, path: &Path) -> PathBuf {
         self.dir.join(path)
+    }
+
+    /// The path of a file or folder whose content counts, absolute.
+    pub(crate) fn file(&mut self, path: &Path) -> PathBuf {
+        let path = self.path(path);
+        self.files.push(path.clone());
+        path
     }
 
     /// Reports that a name refers to nothing, and what there is.

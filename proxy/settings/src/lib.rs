@@ -67,4 +67,6 @@ pub struct Settings {
     pub pools: Option<Pools>,
     /// Where everything is written, for problems that show when it is used.
     pub lines: Lines,
+    /// The files and folders whose content counts, this one first: policies, certificates, keys and secrets.
+    pub files: Vec<PathBuf>,
 }

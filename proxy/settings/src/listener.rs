@@ -31,8 +31,8 @@ pub(crate) fn check(mut listeners: Vec<Listener>, check: &mut Check<'_>) -> Vec<
             check.report(&list, "name at least one certificate, or leave `tls` out");
         }
         for (certificate, place) in tls.certificates.iter_mut().zip(check.items(&list)) {
-            certificate.cert = check.path(&certificate.cert);
-            certificate.key = check.path(&certificate.key);
+            certificate.cert = check.file(&certificate.cert);
+            certificate.key = check.file(&certificate.key);
             check_pair(certificate, &place, check);
         }
     }

@@ -19,24 +19,27 @@ use crate::{
 ///
 /// Relative paths start from the file's folder. All that is wrong is reported at once.
 pub fn load(file: &Path) -> Result<Settings, Problems> {
-    let fail = |list| Problems::new(file, list);
     let whole = |message: String| Problem {
         place: String::new(),
         line: None,
         message,
     };
-    let text = fs::read_to_string(file)
-        .map_err(|error| fail(vec![whole(format!("cannot be read: {error}"))]))?;
-    let file = std::path::absolute(file)
-        .map_err(|error| fail(vec![whole(format!("has no path: {error}"))]))?;
-    let (settings, problems) = read(&text, &file);
+    let absolute = std::path::absolute(file)
+        .map_err(|error| Problems::new(file, vec![whole(format!("has no path: {error}"))]))?;
+    let mut files = vec![absolute.clone()];
+    let result = fs::read_to_string(&absolute);
+    let (settings, problems) = match result {
+        Ok(text) => read(&text, &absolute, &mut files),
+        Err(error) => (None, vec![whole(format!("cannot be read: {error}"))]),
+    };
     match settings {
-        Some(settings) if problems.is_empty() => Ok(settings),
-        _ => Err(fail(problems)),
+        Some(settings) if problems.is_empty() => Ok(Settings { files, ..settings }),
+        _ => Err(Problems::new(file, problems).naming(files)),
     }
 }
 
-fn read(text: &str, file: &Path) -> (Option<Settings>, Vec<Problem>) {
+/// Adds to `files` those that count too.
+fn read(text: &str, file: &Path, files: &mut Vec<PathBuf>) -> (Option<Settings>, Vec<Problem>) {
     let (tree, mut problems) = tree::parse(text);
     let Some(original) = tree else {
         return (None, problems);
@@ -58,8 +61,10 @@ fn read(text: &str, file: &Path) -> (Option<Settings>, Vec<Problem>) {
         written: &original,
         read: &mended,
         problems,
+        files: Vec::new(),
     };
     let settings = settings(raw, file, &mut check);
+    files.append(&mut check.files);
     (Some(settings), check.problems)
 }
 
@@ -104,6 +109,7 @@ fn settings(raw: written::Settings, file: &Path, check: &mut Check<'_>) -> Setti
         routes,
         pools: raw.pools.map(|raw| pools::check(raw, check)),
         lines: Lines::of(check.written),
+        files: Vec::new(),
     }
 }
 
@@ -115,7 +121,7 @@ fn policies(
         .map(|(name, mut config)| {
             let place = Place::from("policies").key(&name);
             check_name(&name, &place, check);
-            config.path = check.path(&config.path);
+            config.path = check.file(&config.path);
             if !config.path.is_dir() {
                 check.report(
                     &place.key("path"),

@@ -21,6 +21,7 @@ pub struct Problem {
 pub struct Problems {
     file: PathBuf,
     list: Vec<Problem>,
+    files: Vec<PathBuf>,
 }
 
 impl Problems {
@@ -30,7 +31,19 @@ impl Problems {
         Self {
             file: file.to_owned(),
             list,
+            files: Vec::new(),
         }
+    }
+
+    /// With the files and folders whose content counts.
+    pub(crate) fn naming(self, files: Vec<PathBuf>) -> Self {
+        Self { files, ..self }
+    }
+
+    /// The files and folders whose content counts, as far as the settings could be read: whoever mends one of them may
+    /// have mended the problem.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// Each problem, in the order of the file.

@@ -12,7 +12,10 @@ use crate::{Place, check::Check};
 /// On a problem an empty secret is given, which nobody sees: settings with problems are not used.
 pub(crate) fn read(secret: &Secret, place: &Place, check: &mut Check<'_>) -> SecretString {
     let value = match secret {
-        Secret::File(path) => read_file(&check.path(path), &place.key("file"), check),
+        Secret::File(path) => {
+            let path = check.file(path);
+            read_file(&path, &place.key("file"), check)
+        }
         Secret::Env(name) => read_variable(name, &place.key("env"), check),
     };
     SecretString::from(value.unwrap_or_default())

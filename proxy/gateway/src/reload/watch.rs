@@ -53,8 +53,9 @@ impl Watch {
         watch
     }
 
-    /// Follows these instead. What has been followed before is still compared with its last look.
-    pub(crate) fn follow(&mut self, paths: Vec<PathBuf>) {
+    /// Follows these instead, and says whether any is new. What has been followed before is still compared with its last
+    /// look.
+    pub(crate) fn follow(&mut self, paths: Vec<PathBuf>) -> bool {
         let folders = |paths: &[PathBuf]| {
             let mut folders: Vec<_> = paths.iter().filter_map(|path| folder(path)).collect();
             folders.sort_unstable();
@@ -87,6 +88,7 @@ impl Watch {
             .retain(|file, _| known.iter().any(|path| file.starts_with(path)));
         self.seen.extend(fingerprint(&fresh));
         self.paths = paths;
+        !fresh.is_empty()
     }
 
     /// Waits until it is time to look.
@@ -195,10 +197,10 @@ mod tests {
         fs::write(&two, "2").unwrap();
         let mut watch = Watch::start(vec![one.clone()]);
         fs::write(&one, "11").unwrap();
-        watch.follow(vec![one.clone(), two.clone()]);
+        assert!(watch.follow(vec![one.clone(), two.clone()]));
         assert!(watch.has_changed());
         fs::write(&one, "111").unwrap();
-        watch.follow(vec![two]);
+        assert!(!watch.follow(vec![two]));
         assert!(!watch.has_changed());
     }
 }

@@ -75,9 +75,8 @@ impl Loaded {
     pub(super) fn load(file: &Path, overrides: Overrides) -> anyhow::Result<Self> {
         let file = std::path::absolute(file)?;
         let mut watch = Watch::start(vec![file.clone()]);
-        let mut settings = settings::load(&file)?;
+        let mut settings = reload::load(&file, &mut watch)?;
         overrides.apply(&mut settings);
-        watch.follow(reload::files(&settings));
         Ok(Self {
             settings,
             overrides,

@@ -290,6 +290,37 @@ fn what_cannot_be_read_as_yaml_is_told() {
 }
 
 #[test]
+fn the_files_that_count_are_named_whatever_is_wrong() {
+    let folder = Folder::new();
+    let named = |files: &[PathBuf]| {
+        let dir = std::path::absolute(folder.0.path()).unwrap();
+        let names = files.iter().map(|file| file.strip_prefix(&dir).unwrap());
+        let mut names: Vec<_> = names.map(|name| name.display().to_string()).collect();
+        names.sort();
+        names
+    };
+    let all = [
+        "ops.key",
+        "pets",
+        "portcullis.yaml",
+        "seal.key",
+        "tls/a.crt",
+        "tls/a.key",
+    ];
+    let good = folder.load(GOOD).map_err(|problems| problems.to_string());
+    assert_eq!(named(&good.unwrap().files), all);
+    let bad = GOOD
+        .replace("ops.key", "z.key")
+        .replace("to: app}", "to: gone}");
+    let problems = folder.load(&bad).unwrap_err();
+    let mut with_gone = all.map(|name| if name == "ops.key" { "z.key" } else { name });
+    with_gone.sort_unstable();
+    assert_eq!(named(problems.files()), with_gone);
+    let unreadable = folder.load("listeners: [").unwrap_err();
+    assert_eq!(named(unreadable.files()), ["portcullis.yaml"]);
+}
+
+#[test]
 fn a_key_given_twice_hides_nothing_else() {
     let yaml = GOOD
         .replace("admin:", "admin: {address: nowhere}\nadmin:")
@@ -359,7 +390,7 @@ proptest::proptest! {
         let start = start % GOOD.len();
         let end = (start + length).min(GOOD.len());
         let text = format!("{}{put}{}", &GOOD[..start], &GOOD[end..]);
-        let (settings, problems) = read(&text, Path::new("/nowhere/portcullis.yaml"));
+        let (settings, problems) = read(&text, Path::new("/nowhere/portcullis.yaml"), &mut Vec::new());
         // The files that are named are not there, so there is always something to tell.
         proptest::prop_assert!(settings.is_none() || !problems.is_empty());
         proptest::prop_assert!(!problems.is_empty());

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -175,4 +176,19 @@ pub(super) fn replace(file: &Path, from: &str, to: &str) {
     let text = std::fs::read_to_string(file).unwrap();
     assert!(text.contains(from), "{from}");
     std::fs::write(file, text.replace(from, to)).unwrap();
+}
+
+/// A folder with a seal key for the engine.
+pub(super) fn folder() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    write_secret(&dir.path().join("seal.key"), &"0123456789abcdef".repeat(4));
+    dir
+}
+
+/// Writes a file that is private from its first moment, all at once.
+pub(super) fn write_secret(file: &Path, content: &str) {
+    let draft = file.with_extension("draft");
+    std::fs::write(&draft, content).unwrap();
+    std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::rename(draft, file).unwrap();
 }

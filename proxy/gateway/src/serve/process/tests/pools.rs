@@ -1,7 +1,6 @@
 //! The engine behind `serve: pools`.
 
 use std::{
-    os::unix::fs::PermissionsExt as _,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,14 +11,13 @@ use std::{
 use axum::{Router, extract::DefaultBodyLimit, routing::post};
 use bytes::Bytes;
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio_stream::StreamExt as _;
 
 use super::{
     super::Process,
     forward::drop_blocking,
-    harness::{Gate, Origin, client, until},
+    harness::{Gate, Origin, client, folder, until},
 };
 use crate::mount::Mount;
 
@@ -29,14 +27,6 @@ pools: {store: 'sqlite:pools.db', seal: {file: seal.key}, public_url: 'http://12
 routes:
   - {name: pools, match: {}, serve: pools}
 ";
-
-fn folder() -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let key = dir.path().join("seal.key");
-    std::fs::write(&key, "0123456789abcdef".repeat(4)).unwrap();
-    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
-    dir
-}
 
 async fn run(change: impl FnOnce(&mut Process) + Send + 'static) -> (Gate, Origin) {
     let run = || {

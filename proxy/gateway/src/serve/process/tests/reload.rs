@@ -2,8 +2,9 @@
 
 use super::{
     forward::drop_blocking,
-    harness::{Gate, Origin, client, replace, until},
+    harness::{Gate, Origin, client, folder, replace, until, write_secret},
 };
+use crate::status::Degraded;
 
 const SETTINGS: &str = "
 listeners: [{address: 127.0.0.1:0}]
@@ -64,5 +65,34 @@ async fn what_takes_a_restart_is_said() {
     replace(&gate.settings(), "127.0.0.1:0", "127.0.0.2:0");
     until("degraded", async || !health.degraded().is_empty()).await;
     assert_eq!(health.degraded()[0].what, "listeners");
+    drop_blocking((gate, origin)).await;
+}
+
+const POOLS: &str = "
+listeners: [{address: 127.0.0.1:0}]
+pools: {store: 'sqlite:pools.db', seal: {file: seal.key}, public_url: 'http://127.0.0.1:1'}
+routes:
+  - {name: pools, match: {}, serve: pools}
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_only_refused_settings_name_is_followed() {
+    let run = || {
+        let origin = Origin::run();
+        let gate = Gate::run_with(folder(), POOLS, &origin, |_| ());
+        (gate, origin)
+    };
+    let (gate, origin) = tokio::task::spawn_blocking(run).await.unwrap();
+    let health = gate.status();
+    let secret = gate.settings().with_file_name("operator.key");
+    replace(
+        &gate.settings(),
+        "pools: {",
+        "pools: {operators: [{access_key_id: A, secret: {file: operator.key}, pools: ['*']}], ",
+    );
+    let names_it = |degraded: &Degraded| degraded.why.contains("operator.key` cannot be read");
+    until("refused", async || health.degraded().iter().any(names_it)).await;
+    write_secret(&secret, "0123456789abcdef");
+    until("well again", async || health.degraded().is_empty()).await;
     drop_blocking((gate, origin)).await;
 }
