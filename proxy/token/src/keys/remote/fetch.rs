@@ -9,7 +9,7 @@ use url::{Host, Url};
 use super::Source;
 use crate::{Key, MalformedKeySet, json, keys::jwk};
 
-/// Why an issuer's keys could not be fetched.
+/// Why an issuer's keys could not be fetched. URLs are shown without user, password, query and fragment.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// Neither HTTPS nor a loopback address, or with a password in it.
@@ -26,31 +26,46 @@ pub enum FetchError {
         source: url::ParseError,
     },
     /// No answer: connection, TLS, time.
-    #[error("no answer from the issuer")]
-    Http(#[source] reqwest::Error),
+    #[error("no answer from `{url}`")]
+    Http {
+        /// What was to be fetched.
+        url: String,
+        /// What went wrong; without its URL.
+        source: reqwest::Error,
+    },
     /// An answer other than 200; redirects are not followed.
     #[error("`{url}` answered {status}")]
     Status {
         /// What was fetched.
-        url: Url,
+        url: String,
         /// What it answered.
         status: u16,
     },
     /// Larger than the limit.
     #[error("`{0}` answered more than the limit")]
-    TooLarge(Url),
+    TooLarge(String),
     /// The discovery document is none, or lacks `jwks_uri`.
     #[error("`{0}` is not a discovery document")]
-    Discovery(Url),
+    Discovery(String),
     /// The discovery document is another issuer's (section 4.3).
-    #[error("the discovery document names another issuer, `{0}`")]
-    OtherIssuer(String),
+    #[error("the discovery document at `{url}` names another issuer, `{issuer}`")]
+    OtherIssuer {
+        /// Where it is.
+        url: String,
+        /// Whom it names.
+        issuer: String,
+    },
     /// Not a JWK set.
-    #[error(transparent)]
-    Malformed(#[from] MalformedKeySet),
+    #[error("`{url}` answered what cannot be used")]
+    Malformed {
+        /// What was fetched.
+        url: String,
+        /// What it is.
+        source: MalformedKeySet,
+    },
     /// A JWK set without one key that can verify.
-    #[error("the key set has no key that can be used")]
-    NoKey,
+    #[error("the key set at `{0}` has no key that can be used")]
+    NoKey(String),
 }
 
 /// A key set as fetched.
@@ -61,19 +76,20 @@ pub(super) struct Fetched {
 }
 
 impl Fetched {
-    pub(super) fn parse(document: &[u8]) -> Result<Self, FetchError> {
+    /// `None` for a set without one key that can verify.
+    pub(super) fn parse(document: &[u8]) -> Result<Option<Self>, MalformedKeySet> {
         let (keys, ignored) = jwk::parse_set(document)?;
         for reason in ignored {
             tracing::debug!(%reason, "A key of a fetched key set is not used");
         }
         if keys.is_empty() {
-            return Err(FetchError::NoKey);
+            return Ok(None);
         }
         let mut set = json::object(document).ok_or(MalformedKeySet)?;
-        Ok(Self {
+        Ok(Some(Self {
             keys,
             document: set.remove("keys").ok_or(MalformedKeySet)?,
-        })
+        }))
     }
 }
 
@@ -100,7 +116,7 @@ impl Fetcher {
             .timeout(source.limits.timeout)
             .no_proxy()
             .build()
-            .map_err(FetchError::Http)?;
+            .map_err(|source| no_answer(&start, source))?;
         Ok(Self {
             client,
             issuer: source.issuer.clone(),
@@ -117,7 +133,12 @@ impl Fetcher {
             Some(url) => url,
             None => self.discover().await?,
         };
-        let fetched = Fetched::parse(&self.read(&url).await?)?;
+        let parsed = Fetched::parse(&self.read(&url).await?);
+        let fetched = parsed.map_err(|source| FetchError::Malformed {
+            url: shown(&url),
+            source,
+        })?;
+        let fetched = fetched.ok_or_else(|| FetchError::NoKey(shown(&url)))?;
         self.discovered = Some(url);
         Ok(fetched)
     }
@@ -125,13 +146,17 @@ impl Fetcher {
     async fn discover(&self) -> Result<Url, FetchError> {
         let url = discovery_url(&self.issuer)?;
         let document = json::object(&self.read(&url).await?)
-            .ok_or_else(|| FetchError::Discovery(url.clone()))?;
+            .ok_or_else(|| FetchError::Discovery(shown(&url)))?;
         let text = |name: &str| document.get(name).and_then(Value::as_str);
-        let issuer = text("issuer").ok_or_else(|| FetchError::Discovery(url.clone()))?;
+        let issuer = text("issuer").ok_or_else(|| FetchError::Discovery(shown(&url)))?;
         if issuer != self.issuer {
-            return Err(FetchError::OtherIssuer(issuer.to_owned()));
+            return Err(FetchError::OtherIssuer {
+                url: shown(&url),
+                issuer: issuer.to_owned(),
+            });
         }
-        let jwks_uri = parse(text("jwks_uri").ok_or(FetchError::Discovery(url))?)?;
+        let jwks_uri = text("jwks_uri").ok_or_else(|| FetchError::Discovery(shown(&url)))?;
+        let jwks_uri = parse(jwks_uri)?;
         check_safe(&jwks_uri, self.is_local)?;
         Ok(jwks_uri)
     }
@@ -142,17 +167,21 @@ impl Fetcher {
             .get(url.clone())
             .send()
             .await
-            .map_err(FetchError::Http)?;
+            .map_err(|source| no_answer(url, source))?;
         if response.status() != reqwest::StatusCode::OK {
             return Err(FetchError::Status {
-                url: url.clone(),
+                url: shown(url),
                 status: response.status().as_u16(),
             });
         }
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(FetchError::Http)? {
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|source| no_answer(url, source))?
+        {
             if body.len() + chunk.len() > self.document_bytes {
-                return Err(FetchError::TooLarge(url.clone()));
+                return Err(FetchError::TooLarge(shown(url)));
             }
             body.extend_from_slice(&chunk);
         }
@@ -184,10 +213,24 @@ fn check_safe(url: &Url, allow_local: bool) -> Result<(), FetchError> {
     if is_safe && url.username().is_empty() && url.password().is_none() {
         return Ok(());
     }
+    Err(FetchError::Unsafe(shown(url)))
+}
+
+fn no_answer(url: &Url, source: reqwest::Error) -> FetchError {
+    FetchError::Http {
+        url: shown(url),
+        source: source.without_url(),
+    }
+}
+
+/// The URL without what may be secret.
+fn shown(url: &Url) -> String {
     let mut shown = url.clone();
     // Neither can fail for a URL with a host, and one without has nothing to hide.
     let _ = (shown.set_password(None), shown.set_username(""));
-    Err(FetchError::Unsafe(shown.into()))
+    shown.set_query(None);
+    shown.set_fragment(None);
+    shown.into()
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -50,7 +50,7 @@ impl LastGood {
         };
         let kept = json::object(&content).filter(|kept| kept.get("source") == Some(&self.owner));
         let keys =
-            kept.and_then(|kept| Fetched::parse(kept.get("set")?.to_string().as_bytes()).ok());
+            kept.and_then(|kept| Fetched::parse(kept.get("set")?.to_string().as_bytes()).ok()?);
         if keys.is_none() {
             tracing::warn!(path = %self.path.display(), "The last good key set is another issuer's or damaged");
         }

@@ -180,7 +180,12 @@ async fn discovery_of_another_issuer_is_refused() {
         json!({"issuer": "https://evil.test", "jwks_uri": format!("http://{}/keys", provider.address)}),
     );
     provider.keys(&[rsa_jwk(&RSA, "k1")]);
-    assert!(provider.error().await.contains("another issuer"));
+    let error = provider.error().await;
+    let url = format!("`{}/.well-known/openid-configuration`", provider.issuer());
+    assert!(
+        error.contains("another issuer") && error.contains(&url),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -211,7 +216,37 @@ async fn bad_answers_are_told_and_load_nothing() {
     for (status, body, expected) in bodies {
         provider.say("/keys", status, body);
         let error = provider.error().await;
-        assert!(error.contains(expected), "{error}");
+        let url = format!("`http://{}/keys`", provider.address);
+        assert!(error.contains(expected) && error.contains(&url), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_names_the_url_without_what_may_be_secret() {
+    let provider = Provider::start().await;
+    let error = async |url: String| {
+        let keys = start(Source {
+            jwks_uri: Some(url.parse().unwrap()),
+            ..provider.source()
+        });
+        keys.fetched().await;
+        keys.status().last_error.unwrap()
+    };
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody = closed.local_addr().unwrap();
+    drop(closed);
+    provider.say("/text?key=hunter2", 200, "text");
+    for (address, path) in [
+        (provider.address, "text"),
+        (provider.address, "absent"),
+        (nobody, "keys"),
+    ] {
+        let error = error(format!("http://{address}/{path}?key=hunter2#hunter2")).await;
+        let shown = format!("`http://{address}/{path}`");
+        assert!(
+            error.contains(&shown) && !error.contains("hunter2"),
+            "{error}"
+        );
     }
 }
 
