@@ -13,6 +13,7 @@ use crate::sqlite::Sqlite;
 use crate::target::Target;
 use crate::tx::Tx;
 use crate::value::{Sql, Value};
+use crate::{postgres, sqlite};
 
 /// An open store; clones share it.
 #[derive(Clone)]
@@ -26,6 +27,15 @@ struct Inner {
 enum Driver {
     Sqlite(Sqlite),
     Postgres(Postgres),
+}
+
+impl Driver {
+    async fn rows(&self, sql: Sql, args: Vec<Value>) -> Result<Vec<Row>> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.rows(sql, args).await,
+            Self::Postgres(postgres) => postgres.reader().await?.rows(sql, args).await,
+        }
+    }
 }
 
 impl std::fmt::Debug for Db {
@@ -58,7 +68,7 @@ impl Db {
     /// processes go on writing.
     pub async fn backup(url: &str, to: &Path) -> Result<()> {
         match url.parse()? {
-            Target::Sqlite(path) => crate::sqlite::backup(&path, to).await,
+            Target::Sqlite(path) => sqlite::backup(&path, to).await,
             Target::Postgres(_) => Err(Error::NotAFile),
         }
     }
@@ -119,8 +129,7 @@ impl Db {
         let (job, answer) = job(work);
         let step = async {
             match &self.0.driver {
-                // In a task of its own, as a caller that goes away must not leave its snapshot open.
-                Driver::Sqlite(_) => drop(tokio::spawn(self.clone().read_sqlite(job))),
+                Driver::Sqlite(sqlite) => sqlite.read(job).await,
                 Driver::Postgres(postgres) => postgres.read(job),
             }
             answer.await.unwrap_or_else(|_| Err(Error::Closed.into()))
@@ -152,9 +161,7 @@ impl Db {
     pub async fn rows(&self, sql: impl Into<Sql> + Send, args: Vec<Value>) -> Result<Vec<Row>> {
         self.0
             .meter
-            .time(Kind::Read, async {
-                self.reader().await?.rows(sql, args).await
-            })
+            .time(Kind::Read, self.0.driver.rows(sql.into(), args))
             .await
     }
 
@@ -173,7 +180,12 @@ impl Db {
 
     /// The database's clock in epoch milliseconds, which all nodes share.
     pub async fn now_ms(&self) -> Result<i64> {
-        self.reader().await?.now_ms().await
+        let sql = match self.0.driver {
+            Driver::Sqlite(_) => sqlite::NOW_MS,
+            Driver::Postgres(_) => postgres::NOW_MS,
+        };
+        let rows = self.0.driver.rows(sql.into(), Vec::new()).await?;
+        rows.first().ok_or(Error::Closed)?.int("now_ms")
     }
 
     /// Copies a SQLite store, as it is now, to a new file while others go on writing.
@@ -181,19 +193,6 @@ impl Db {
         match &self.0.driver {
             Driver::Sqlite(sqlite) => sqlite.backup_to(path).await,
             Driver::Postgres(_) => Err(Error::NotAFile),
-        }
-    }
-
-    async fn reader(&self) -> Result<Tx> {
-        match &self.0.driver {
-            Driver::Sqlite(sqlite) => sqlite.reader().await,
-            Driver::Postgres(postgres) => postgres.reader().await,
-        }
-    }
-
-    async fn read_sqlite(self, job: Box<dyn crate::job::Job>) {
-        if let Driver::Sqlite(sqlite) = &self.0.driver {
-            sqlite.read(job).await;
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-use sqlx::error::{DatabaseError, ErrorKind};
-
+mod postgres;
+mod sqlite;
 mod violation;
 
 pub use violation::Violation;
@@ -161,102 +161,5 @@ impl Error {
 
     pub(crate) fn conflict() -> Self {
         Self::Conflict { attempts: 1 }
-    }
-}
-
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Self {
-        match error {
-            sqlx::Error::Database(error) => database(error.as_ref()),
-            sqlx::Error::Io(source) => Self::Connection {
-                source: Some(source),
-            },
-            sqlx::Error::Tls(source) => Self::Connection {
-                source: Some(std::io::Error::other(source.to_string())),
-            },
-            sqlx::Error::PoolClosed => Self::Closed,
-            sqlx::Error::PoolTimedOut
-            | sqlx::Error::WorkerCrashed
-            | sqlx::Error::BeginFailed
-            | sqlx::Error::Protocol(_) => Self::Connection { source: None },
-            sqlx::Error::Configuration(_) => Self::Target("the URL is not valid".into()),
-            other => Self::Statement {
-                code: "driver".to_owned(),
-                message: shape(&other),
-            },
-        }
-    }
-}
-
-/// The text of a driver's error that speaks of columns and types, and never of what is in them.
-fn shape(error: &sqlx::Error) -> String {
-    match error {
-        sqlx::Error::ColumnNotFound(_)
-        | sqlx::Error::ColumnIndexOutOfBounds { .. }
-        | sqlx::Error::TypeNotFound { .. } => error.to_string(),
-        _ => "a value could not be read or written".to_owned(),
-    }
-}
-
-fn database(error: &dyn DatabaseError) -> Error {
-    let code = error.code().unwrap_or_default().into_owned();
-    match error.kind() {
-        ErrorKind::UniqueViolation => return Error::Unique(Violation::of(error)),
-        ErrorKind::ForeignKeyViolation => return Error::ForeignKey(Violation::of(error)),
-        ErrorKind::NotNullViolation | ErrorKind::CheckViolation => {
-            return Error::Constraint(Violation::of(error));
-        }
-        _ => {}
-    }
-    if error
-        .try_downcast_ref::<sqlx::sqlite::SqliteError>()
-        .is_some()
-    {
-        sqlite(code, error.message())
-    } else {
-        postgres(code, error.message())
-    }
-}
-
-/// The low byte of an extended code is the primary one: <https://www.sqlite.org/rescode.html>.
-fn sqlite(code: String, message: &str) -> Error {
-    match code.parse::<i32>().unwrap_or_default() & 0xff {
-        5 | 6 => Error::conflict(), // BUSY, LOCKED
-        10 | 11 | 13 | 14 | 26 => Error::Corrupt {
-            what: message.to_owned().into(),
-        }, // IOERR, CORRUPT, FULL, CANTOPEN, NOTADB
-        _ => Error::Statement {
-            code,
-            message: message.to_owned(),
-        },
-    }
-}
-
-/// SQLSTATE, <https://www.postgresql.org/docs/current/errcodes-appendix.html>: the class is the first two characters.
-fn postgres(code: String, message: &str) -> Error {
-    match code.get(..2).unwrap_or_default() {
-        // serialization_failure, deadlock_detected
-        "40" => Error::conflict(),
-        // connection, operator intervention (the server stops), wrong password or no such database
-        "08" | "57" => Error::Connection {
-            source: Some(std::io::Error::other(message.to_owned())),
-        },
-        "28" | "3D" => Error::Connection {
-            source: Some(std::io::Error::other(format!(
-                "the database refused to log in ({code})"
-            ))),
-        },
-        // Data exceptions show the value that did not fit.
-        "22" => Error::Statement {
-            code,
-            message: "a value does not fit".to_owned(),
-        },
-        "XX" => Error::Corrupt {
-            what: message.to_owned().into(),
-        },
-        _ => Error::Statement {
-            code,
-            message: message.to_owned(),
-        },
     }
 }

@@ -1,4 +1,5 @@
-//! The store: one SQL text over embedded SQLite or PostgreSQL, migrations, and the only place that names sqlx.
+//! The store: one SQL text over embedded SQLite or PostgreSQL, migrations, and the only place that names their
+//! drivers.
 //!
 //! It is the last stage of an API call: `api::<operation>` asks `engine::<noun>`, whose SQL runs here.
 //!
@@ -43,3 +44,6 @@ pub use observe::{Kind, Observer};
 pub use row::Row;
 pub use tx::Tx;
 pub use value::{Argument, Sql, Value};
+
+/// Above the number of different statements in the engine, so that none is ever prepared twice on a connection.
+const STATEMENTS: usize = 512;

@@ -1,7 +1,8 @@
 //! Brings a store up to the binary's version, once, whichever of several nodes comes first.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use sqlx::{PgConnection, SqliteConnection};
+use rusqlite::Connection;
+use sqlx::PgConnection;
 
 use crate::error::{Error, Result};
 
@@ -51,8 +52,8 @@ impl<'a> Migrator<'a> {
         Ok(Self(migrations))
     }
 
-    pub(crate) async fn sqlite(&self, connection: &mut SqliteConnection) -> Result<()> {
-        sqlite::run(self, connection).await
+    pub(crate) fn sqlite(&self, connection: &Connection) -> Result<()> {
+        sqlite::run(self, connection)
     }
 
     pub(crate) async fn postgres(&self, connection: &mut PgConnection) -> Result<()> {

@@ -1,11 +1,12 @@
 //! PostgreSQL and what speaks its wire protocol: serialisable transactions, run again when they collide.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::{PoolConnection, PoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row as _, TypeInfo, ValueRef};
+use sqlx::{AssertSqlSafe, Column, ConnectOptions, PgConnection, Row as _, TypeInfo, ValueRef};
 use tokio::time::{sleep, timeout};
 
 use crate::error::{Error, Result};
@@ -13,8 +14,7 @@ use crate::job::Job;
 use crate::migrate::{Migration, Migrator};
 use crate::observe::{Kind, Meter};
 use crate::row::Row;
-use crate::sqlite::STATEMENTS;
-use crate::tx::{Connection, Failure, Tx, names};
+use crate::tx::{Failure, Tx};
 use crate::value::{Sql, Value};
 
 /// The server's clock, which all nodes share.
@@ -44,7 +44,7 @@ impl Postgres {
     ) -> Result<Self> {
         let options = options
             .application_name("portcullis")
-            .statement_cache_capacity(STATEMENTS)
+            .statement_cache_capacity(crate::STATEMENTS)
             .disable_statement_logging();
         let pool = PoolOptions::new()
             .max_connections(CONNECTIONS)
@@ -75,7 +75,7 @@ impl Postgres {
 
     /// A connection for one statement.
     pub(crate) async fn reader(&self) -> Result<Tx> {
-        Ok(Tx::new(Connection::Postgres(self.pool.acquire().await?)))
+        Ok(Tx::postgres(self.pool.acquire().await?))
     }
 
     async fn serve(self, mut job: Box<dyn Job>, mode: Mode) {
@@ -144,9 +144,7 @@ impl Mode {
 
 /// Runs a statement that begins or ends a transaction; after a failure the connection's state is unknown.
 async fn control(tx: &mut Tx, sql: &'static str) -> Result<()> {
-    let Connection::Postgres(connection) = tx.connection() else {
-        return Err(Error::Closed);
-    };
+    let connection = tx.as_postgres().ok_or(Error::Closed)?;
     let end = sqlx::raw_sql(sql)
         .execute(&mut **connection)
         .await
@@ -159,7 +157,7 @@ async fn control(tx: &mut Tx, sql: &'static str) -> Result<()> {
 }
 
 fn abandon(tx: &mut Tx) {
-    if let Connection::Postgres(connection) = tx.connection() {
+    if let Some(connection) = tx.as_postgres() {
         PoolConnection::close_on_drop(connection);
     }
 }
@@ -183,7 +181,11 @@ pub(crate) async fn rows(conn: &mut PgConnection, sql: Sql, args: Vec<Value>) ->
     let Some(first) = rows.first() else {
         return Ok(Vec::new());
     };
-    let names = names(first.columns());
+    let names: Arc<[String]> = first
+        .columns()
+        .iter()
+        .map(|column| column.name().to_owned())
+        .collect();
     rows.iter()
         .map(|row| Ok(Row::new(names.clone(), values(row)?)))
         .collect()

@@ -1,9 +1,7 @@
 //! A transaction: statements run on one connection, one after another.
 
-use std::sync::Arc;
-
+use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
-use sqlx::{Column, Postgres, Sqlite, SqliteConnection};
 
 use crate::error::{Error, Result};
 use crate::row::Row;
@@ -22,9 +20,8 @@ pub struct Tx {
 
 /// Where the statements go.
 #[derive(Debug)]
-pub(crate) enum Connection {
-    SqliteWriter(SqliteConnection),
-    SqliteReader(PoolConnection<Sqlite>),
+enum Connection {
+    Sqlite(rusqlite::Connection),
     Postgres(PoolConnection<Postgres>),
 }
 
@@ -40,7 +37,15 @@ pub(crate) enum Failure {
 }
 
 impl Tx {
-    pub(crate) fn new(connection: Connection) -> Self {
+    pub(crate) fn sqlite(connection: rusqlite::Connection) -> Self {
+        Self::new(Connection::Sqlite(connection))
+    }
+
+    pub(crate) fn postgres(connection: PoolConnection<Postgres>) -> Self {
+        Self::new(Connection::Postgres(connection))
+    }
+
+    fn new(connection: Connection) -> Self {
         Self {
             connection,
             failed: None,
@@ -52,8 +57,7 @@ impl Tx {
         self.check()?;
         let sql = sql.into();
         let end = match &mut self.connection {
-            Connection::SqliteWriter(conn) => sqlite::execute(conn, sql, args).await,
-            Connection::SqliteReader(conn) => sqlite::execute(conn, sql, args).await,
+            Connection::Sqlite(conn) => sqlite::execute(conn, &sql, &args),
             Connection::Postgres(conn) => postgres::execute(conn, sql, args).await,
         };
         self.note(end)
@@ -64,8 +68,7 @@ impl Tx {
         self.check()?;
         let sql = sql.into();
         let end = match &mut self.connection {
-            Connection::SqliteWriter(conn) => sqlite::rows(conn, sql, args).await,
-            Connection::SqliteReader(conn) => sqlite::rows(conn, sql, args).await,
+            Connection::Sqlite(conn) => sqlite::rows(conn, &sql, &args),
             Connection::Postgres(conn) => postgres::rows(conn, sql, args).await,
         };
         self.note(end)
@@ -84,7 +87,7 @@ impl Tx {
     pub async fn now_ms(&mut self) -> Result<i64> {
         let sql = match self.connection {
             Connection::Postgres(_) => postgres::NOW_MS,
-            Connection::SqliteWriter(_) | Connection::SqliteReader(_) => sqlite::NOW_MS,
+            Connection::Sqlite(_) => sqlite::NOW_MS,
         };
         self.row(sql, Vec::new())
             .await?
@@ -100,8 +103,25 @@ impl Tx {
         self.failed = None;
     }
 
-    pub(crate) fn connection(&mut self) -> &mut Connection {
-        &mut self.connection
+    pub(crate) fn as_sqlite(&self) -> Option<&rusqlite::Connection> {
+        match &self.connection {
+            Connection::Sqlite(connection) => Some(connection),
+            Connection::Postgres(_) => None,
+        }
+    }
+
+    pub(crate) fn into_sqlite(self) -> Option<rusqlite::Connection> {
+        match self.connection {
+            Connection::Sqlite(connection) => Some(connection),
+            Connection::Postgres(_) => None,
+        }
+    }
+
+    pub(crate) fn as_postgres(&mut self) -> Option<&mut PoolConnection<Postgres>> {
+        match &mut self.connection {
+            Connection::Postgres(connection) => Some(connection),
+            Connection::Sqlite(_) => None,
+        }
     }
 
     fn check(&self) -> Result<()> {
@@ -122,12 +142,4 @@ impl Tx {
         }
         end
     }
-}
-
-/// The names of a result's columns, once for all of its rows.
-pub(crate) fn names<C: Column>(columns: &[C]) -> Arc<[String]> {
-    columns
-        .iter()
-        .map(|column| column.name().to_owned())
-        .collect()
 }

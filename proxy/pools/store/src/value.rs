@@ -7,6 +7,10 @@ use std::borrow::Cow;
 pub struct Sql(Cow<'static, str>);
 
 impl Sql {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     pub(crate) fn into_inner(self) -> Cow<'static, str> {
         self.0
     }

@@ -1,20 +1,19 @@
 //! Migrations on SQLite, where `BEGIN IMMEDIATE` keeps other processes out.
 
-use sqlx::{Row, SqliteConnection};
+use rusqlite::Connection;
 
 use super::{APPLIED, Applied, Migration, Migrator, RECORD, TABLE, named};
+use crate::args;
 use crate::error::{Error, Result};
-use crate::sqlite::NOW_MS;
+use crate::sqlite::{NOW_MS, execute, rows};
 
 /// Applies what lacks, one transaction each; what another process applied meanwhile is seen before each.
-pub(super) async fn run(migrator: &Migrator<'_>, connection: &mut SqliteConnection) -> Result<()> {
+pub(super) fn run(migrator: &Migrator<'_>, connection: &Connection) -> Result<()> {
     loop {
-        sqlx::raw_sql("BEGIN IMMEDIATE")
-            .execute(&mut *connection)
-            .await?;
-        let step = step(migrator, connection).await;
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        let step = step(migrator, connection);
         let end = if step.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        sqlx::raw_sql(end).execute(&mut *connection).await?;
+        connection.execute_batch(end)?;
         if !step? {
             return Ok(());
         }
@@ -22,44 +21,33 @@ pub(super) async fn run(migrator: &Migrator<'_>, connection: &mut SqliteConnecti
 }
 
 /// Applies the next migration; `false` if there was none.
-async fn step(migrator: &Migrator<'_>, connection: &mut SqliteConnection) -> Result<bool> {
-    sqlx::raw_sql(TABLE).execute(&mut *connection).await?;
-    let Some(migration) = migrator.next(&applied(connection).await?)? else {
+fn step(migrator: &Migrator<'_>, connection: &Connection) -> Result<bool> {
+    connection.execute_batch(TABLE)?;
+    let Some(migration) = migrator.next(&applied(connection)?)? else {
         return Ok(false);
     };
-    apply(migration, connection)
-        .await
-        .map_err(|error| named(migration, error))?;
+    apply(migration, connection).map_err(|error| named(migration, error))?;
     Ok(true)
 }
 
-async fn applied(connection: &mut SqliteConnection) -> Result<Vec<Applied>> {
-    let rows = sqlx::query(APPLIED).fetch_all(connection).await?;
+fn applied(connection: &Connection) -> Result<Vec<Applied>> {
+    let rows = rows(connection, &APPLIED.into(), &[])?;
     rows.iter()
         .map(|row| {
             Ok(Applied {
-                version: row.try_get("version")?,
-                name: row.try_get("name")?,
-                checksum: row.try_get("checksum")?,
+                version: row.int("version")?,
+                name: row.text("name")?,
+                checksum: row.text("checksum")?,
             })
         })
-        .collect::<Result<_, sqlx::Error>>()
-        .map_err(Error::from)
+        .collect()
 }
 
-async fn apply(migration: &Migration, connection: &mut SqliteConnection) -> Result<()> {
-    sqlx::raw_sql(migration.sql)
-        .execute(&mut *connection)
-        .await?;
-    let now: i64 = sqlx::query_scalar(NOW_MS)
-        .fetch_one(&mut *connection)
-        .await?;
-    sqlx::query(RECORD)
-        .bind(migration.version)
-        .bind(migration.name)
-        .bind(migration.checksum())
-        .bind(now)
-        .execute(connection)
-        .await?;
-    Ok(())
+fn apply(migration: &Migration, connection: &Connection) -> Result<()> {
+    connection.execute_batch(migration.sql)?;
+    let clock = rows(connection, &NOW_MS.into(), &[])?;
+    let now = clock.first().ok_or(Error::Closed)?.int("now_ms")?;
+    let (version, name, checksum) = (migration.version, migration.name, migration.checksum());
+    let record = args![version, name, checksum, now];
+    execute(connection, &RECORD.into(), &record).map(drop)
 }

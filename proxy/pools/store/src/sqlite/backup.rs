@@ -5,13 +5,12 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection};
-
+use super::connection::{self, Options};
+use crate::args;
 use crate::error::{Error, Result};
 
 /// Writes a copy as of now; it has its name only once it is whole and on disk.
-pub(super) async fn copy(from: &Path, to: &Path) -> Result<()> {
+pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
     let at = |source| Error::File {
         path: to.to_owned(),
         source,
@@ -21,9 +20,7 @@ pub(super) async fn copy(from: &Path, to: &Path) -> Result<()> {
     }
     let partial = partial(to);
     let end = match claim(&partial) {
-        Ok(()) => vacuum(from, &partial)
-            .await
-            .and_then(|()| settle(&partial, to).map_err(at)),
+        Ok(()) => vacuum(from, &partial).and_then(|()| settle(&partial, to).map_err(at)),
         Err(source) => {
             return Err(Error::File {
                 path: partial,
@@ -55,19 +52,11 @@ fn claim(path: &Path) -> io::Result<()> {
 }
 
 /// A reader of its own: `query_only` would refuse, and the writer goes on meanwhile.
-async fn vacuum(from: &Path, to: &Path) -> Result<()> {
-    let mut connection = SqliteConnectOptions::new()
-        .filename(from)
-        .busy_timeout(super::BUSY)
-        .disable_statement_logging()
-        .connect()
-        .await?;
-    let to = to.to_string_lossy().into_owned();
-    sqlx::query("VACUUM INTO $1")
-        .bind(to)
-        .execute(&mut connection)
-        .await?;
-    Ok(connection.close().await?)
+fn vacuum(from: &Path, to: &Path) -> Result<()> {
+    let connection = Options::new(from).open()?;
+    let to = to.to_string_lossy();
+    connection::execute(&connection, &"VACUUM INTO $1".into(), &args![to])?;
+    connection.close().map_err(|(_, error)| error.into())
 }
 
 fn settle(partial: &Path, to: &Path) -> io::Result<()> {

@@ -1,43 +1,49 @@
 //! The one writer: it takes what waits, runs it in one transaction, syncs once, and only then answers.
+//!
+//! It is a thread, on which the statements of a job run in place: with a thread of the driver's own behind each statement,
+//! a sign-in spent more time in changes from one to the other than in the database.
 
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
-use sqlx::ConnectOptions;
-use sqlx::sqlite::SqliteConnectOptions;
+use rusqlite::Connection;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::control;
+use super::connection::{Options, control};
 use super::place::Place;
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::observe::{Kind, Meter};
-use crate::tx::{Connection, Failure, Tx};
+use crate::tx::{Failure, Tx};
 
-/// The sending side; the task ends when the last of them is dropped.
+/// The sending side; the thread ends when the last of them is dropped.
 pub(super) struct Writer(mpsc::Sender<Box<dyn Job>>);
 
 impl Writer {
     pub(super) fn start(
-        connection: sqlx::SqliteConnection,
-        options: SqliteConnectOptions,
+        connection: Connection,
+        options: Options,
         place: Place,
         meter: Meter,
-    ) -> Self {
+        runtime: Handle,
+    ) -> Result<Self> {
         let (sender, jobs) = mpsc::channel(QUEUE);
-        let tx = Some(Tx::new(Connection::SqliteWriter(connection)));
-        tokio::spawn(
-            Task {
-                tx,
-                options,
-                place,
-                jobs,
-                meter,
-            }
-            .serve(),
-        );
-        Self(sender)
+        let task = Task {
+            tx: Some(Tx::sqlite(connection)),
+            options,
+            place,
+            jobs,
+            meter,
+        };
+        let path = task.options.path.clone();
+        thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || runtime.block_on(task.serve()))
+            .map_err(|source| Error::File { path, source })?;
+        Ok(Self(sender))
     }
 
     /// Queues a job; waits while the queue is full.
@@ -51,7 +57,7 @@ impl Writer {
 struct Task {
     /// `None` after the connection failed, until the next group opens a new one.
     tx: Option<Tx>,
-    options: SqliteConnectOptions,
+    options: Options,
     place: Place,
     jobs: mpsc::Receiver<Box<dyn Job>>,
     meter: Meter,
@@ -106,10 +112,9 @@ impl Task {
                 next = self.jobs.try_recv().ok();
             }
         }
-        self.meter
-            .time(Kind::Commit, commit(&mut tx))
-            .await
-            .map_err(Lost::from)?;
+        let commit = async { run(&tx, "COMMIT") };
+        let end = self.meter.time(Kind::Commit, commit).await;
+        end.map_err(Lost::from)?;
         self.tx = Some(tx);
         Ok(())
     }
@@ -119,7 +124,7 @@ impl Task {
         let give_up = Instant::now() + LOCKED;
         let mut attempts = 1;
         loop {
-            match self.try_begin().await {
+            match self.try_begin() {
                 Err(Error::Conflict { .. }) if Instant::now() < give_up => sleep(PAUSE).await,
                 Err(Error::Conflict { .. }) => return Err(Error::Conflict { attempts }),
                 end => return end,
@@ -128,14 +133,14 @@ impl Task {
         }
     }
 
-    async fn try_begin(&mut self) -> Result<Tx> {
+    fn try_begin(&mut self) -> Result<Tx> {
         // What is written to a file that nobody finds again is lost, whatever its callers are told.
         self.place.check()?;
-        let mut tx = match self.tx.take() {
+        let tx = match self.tx.take() {
             Some(tx) => tx,
-            None => Tx::new(Connection::SqliteWriter(self.options.connect().await?)),
+            None => Tx::sqlite(self.options.writer()?),
         };
-        match run(&mut tx, "BEGIN IMMEDIATE").await {
+        match run(&tx, "BEGIN IMMEDIATE") {
             Ok(()) => Ok(tx),
             Err(error) => {
                 if matches!(error, Error::Conflict { .. }) {
@@ -206,7 +211,7 @@ async fn alone(tx: &mut Tx, job: &mut dyn Job) -> Result<Ended, ()> {
     match work(tx, job).await? {
         Ended::Undone(own) => {
             // Some failures (a full disk) roll the transaction back by themselves, and then this fails.
-            run(tx, "ROLLBACK").await.map_err(drop)?;
+            run(tx, "ROLLBACK").map_err(drop)?;
             Ok(Ended::RolledBack(own))
         }
         kept => Ok(kept),
@@ -215,13 +220,13 @@ async fn alone(tx: &mut Tx, job: &mut dyn Job) -> Result<Ended, ()> {
 
 /// Runs a later job so that its failure undoes its own changes alone; `Err` means that the group cannot go on.
 async fn within_savepoint(tx: &mut Tx, job: &mut dyn Job) -> Result<Ended, ()> {
-    run(tx, "SAVEPOINT job").await.map_err(drop)?;
+    run(tx, "SAVEPOINT job").map_err(drop)?;
     let ended = work(tx, job).await?;
     if !matches!(ended, Ended::Kept) {
         // Some failures (a full disk) roll the whole transaction back by themselves, and then this fails too.
-        run(tx, "ROLLBACK TO job").await.map_err(drop)?;
+        run(tx, "ROLLBACK TO job").map_err(drop)?;
     }
-    run(tx, "RELEASE job").await.map_err(drop)?;
+    run(tx, "RELEASE job").map_err(drop)?;
     Ok(ended)
 }
 
@@ -241,15 +246,8 @@ async fn work(tx: &mut Tx, job: &mut dyn Job) -> Result<Ended, ()> {
     })
 }
 
-async fn commit(tx: &mut Tx) -> Result<()> {
-    run(tx, "COMMIT").await
-}
-
-async fn run(tx: &mut Tx, sql: &'static str) -> Result<()> {
-    match tx.connection() {
-        Connection::SqliteWriter(connection) => control(connection, sql).await,
-        Connection::SqliteReader(_) | Connection::Postgres(_) => Err(Error::Closed),
-    }
+fn run(tx: &Tx, sql: &'static str) -> Result<()> {
+    control(tx.as_sqlite().ok_or(Error::Closed)?, sql)
 }
 
 /// How many writes may wait before callers wait to queue theirs.
