@@ -2,14 +2,14 @@
 //! type; [`crate::load`] makes [`crate::Settings`] of it.
 
 mod form;
+mod route;
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use schemars::JsonSchema;
-use serde::{
-    Deserialize, Deserializer,
-    de::{self, MapAccess, Unexpected, Visitor, value::MapAccessDeserializer},
-};
+use serde::Deserialize;
+
+pub use route::{Authenticate, Authorize, AuthorizeWord, Bearer, Forward, Policies, Route, Serve};
 
 /// Everything a `portcullis.yaml` says.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -99,112 +99,6 @@ pub struct Upstream {
     pub health: Option<String>,
 }
 
-/// One route.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Route {
-    /// Its name in logs, metrics and records; made from `match` when absent.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// When it applies.
-    pub r#match: route::Match,
-    /// The embedded engine serves it (then nothing below is said).
-    #[serde(default)]
-    pub serve: Option<Serve>,
-    /// How a caller proves who it is.
-    #[serde(default)]
-    pub authenticate: Option<Authenticate>,
-    /// What decides.
-    #[serde(default)]
-    pub authorize: Option<Authorize>,
-    /// Where permitted requests go.
-    #[serde(default)]
-    pub upstream: Option<Forward>,
-}
-
-/// What of our own a route serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Serve {
-    /// The AWS protocols, keys, discovery (and later pages) of the embedded pools.
-    Pools,
-}
-
-/// How a caller proves who it is: `none` or `{bearer: {...}}`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Authenticate {
-    /// Nobody is asked.
-    None,
-    /// `Authorization: Bearer` with a JWT.
-    Bearer(Bearer),
-}
-
-/// Which tokens a route takes.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Bearer {
-    /// Names under `issuers`.
-    pub issuers: Vec<String>,
-    /// Cognito token kinds accepted; empty means access tokens only.
-    #[serde(default)]
-    pub token_use: Vec<token::TokenUse>,
-    /// Scopes of which one must be in the token; empty asks for none.
-    #[serde(default)]
-    pub scopes: Vec<String>,
-    /// Claims that must have one of the given values.
-    #[serde(default)]
-    pub claims: BTreeMap<String, Vec<String>>,
-}
-
-/// What decides: `none`, `authenticated`, or `{policies: NAME, ...}`.
-#[derive(Debug, Clone, JsonSchema)]
-#[schemars(untagged)]
-pub enum Authorize {
-    /// `none` or `authenticated`.
-    Word(AuthorizeWord),
-    /// Cedar.
-    Policies(Policies),
-}
-
-/// The two authorisations that ask no policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AuthorizeWord {
-    /// Everybody.
-    None,
-    /// Everybody who proved who they are.
-    Authenticated,
-}
-
-/// Cedar decides.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Policies {
-    /// A name under `policies`.
-    pub policies: String,
-    /// Cedar action id; `"<method lower> <path template>"` when absent.
-    #[serde(default)]
-    pub action: Option<String>,
-    /// `Type::"id"` with `{pathParameter}` inside the id; the policy set's application when absent.
-    #[serde(default)]
-    pub resource: Option<String>,
-    /// Request headers that policies may read in `context.headers`.
-    #[serde(default)]
-    pub headers: Vec<String>,
-}
-
-/// Where a permitted request goes.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Forward {
-    /// A name under `upstreams`.
-    pub to: String,
-    /// Headers set from the verified token: name to template, as `{claims.sub}`.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-}
-
 /// The admin listener.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -270,34 +164,5 @@ impl Default for Limits {
             body_idle_seconds: 60,
             drain_seconds: 30,
         }
-    }
-}
-
-impl<'de> Deserialize<'de> for Authorize {
-    /// By hand, since serde's untagged enums lose the place of what is wrong.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-
-        impl<'de> Visitor<'de> for Either {
-            type Value = Authorize;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`none`, `authenticated` or a mapping with `policies`")
-            }
-
-            fn visit_str<E: de::Error>(self, word: &str) -> Result<Authorize, E> {
-                match word {
-                    "none" => Ok(Authorize::Word(AuthorizeWord::None)),
-                    "authenticated" => Ok(Authorize::Word(AuthorizeWord::Authenticated)),
-                    _ => Err(E::invalid_type(Unexpected::Str(word), &self)),
-                }
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Authorize, A::Error> {
-                Policies::deserialize(MapAccessDeserializer::new(entries)).map(Authorize::Policies)
-            }
-        }
-
-        deserializer.deserialize_any(Either)
     }
 }
