@@ -69,6 +69,17 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.as_change() == name)
     }
 
+    /// The other kinds whose latest entry a token of this kind's may be dated after. Entries of origins hold whatever the
+    /// date.
+    fn others(self) -> Option<[Self; 2]> {
+        match self {
+            Self::Origin => None,
+            Self::User => Some([Self::Client, Self::Pool]),
+            Self::Client => Some([Self::User, Self::Pool]),
+            Self::Pool => Some([Self::User, Self::Client]),
+        }
+    }
+
     fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
@@ -126,10 +137,12 @@ pub(crate) async fn latest(
 ) -> Result<Option<i64>> {
     let sql = format!("SELECT {} AS latest_ms", latest_sql("$1", "$2", "$3"));
     let row = tx.row(sql, args![pool_id, sub, client_id]).await?;
-    Ok(row
-        .map(|row| row.opt_int("latest_ms"))
-        .transpose()?
-        .flatten())
+    latest_in(row)
+}
+
+fn latest_in(row: Option<store::Row>) -> Result<Option<i64>> {
+    let latest_ms = row.map(|row| row.opt_int("latest_ms")).transpose()?;
+    Ok(latest_ms.flatten())
 }
 
 /// The time by which revocations know a token whose sign-in saw `latest_ms` as the latest of them.
@@ -145,12 +158,14 @@ pub(crate) fn known_ms(engine: &Engine, latest_ms: Option<i64>) -> i64 {
 
 async fn revoke(tx: &mut Tx, kind: Kind, pool_id: &str, subject: &str) -> Result<Revocation> {
     let now_ms = tx.now_ms().await?;
+    let after_ms = latest_of_others(tx, kind, pool_id).await?;
+    let not_before_ms = after_ms.map_or(now_ms, |after_ms| now_ms.max(after_ms.saturating_add(1)));
     let args = args![
         kind.as_str(),
         pool_id,
         subject,
-        now_ms,
-        now_ms + LONGEST_TOKEN_MS
+        not_before_ms,
+        not_before_ms.saturating_add(LONGEST_TOKEN_MS)
     ];
     let row = tx.row(UPSERT, args).await?.ok_or(Error::Corrupt {
         what: "revocation",
@@ -167,6 +182,19 @@ async fn revoke(tx: &mut Tx, kind: Kind, pool_id: &str, subject: &str) -> Result
         .announce_at(tx, now_ms)
         .await?;
     Ok(revocation)
+}
+
+/// The latest entry of the pool's that is of another kind.
+///
+/// INVARIANT: of two entries that can concern the same token, the one that commits later has the later time. Both may be
+/// under way at once: each reads what the other writes, so that PostgreSQL lets only one of them commit (`SERIALIZABLE`).
+async fn latest_of_others(tx: &mut Tx, kind: Kind, pool_id: &str) -> Result<Option<i64>> {
+    let Some([one, other]) = kind.others() else {
+        return Ok(None);
+    };
+    let args = args![one.as_str(), other.as_str(), pool_id];
+    let row = tx.row(LATEST_OF_KINDS, args).await?;
+    latest_in(row)
 }
 
 /// Removes entries whose tokens have all expired.
@@ -192,6 +220,9 @@ pub(crate) const LONGEST_TOKEN_MS: i64 = (24 * 60 + 5) * 60 * 1000;
 
 /// Longer than a transaction that revokes is under way, and than the database's clock may step back.
 const LONGEST_WRITE_MS: i64 = 20_000;
+
+const LATEST_OF_KINDS: &str = "SELECT MAX(not_before_ms) AS latest_ms FROM revocations
+    WHERE kind IN ($1, $2) AND pool_id = $3";
 
 /// A later one is later by the stored times, too, whatever the clock says: tokens in between have the millisecond after
 /// the earlier.

@@ -107,6 +107,51 @@ async fn a_later_entry_is_later(harness: Harness) {
     assert_eq!(stored(&harness).await, [ahead + 1]);
 }
 
+/// Tokens that saw one entry are dated after it, and an entry of another kind must end them, too.
+async fn a_later_entry_of_another_kind_is_later(harness: Harness) {
+    for (step, kinds) in [
+        [Kind::User, Kind::Client],
+        [Kind::User, Kind::Pool],
+        [Kind::Client, Kind::User],
+        [Kind::Client, Kind::Pool],
+        [Kind::Pool, Kind::User],
+        [Kind::Pool, Kind::Client],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let pool_id = format!("p{step}");
+        let first = revoke_now(&harness, kinds[0], &pool_id).await;
+        // As if the database's clock had stepped back since.
+        let ahead = first + 60_000;
+        set(&harness, "not_before_ms", ahead).await;
+        assert_eq!(
+            revoke_now(&harness, kinds[1], &pool_id).await,
+            ahead + 1,
+            "{kinds:?}"
+        );
+        let elsewhere = revoke_now(&harness, kinds[1], "another").await;
+        assert!(elsewhere < ahead, "{kinds:?}");
+        clear(&harness).await;
+    }
+}
+
+async fn revoke_now(harness: &Harness, kind: Kind, pool_id: &str) -> i64 {
+    let pool_id = pool_id.to_owned();
+    let done = harness.engine.db().write_with(pool_id, move |tx, pool_id| {
+        Box::pin(async move { revoke(tx, kind, pool_id, kind.as_str()).await })
+    });
+    done.await.unwrap().not_before_ms
+}
+
+async fn clear(harness: &Harness) {
+    let done = harness
+        .engine
+        .db()
+        .write(|tx| Box::pin(tx.execute("DELETE FROM revocations", args![])));
+    done.await.unwrap();
+}
+
 async fn stored_entries_go_when_their_tokens_have_expired(harness: Harness) {
     let revoke = harness
         .engine
@@ -144,5 +189,6 @@ async fn stored(harness: &Harness) -> Vec<i64> {
 
 crate::harness::on_both_stores! {
     a_later_entry_is_later,
+    a_later_entry_of_another_kind_is_later,
     stored_entries_go_when_their_tokens_have_expired,
 }
