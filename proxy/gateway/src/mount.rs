@@ -125,73 +125,73 @@ async fn call(router: Router, request: Request<Body>, out: mpsc::Sender<Part>) {
     }
 }
 
-/// Feeds the request's body to the service until its answer begins.
+/// Gives the service the request's body, and waits for its answer to begin.
 async fn exchange(
     session: &mut Session,
     feed: Feed,
     parts: &mut mpsc::Receiver<Part>,
     deadline: Duration,
 ) -> pingora::Result<Result<Box<Parts>, Unserved>> {
-    let mut too_late = pin!(sleep(deadline));
-    let mut feed = Some(feed);
-    let mut pending = None;
-    let mut seen = 0;
-    loop {
-        if feed.is_some() && pending.is_none() && session.is_body_done() {
-            pending = Some(Piece::End);
-        }
-        let room = room(feed.as_ref().filter(|_| pending.is_some()));
-        let event = tokio::select! {
-            biased;
-            part = parts.recv() => Event::Answered(part),
-            room = room => match room.zip(pending.take()) {
-                Some((room, piece)) => {
-                    let goes_on = matches!(piece, Piece::Data(_));
-                    room.send(piece);
-                    if goes_on {
-                        continue;
-                    }
-                    Event::Fed
-                }
-                // The service reads no further; what it answers comes next.
-                None => Event::Fed,
-            },
-            // With the body fed this waits for the caller to leave, which is an error.
-            chunk = session.read_body_or_idle(feed.is_none()), if pending.is_none() => match chunk? {
-                Some(chunk) => Event::Chunk(chunk),
-                None => continue,
-            },
-            // Only while it is the caller who is waited for.
-            () = &mut too_late, if feed.is_some() && pending.is_none() => {
-                return Ok(Err(Unserved::BodyTimeout));
-            }
-        };
-        match event {
-            Event::Answered(Some(Part::Head(head))) => return Ok(Ok(head)),
-            Event::Answered(_) => return Ok(Err(Unserved::Failed)),
-            Event::Fed => feed = None,
-            Event::Chunk(chunk) => {
-                seen += chunk.len();
-                if seen > MAX_BODY {
-                    return Ok(Err(Unserved::BodyTooLarge));
-                }
-                pending = Some(Piece::Data(chunk));
-            }
-        }
+    let fed = tokio::select! {
+        biased;
+        part = parts.recv() => return Ok(answered(part)),
+        fed = feed_body(session, feed, deadline) => fed?,
+    };
+    match fed {
+        Ok(()) => wait(session, parts).await,
+        Err(unserved) => Ok(Err(unserved)),
     }
 }
 
-enum Event {
-    Answered(Option<Part>),
-    Chunk(Bytes),
-    Fed,
+/// Feeds the body to its end, or for as long as the service reads it.
+async fn feed_body(
+    session: &mut Session,
+    feed: Feed,
+    deadline: Duration,
+) -> pingora::Result<Result<(), Unserved>> {
+    let mut too_late = pin!(sleep(deadline));
+    let mut seen = 0;
+    while !session.is_body_done() {
+        let chunk = tokio::select! {
+            biased;
+            () = &mut too_late => return Ok(Err(Unserved::BodyTimeout)),
+            chunk = session.read_body_or_idle(false) => chunk?,
+        };
+        // Trailers end a body on HTTP/2, though as long as nobody takes them it does not count as done.
+        let Some(chunk) = chunk else { break };
+        seen += chunk.len();
+        if seen > MAX_BODY {
+            return Ok(Err(Unserved::BodyTooLarge));
+        }
+        if feed.send(Piece::Data(chunk)).await.is_err() {
+            return Ok(Ok(()));
+        }
+    }
+    // A service that reads no further needs no end.
+    let _ = feed.send(Piece::End).await;
+    Ok(Ok(()))
 }
 
-/// Room for one piece; `None` when the service reads no further; never, without a feed.
-async fn room(feed: Option<&Feed>) -> Option<mpsc::Permit<'_, Piece>> {
-    match feed {
-        Some(feed) => feed.reserve().await.ok(),
-        None => std::future::pending().await,
+/// Waits for the answer, or for the caller to leave, which is an error.
+async fn wait(
+    session: &mut Session,
+    parts: &mut mpsc::Receiver<Part>,
+) -> pingora::Result<Result<Box<Parts>, Unserved>> {
+    let part = tokio::select! {
+        biased;
+        part = parts.recv() => part,
+        left = session.read_body_or_idle(true) => {
+            left?;
+            parts.recv().await
+        }
+    };
+    Ok(answered(part))
+}
+
+fn answered(part: Option<Part>) -> Result<Box<Parts>, Unserved> {
+    match part {
+        Some(Part::Head(head)) => Ok(head),
+        _ => Err(Unserved::Failed),
     }
 }
 

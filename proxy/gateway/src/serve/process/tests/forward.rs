@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::harness::{Gate, Origin, client, dead};
+use super::harness::{Gate, Origin, client, dead, http2, with_trailers};
 
 const OPEN: &str = "
 listeners: [{address: 127.0.0.1:0}]
@@ -127,11 +127,7 @@ async fn bodies_stream_both_ways() {
     .await
     .unwrap();
     let sent: Vec<u8> = (0..8_000_000_u32).map(|n| n.to_le_bytes()[1]).collect();
-    let http2 = reqwest::Client::builder()
-        .http2_prior_knowledge()
-        .build()
-        .unwrap();
-    for client in [client(), http2] {
+    for client in [client(), http2()] {
         let answer = client
             .post(gate.url("/echo"))
             .body(sent.clone())
@@ -140,6 +136,26 @@ async fn bodies_stream_both_ways() {
             .unwrap();
         assert_eq!(answer.status(), 200);
         assert!(answer.bytes().await.unwrap() == sent);
+    }
+    drop_blocking((gate, origin)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trailers_end_a_body_towards_an_upstream() {
+    let (gate, origin) = tokio::task::spawn_blocking(|| {
+        let origin = Origin::run();
+        (Gate::run(OPEN, &origin), origin)
+    })
+    .await
+    .unwrap();
+    for (path, expected) in [("/echo", 200), ("/guarded", 401)] {
+        for body in ["", "{}"] {
+            let sent = http2().post(gate.url(path)).body(with_trailers(body));
+            let answer = sent.send().await.unwrap();
+            assert_eq!(answer.status(), expected);
+            let text = answer.text().await.unwrap();
+            assert!(expected != 200 || text == body, "{text}");
+        }
     }
     drop_blocking((gate, origin)).await;
 }
@@ -215,13 +231,9 @@ async fn an_http2_body_without_a_length_ends_once_towards_the_upstream() {
     .await
     .unwrap();
     let upstream = tokio::spawn(bytes_of_one_request(raw));
-    let client = reqwest::Client::builder()
-        .http2_prior_knowledge()
-        .build()
-        .unwrap();
     // A stream's end is known only after its last piece, so the last frame is an empty one.
     let pieces = tokio_stream::iter([Ok::<_, std::io::Error>("hello")]);
-    let sent = client
+    let sent = http2()
         .post(gate.url("/upload"))
         .body(reqwest::Body::wrap_stream(pieces))
         .send();

@@ -12,6 +12,9 @@ use std::{
 };
 
 use axum::{Json, Router, body::Body, extract::Request, response::Response};
+use bytes::Bytes;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -161,6 +164,23 @@ pub(super) fn dead() -> SocketAddr {
 
 pub(super) fn client() -> reqwest::Client {
     reqwest::Client::builder().build().unwrap()
+}
+
+/// A client that speaks HTTP/2 without TLS.
+pub(super) fn http2() -> reqwest::Client {
+    let client = reqwest::Client::builder().http2_prior_knowledge();
+    client.build().unwrap()
+}
+
+/// A body that trailers end.
+pub(super) fn with_trailers(body: &'static str) -> reqwest::Body {
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert("x-checksum", http::HeaderValue::from_static("1"));
+    let mut frames = vec![Ok::<_, std::io::Error>(Frame::trailers(trailers))];
+    if !body.is_empty() {
+        frames.insert(0, Ok(Frame::data(Bytes::from_static(body.as_bytes()))));
+    }
+    reqwest::Body::wrap(StreamBody::new(tokio_stream::iter(frames)))
 }
 
 /// Polls until it holds; panics when it does not within ten seconds.

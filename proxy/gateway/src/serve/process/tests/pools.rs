@@ -17,7 +17,7 @@ use tokio_stream::StreamExt as _;
 use super::{
     super::Process,
     forward::drop_blocking,
-    harness::{Gate, Origin, client, folder, until},
+    harness::{Gate, Origin, client, folder, http2, until, with_trailers},
 };
 use crate::mount::Mount;
 
@@ -39,11 +39,7 @@ async fn run(change: impl FnOnce(&mut Process) + Send + 'static) -> (Gate, Origi
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_answers_over_every_version_of_http() {
     let (gate, origin) = run(|_| ()).await;
-    let http2 = reqwest::Client::builder()
-        .http2_prior_knowledge()
-        .build()
-        .unwrap();
-    for client in [client(), http2] {
+    for client in [client(), http2()] {
         for _ in 0..2 {
             let request = client
                 .post(gate.url("/"))
@@ -96,6 +92,24 @@ async fn bodies_arrive_whole_and_within_the_limit() {
                 assert_eq!(answer.text().await.unwrap(), size.to_string());
             }
         }
+    }
+    drop_blocking((gate, origin)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trailers_end_a_body() {
+    let (gate, origin) = run(|process| {
+        let router = Router::new().route("/echo", post(async |body: Bytes| body));
+        let runtime = process.runtimes.engine.handle().clone();
+        process.gateway.mount = Some(Mount::new(router, runtime, Duration::from_mins(1)));
+    })
+    .await;
+    for body in ["", "{}"] {
+        let sent = http2().post(gate.url("/echo")).body(with_trailers(body));
+        let answer = tokio::time::timeout(Duration::from_secs(10), sent.send()).await;
+        let answer = answer.expect("an answer").unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.text().await.unwrap(), body);
     }
     drop_blocking((gate, origin)).await;
 }
