@@ -145,15 +145,23 @@ fn latest_in(row: Option<store::Row>) -> Result<Option<i64>> {
     Ok(latest_ms.flatten())
 }
 
-/// The time by which revocations know a token whose sign-in saw `latest_ms` as the latest of them.
-///
-/// INVARIANT: it is after every revocation that the sign-in saw and before every one that it did not.
-pub(crate) fn known_ms(engine: &Engine, latest_ms: Option<i64>) -> i64 {
-    // Where none was seen it need only be after those that were pruned, which other nodes may not have forgotten yet.
-    let floor_ms = engine.polled_ms().saturating_sub(LONGEST_WRITE_MS);
-    latest_ms.map_or(floor_ms, |latest_ms| {
-        latest_ms.saturating_add(1).max(floor_ms)
-    })
+/// A time of the store's that is before every revocation which whoever asks the store from now on may not see.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Floor(i64);
+
+impl Floor {
+    /// INVARIANT: taken before the store is asked, as the process may stand still after it has the answer.
+    pub(crate) fn now(engine: &Engine) -> Self {
+        Self(engine.polled_ms().saturating_sub(LONGEST_WRITE_MS))
+    }
+
+    /// The time by which revocations know a token whose sign-in then saw `latest_ms` as the latest of them.
+    ///
+    /// INVARIANT: it is after every revocation that the sign-in saw and before every one that it did not.
+    pub(crate) fn known_ms(self, latest_ms: Option<i64>) -> i64 {
+        // Where none was seen it need only be after those that were pruned, which other nodes may not have forgotten yet.
+        latest_ms.map_or(self.0, |latest_ms| latest_ms.saturating_add(1).max(self.0))
+    }
 }
 
 async fn revoke(tx: &mut Tx, kind: Kind, pool_id: &str, subject: &str) -> Result<Revocation> {

@@ -5,6 +5,7 @@ use super::absent::Absent;
 use super::lockout::{self, Failures};
 use super::state::{self, Basis, State, Wanted};
 use crate::credential::Owner;
+use crate::revocation::Floor;
 use crate::user::{self, Password, Status, User};
 use crate::{Error, Result};
 
@@ -16,6 +17,8 @@ pub(super) struct Subject {
     pub(super) absent: Absent,
     /// What tokens of the sign-in rest on.
     pub(super) basis: Basis,
+    /// Of when the store was asked for that.
+    pub(super) floor: Floor,
     failures: Failures,
 }
 
@@ -41,12 +44,14 @@ impl Subject {
     /// One statement, whether there is such a user or not.
     async fn load(sign_in: SignIn<'_>, wanted: Wanted, absent: Absent) -> Result<Self> {
         let (sql, args) = state::statement(wanted, &absent.sub, sign_in.client.id());
+        let floor = Floor::now(sign_in.engine);
         let rows = sign_in.engine.db().rows(sql, args).await?;
         let state = State::read(&rows, sign_in.pool.id())?;
         Self {
             user: state.user,
             absent,
             basis: state.basis,
+            floor,
             failures: state.failures,
         }
         .shown(sign_in)

@@ -9,6 +9,7 @@ use super::refresh::{self, Family};
 use super::state::{self, Basis, State};
 use super::{Answer, SignIn, Tokens, new_password};
 use crate::pool::Mfa;
+use crate::revocation::Floor;
 use crate::user::{self, Password, Status, User};
 use crate::{Error, Result};
 
@@ -33,6 +34,7 @@ pub(super) async fn conclude(
     let mut plan = Plan::of(sign_in, &subject, right, now_ms);
     plan.waiting = waiting.map(|waiting| (waiting.id.clone(), waiting.expires_ms));
     plan.row = family.as_ref().map(|family| family.row.clone());
+    let floor = Floor::now(sign_in.engine);
     let written = sign_in
         .engine
         .db()
@@ -51,7 +53,12 @@ pub(super) async fn conclude(
             Some(tokens) if subject.basis == basis => Ok(Answer::Tokens(tokens)),
             // The groups changed while the password was hashed, or the tokens were revoked.
             _ => family
-                .issue(sign_in, user, &basis.groups, basis.latest_ms)
+                .issue(
+                    sign_in,
+                    user,
+                    &basis.groups,
+                    floor.known_ms(basis.latest_ms),
+                )
                 .await
                 .map(Answer::Tokens),
         },
@@ -64,7 +71,7 @@ pub(super) async fn conclude(
 
 /// Signs while the transaction runs, for what was read before the password was hashed. INVARIANT: the tokens are handed out
 /// after the commit only, and only if the transaction found the same.
-async fn sign_ahead(
+pub(super) async fn sign_ahead(
     sign_in: SignIn<'_>,
     family: Option<&Family>,
     subject: &Subject,
@@ -72,7 +79,8 @@ async fn sign_ahead(
     let user = subject.user.as_ref()?;
     let Basis { groups, latest_ms } = &subject.basis;
     // An error comes again when they are signed after the commit.
-    let signed = family?.issue(sign_in, user, groups, *latest_ms);
+    let known_ms = subject.floor.known_ms(*latest_ms);
+    let signed = family?.issue(sign_in, user, groups, known_ms);
     signed.await.ok()
 }
 

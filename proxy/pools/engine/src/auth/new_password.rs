@@ -13,8 +13,9 @@ use crate::client::Client;
 use crate::credential::{self, Prepared};
 use crate::group::{self, Group};
 use crate::pool::Pool;
+use crate::revocation::{self, Floor};
 use crate::user::{self, Given, Lifetime, Password, Status, User};
-use crate::{Engine, Error, Result, revocation};
+use crate::{Engine, Error, Result};
 
 /// Asks for a new password.
 pub(super) fn challenge(sign_in: SignIn<'_>, user: &User) -> Result<Challenge> {
@@ -93,13 +94,14 @@ pub(super) async fn set(
         attributes,
         row: family.row.clone(),
     };
+    let floor = Floor::now(engine);
     let done = engine
         .db()
         .write_with(plan, |tx, plan| Box::pin(complete(tx, plan)))
         .await?;
     let (user, groups, latest_ms) = done.ok_or(Problem::Used)?;
     family
-        .issue(sign_in, &user, &groups, latest_ms)
+        .issue(sign_in, &user, &groups, floor.known_ms(latest_ms))
         .await
         .map(Answer::Tokens)
 }

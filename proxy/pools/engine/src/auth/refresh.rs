@@ -10,6 +10,8 @@ mod opaque;
 mod revoke;
 mod rows;
 
+#[cfg(test)]
+pub(super) use exchange::Owned;
 pub use exchange::{by_parameters, by_secret};
 pub(crate) use revoke::{end_client, end_origin, end_user, forget_user, revoke_others};
 pub use revoke::{revoke, sign_out};
@@ -23,7 +25,7 @@ use super::{SignIn, Tokens, millis};
 use crate::group::Group;
 use crate::issue::{self, IssueInput};
 use crate::user::User;
-use crate::{Result, revocation, rng};
+use crate::{Result, rng};
 
 /// The scope of tokens that come from the API, not from OAuth.
 const API_SCOPE: &str = "aws.cognito.signin.user.admin";
@@ -56,18 +58,18 @@ impl Family {
         Self { row, token }
     }
 
-    /// The tokens of the sign-in, once its row is stored; `latest_ms` is the latest revocation that was seen then.
+    /// The tokens of the sign-in, once its row is stored; `known_ms` is [`Floor::known_ms`](crate::revocation::Floor).
     pub(crate) async fn issue(
         &self,
         sign_in: SignIn<'_>,
         user: &User,
         groups: &[Group],
-        latest_ms: Option<i64>,
+        known_ms: i64,
     ) -> Result<Tokens> {
         let fresh = Some(self.token.as_str());
         let made = Made {
             now_ms: self.row.auth_ms,
-            latest_ms,
+            known_ms,
         };
         issue(sign_in, &self.row, user, groups, fresh, made).await
     }
@@ -78,8 +80,8 @@ impl Family {
 struct Made {
     /// By this node's clock.
     now_ms: i64,
-    /// The latest revocation that was seen when the store was asked for what they rest on.
-    latest_ms: Option<i64>,
+    /// By what revocations know of it: from when the store was asked for what they rest on.
+    known_ms: i64,
 }
 
 /// Access and ID token of a family; `refresh_token` is the new one, if there is one.
@@ -97,7 +99,7 @@ async fn issue(
         auth_time_ms: row.auth_ms,
         scope: &row.scope,
         issued_ms: made.now_ms,
-        known_ms: revocation::known_ms(sign_in.engine, made.latest_ms),
+        known_ms: made.known_ms,
         nonce: None,
     };
     let SignIn {

@@ -59,6 +59,7 @@ impl World {
     /// What a sign-in of now finds.
     async fn known_ms(&self) -> i64 {
         let of = [self.pool.id(), &self.user.sub, self.client.id()].map(str::to_owned);
+        let floor = revocation::Floor::now(&self.harness.engine);
         let latest = self
             .harness
             .engine
@@ -66,7 +67,7 @@ impl World {
             .read_with(of, |tx, [pool, sub, client]| {
                 Box::pin(revocation::latest(tx, pool, sub, client))
             });
-        revocation::known_ms(&self.harness.engine, latest.await.unwrap())
+        floor.known_ms(latest.await.unwrap())
     }
 
     async fn issue(&self, groups: &[Group]) -> Tokens {

@@ -7,7 +7,7 @@ use super::{Made, Row, issue, opaque, rows};
 use crate::auth::{Parameters, SignIn, Tokens, millis, required};
 use crate::client::Flow;
 use crate::group::{self, Group};
-use crate::revocation::{self, Revocation};
+use crate::revocation::{self, Floor, Revocation};
 use crate::user::{self, Status, User};
 use crate::{Error, Refusal, Result};
 
@@ -40,21 +40,22 @@ pub async fn by_secret(sign_in: SignIn<'_>, token: &str, secret: Option<&str>) -
 }
 
 /// A token with the user it belongs to and the user's groups as they are now.
-struct Owned {
+pub(in crate::auth) struct Owned {
     row: Row,
     user: User,
     groups: Vec<Group>,
-    /// The latest revocation that there was then.
-    latest_ms: Option<i64>,
+    /// By what revocations know tokens of then.
+    known_ms: i64,
 }
 
 impl Owned {
     /// The owner of a token, if both are good.
-    async fn load(sign_in: SignIn<'_>, token: &str) -> Result<Self> {
+    pub(in crate::auth) async fn load(sign_in: SignIn<'_>, token: &str) -> Result<Self> {
         if !opaque::is_shaped(token) {
             return Err(invalid());
         }
         let digest = opaque::digest(token);
+        let floor = Floor::now(sign_in.engine);
         let found = sign_in
             .engine
             .db()
@@ -73,11 +74,16 @@ impl Owned {
             row,
             user,
             groups,
-            latest_ms,
+            known_ms: floor.known_ms(latest_ms),
         })
     }
 
-    async fn exchange(self, sign_in: SignIn<'_>, token: &str) -> Result<Tokens> {
+    /// Hands out what it is worth.
+    pub(in crate::auth) async fn exchange(
+        self,
+        sign_in: SignIn<'_>,
+        token: &str,
+    ) -> Result<Tokens> {
         let successor = match sign_in.client.rotation() {
             Some(rotation) => Some(self.rotate(sign_in, token, millis(rotation)).await?),
             None if self.row.replaced_ms.is_some() => return Err(revoked()),
@@ -98,7 +104,7 @@ impl Owned {
     fn made(&self, sign_in: SignIn<'_>) -> Made {
         Made {
             now_ms: sign_in.engine.now_ms(),
-            latest_ms: self.latest_ms,
+            known_ms: self.known_ms,
         }
     }
 

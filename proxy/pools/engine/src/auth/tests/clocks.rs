@@ -1,13 +1,15 @@
 //! Revocation on nodes whose clocks differ, and beside sign-ins that run at the same time.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use serde_json::json;
 use tokio::sync::Notify;
 
 use super::world::{ALL_FLOWS, PASSWORD, World};
 use super::{claims, not_authorized, parameters, refusal, tokens};
-use crate::auth::{Door, SignIn, Tokens, initiate, refresh};
+use crate::auth::attempt::Subject;
+use crate::auth::refresh::Family;
+use crate::auth::{Door, SignIn, Tokens, conclude, initiate, refresh};
 use crate::change::Feed;
 use crate::issue::verify_access;
 use crate::{Engine, revocation};
@@ -84,6 +86,57 @@ async fn what_is_made_while_a_sign_out_is_under_way_ends_with_it() {
     world.engine.note_revoked(&sign_out.await.unwrap().unwrap());
     assert_eq!(
         refusal(verify_access(&world.engine, &refreshed.access_token).await),
+        not_authorized("Access Token has been revoked")
+    );
+}
+
+/// A process may stand still between reading and signing, and be told first how late it is.
+#[tokio::test]
+async fn a_sign_in_that_stood_still_ends_with_a_sign_out_it_did_not_see() {
+    let world = World::open().await;
+    let subject = Subject::named(world.sign_in(), "ada").await.unwrap();
+    let sub = subject.sub().to_owned();
+    let made = Family::begin(
+        world.sign_in(),
+        subject.user.as_ref().unwrap(),
+        world.engine.now_ms(),
+    );
+    stand_still(&world, &sub).await;
+    let ahead = conclude::sign_ahead(world.sign_in(), Some(&made), &subject).await;
+    is_revoked(&world, &ahead.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_refresh_that_stood_still_ends_with_a_sign_out_it_did_not_see() {
+    let world = World::open().await;
+    let first = world.signed_in().await;
+    let token = first.refresh_token.unwrap();
+    let sub = claims(&first.access_token)["sub"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let owned = refresh::Owned::load(world.sign_in(), &token).await.unwrap();
+    stand_still(&world, &sub).await;
+    let refreshed = owned.exchange(world.sign_in(), &token).await.unwrap();
+    is_revoked(&world, &refreshed).await;
+}
+
+/// Others sign the user out meanwhile, and time passes.
+async fn stand_still(world: &World, sub: &str) {
+    refresh::sign_out(&world.engine, world.pool.id(), sub)
+        .await
+        .unwrap();
+    let hour_later = world.engine.polled_ms() + 3_600_000;
+    world
+        .engine
+        .0
+        .polled_ms
+        .store(hour_later, Ordering::Relaxed);
+}
+
+async fn is_revoked(world: &World, tokens: &Tokens) {
+    assert_eq!(
+        refusal(verify_access(&world.engine, &tokens.access_token).await),
         not_authorized("Access Token has been revoked")
     );
 }
