@@ -12,7 +12,7 @@ use super::USER_ADMIN_SCOPE;
 use crate::client::{self, Client};
 use crate::pool::{self, Pool};
 use crate::user::{self, User};
-use crate::{Engine, Error, Result};
+use crate::{Engine, Error, Result, clock};
 
 /// A user who called with a live access token.
 #[derive(Debug)]
@@ -65,18 +65,21 @@ async fn verify(engine: &Engine, pool: &Pool, token: &str) -> Result<Claims> {
         audience: Audience::Embedded,
         naming: Naming::cognito(pool.id()),
     });
-    let claims = token::verify(
-        token,
-        &ring.public(),
-        &rules,
-        Duration::ZERO,
-        engine.clock().now(),
-    );
-    match claims {
+    let now = engine.clock().now();
+    match token::verify(token, &ring.public(), &rules, LEEWAY, now) {
+        Ok(claims) if clock::epoch_ms(now) / 1000 >= to_seconds(claims.exp()) => Err(expired()),
         Ok(claims) if claims.token_use() == Some(TokenUse::Access) => Ok(claims),
-        Err(Refusal::Expired) => Err(Error::not_authorized("Access Token has expired")),
+        Err(Refusal::Expired) => Err(expired()),
         _ => Err(Error::invalid_access_token()),
     }
+}
+
+fn to_seconds(exp: u64) -> i64 {
+    i64::try_from(exp).unwrap_or(i64::MAX)
+}
+
+fn expired() -> Error {
+    Error::not_authorized("Access Token has expired")
 }
 
 async fn find_user(engine: &Engine, pool: &Pool, sub: &str) -> Result<User> {
@@ -112,3 +115,6 @@ fn claimed_pool(token: &str) -> Option<String> {
 fn revoked() -> Error {
     Error::not_authorized("Access Token has been revoked")
 }
+
+/// How far the clock of the node that made a token may be ahead of this one's. It makes no token good for longer.
+const LEEWAY: Duration = Duration::from_secs(5);

@@ -1,6 +1,7 @@
 //! Revocation on nodes whose clocks differ, and beside sign-ins that run at the same time.
 
 use std::sync::{Arc, atomic::Ordering};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::Notify;
@@ -87,6 +88,32 @@ async fn what_is_made_while_a_sign_out_is_under_way_ends_with_it() {
     assert_eq!(
         refusal(verify_access(&world.engine, &refreshed.access_token).await),
         not_authorized("Access Token has been revoked")
+    );
+}
+
+#[tokio::test]
+async fn tokens_of_a_node_that_is_a_little_ahead_are_good_at_once() {
+    let world = World::open().await;
+    for (ahead_ms, good) in [(5_000, true), (6_000, false)] {
+        let there = world.beside(ahead_ms).await;
+        let fresh = sign_in(&world, &there).await;
+        let proof = verify_access(&world.engine, &fresh.access_token).await;
+        assert_eq!(proof.is_ok(), good, "{ahead_ms}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_end_on_time_whatever_clocks_may_differ_by() {
+    let world = World::open().await;
+    let fresh = world.signed_in().await;
+    world.advance(Duration::from_secs(3599));
+    verify_access(&world.engine, &fresh.access_token)
+        .await
+        .unwrap();
+    world.advance(Duration::from_secs(1));
+    assert_eq!(
+        refusal(verify_access(&world.engine, &fresh.access_token).await),
+        not_authorized("Access Token has expired")
     );
 }
 
