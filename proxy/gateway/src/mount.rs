@@ -132,12 +132,12 @@ async fn exchange(
     parts: &mut mpsc::Receiver<Part>,
     deadline: Duration,
 ) -> pingora::Result<Result<Box<Parts>, Unserved>> {
-    let fed = tokio::select! {
+    let given = tokio::select! {
         biased;
         part = parts.recv() => return Ok(answered(part)),
-        fed = feed_body(session, feed, deadline) => fed?,
+        given = feed_body(session, feed, deadline) => given?,
     };
-    match fed {
+    match given {
         Ok(()) => wait(session, parts).await,
         Err(unserved) => Ok(Err(unserved)),
     }
