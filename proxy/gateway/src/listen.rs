@@ -24,7 +24,8 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use connections::Counted;
 pub(crate) use connections::{Caps, Connections, Refused};
-pub(crate) use deadline::{HeaderDeadline, head_is_read};
+use deadline::Requested;
+pub(crate) use deadline::{FIRST_REQUEST, HeaderDeadline, head_is_read};
 pub(crate) use tls::{Certificates, Pem};
 
 /// A socket that is bound and listening, and how it speaks.
@@ -61,13 +62,15 @@ impl Bound {
     }
 }
 
-/// Accepts connections until `shutdown` turns true, then waits for those that are open.
+/// Accepts connections until `shutdown` turns true, then waits for those that are open. One that brings no request within
+/// `first_request` is closed.
 ///
 /// INVARIANT: a connection's task is in the set of its listener, so none outlives this call.
 pub(crate) async fn serve<A>(
     bound: Bound,
     app: Arc<A>,
     open: Arc<Connections>,
+    first_request: Duration,
     mut shutdown: watch::Receiver<bool>,
 ) where
     A: ServerApp + Send + Sync + 'static,
@@ -95,7 +98,13 @@ pub(crate) async fn serve<A>(
                 let Some((stream, counted)) = admit(stream, &open) else {
                     continue;
                 };
-                let served = connection(stream, acceptor.clone(), app.clone(), shutdown.clone());
+                let served = connection(
+                    stream,
+                    acceptor.clone(),
+                    app.clone(),
+                    first_request,
+                    shutdown.clone(),
+                );
                 connections.spawn(while_counted(counted, served));
             }
             Err(error) => {
@@ -137,29 +146,39 @@ async fn while_counted(counted: Counted, connection: impl Future<Output = ()>) {
 }
 
 async fn connection<A>(
-    stream: l4::stream::Stream,
+    mut stream: l4::stream::Stream,
     acceptor: Option<Arc<Acceptor>>,
     app: Arc<A>,
+    first_request: Duration,
     shutdown: watch::Receiver<bool>,
 ) where
     A: ServerApp + Send + Sync + 'static,
 {
-    let stream: Stream = match acceptor {
-        None => Box::new(stream),
-        Some(acceptor) => match timeout(HANDSHAKE, acceptor.tls_handshake(stream)).await {
-            Ok(Ok(stream)) => Box::new(stream),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "TLS handshake failed");
-                return;
-            }
-            Err(_) => {
-                tracing::debug!("TLS handshake took too long");
-                return;
-            }
-        },
+    let requested = match Requested::mark(&mut stream) {
+        Ok(requested) => requested,
+        Err(error) => {
+            tracing::error!(%error, "A connection cannot be followed");
+            return;
+        }
+    };
+    let Some(stream) = secured(stream, acceptor).await else {
+        return;
     };
     let connection = Service::handle_event(stream, app, shutdown.clone());
-    deadline::first_request(connection, shutdown).await;
+    deadline::first_request(connection, &requested, first_request, shutdown).await;
+}
+
+/// The connection with its TLS, if it speaks that; `None` where the handshake failed.
+async fn secured(stream: l4::stream::Stream, acceptor: Option<Arc<Acceptor>>) -> Option<Stream> {
+    let Some(acceptor) = acceptor else {
+        return Some(Box::new(stream));
+    };
+    match timeout(HANDSHAKE, acceptor.tls_handshake(stream)).await {
+        Ok(Ok(stream)) => return Some(Box::new(stream)),
+        Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+        Err(_) => tracing::debug!("TLS handshake took too long"),
+    }
+    None
 }
 
 const HANDSHAKE: Duration = Duration::from_secs(10);

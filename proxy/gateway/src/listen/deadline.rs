@@ -11,9 +11,15 @@ use std::{
 };
 
 use async_trait::async_trait;
+use http::StatusCode;
 use pingora::{
     apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream},
-    protocols::http::{ServerSession, v2::server::H2Options},
+    http::ResponseHeader,
+    protocols::{
+        GetProxyDigest,
+        http::{ServerSession, v2::server::H2Options},
+        raw_connect::ProxyDigest,
+    },
     server::ShutdownWatch,
 };
 use tokio::{sync::watch, time::sleep};
@@ -21,8 +27,33 @@ use tokio::{sync::watch, time::sleep};
 tokio::task_local! {
     /// Set once the head of the request at hand is read.
     static HEAD_READ: Arc<AtomicBool>;
-    /// Set once the connection has brought a request.
-    static REQUESTED: Arc<AtomicBool>;
+}
+
+/// Whether a connection has brought a request. It travels with the connection, because each HTTP/2 stream is served in a
+/// task of its own.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Requested(Arc<AtomicBool>);
+
+impl Requested {
+    /// Puts the mark on a connection, where each session on it finds it.
+    pub(super) fn mark(stream: &mut impl GetProxyDigest) -> pingora::Result<Self> {
+        let requested = Self::default();
+        // The one place for what a user of Pingora knows of a connection; the head, of an answer to `CONNECT`, is for others.
+        let head = Box::new(ResponseHeader::build(StatusCode::OK, Some(0))?);
+        let known = Box::new(requested.clone());
+        stream.set_proxy_digest(ProxyDigest::new(head, Some(known)));
+        Ok(requested)
+    }
+
+    fn of(session: &ServerSession) -> Option<&Self> {
+        let known = session.digest()?.proxy_digest.as_ref()?;
+        known.user_data.as_ref()?.downcast_ref()
+    }
+
+    /// Notes a request; whether it is the first.
+    fn begin(&self) -> bool {
+        !self.0.swap(true, Ordering::Relaxed)
+    }
 }
 
 /// Tells the deadline that the head is read: `ProxyHttp::new_ctx` is called at exactly that moment.
@@ -34,18 +65,18 @@ pub(crate) fn head_is_read() {
 /// Runs a connection, and drops it if it brings no request in time, or none before the shutdown.
 pub(super) async fn first_request(
     connection: impl Future<Output = ()>,
+    requested: &Requested,
+    deadline: Duration,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let requested = Arc::new(AtomicBool::new(false));
-    let connection = REQUESTED.scope(requested.clone(), connection);
     let too_late = async {
         tokio::select! {
-            () = sleep(FIRST_REQUEST) => {}
+            () = sleep(deadline) => {}
             // An error is a sender that is gone, which is a shutdown too.
             _ = shutdown.wait_for(|down| *down) => {}
         }
     };
-    within(too_late, &requested, connection).await;
+    within(too_late, &requested.0, connection).await;
 }
 
 /// An HTTP application whose requests' heads must arrive in time.
@@ -65,11 +96,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for HeaderDeadline<
         session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        // HTTP/2 runs each stream in a task of its own, where there is no connection to tell; its head is read already.
-        let reused = REQUESTED
-            .try_with(|flag| flag.swap(true, Ordering::Relaxed))
-            .unwrap_or(true);
-        let keepalive = session.get_keepalive().filter(|_| reused).unwrap_or(0);
+        let first = Requested::of(&session).is_some_and(Requested::begin);
+        let keepalive = session.get_keepalive().filter(|_| !first).unwrap_or(0);
         let done = Arc::new(AtomicBool::new(false));
         let request = HEAD_READ.scope(done.clone(), self.0.process_new_http(session, shutdown));
         let deadline = sleep(HEAD + Duration::from_secs(keepalive));
@@ -110,7 +138,7 @@ async fn within<T>(
 /// From the first octet of a head to its last.
 const HEAD: Duration = Duration::from_secs(10);
 /// From the connection to its first request.
-const FIRST_REQUEST: Duration = Duration::from_secs(15);
+pub(crate) const FIRST_REQUEST: Duration = Duration::from_secs(15);
 
 #[cfg(test)]
 mod tests {

@@ -20,6 +20,7 @@ pub(super) async fn serve(
     gateway: Gateway,
     bound: Vec<Bound>,
     open: Arc<Connections>,
+    first_request: Duration,
     mut down: watch::Receiver<bool>,
 ) {
     let conf = Arc::new(ServerConf {
@@ -42,6 +43,7 @@ pub(super) async fn serve(
             bound,
             app.clone(),
             open.clone(),
+            first_request,
             down.clone(),
         ));
     }

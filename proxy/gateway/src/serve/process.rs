@@ -26,7 +26,7 @@ use super::{
 use crate::{
     admin::{self, Views},
     gateway::{Gateway, Pace, record},
-    listen::{Bound, Connections},
+    listen::{Bound, Connections, FIRST_REQUEST},
     logs,
     metrics::Metrics,
     reload::{self, Fixed, Reloader, Watch},
@@ -39,6 +39,8 @@ pub(crate) struct Process {
     runtimes: Runtimes,
     bound: Vec<Bound>,
     connections: Arc<Connections>,
+    /// How long a connection may bring none.
+    first_request: Duration,
     admin: Option<(TcpListener, SocketAddr)>,
     public_url: Option<String>,
     logs: logs::Sink,
@@ -173,6 +175,7 @@ impl Process {
             runtimes,
             bound: sockets.bound,
             connections,
+            first_request: FIRST_REQUEST,
             admin: sockets.admin,
             public_url,
             logs,
@@ -237,7 +240,13 @@ impl Process {
             background.spawn(serve_admin(socket, address, self.views));
         }
         background.spawn(self.reloader.run(asked));
-        let served = http::serve(self.gateway, self.bound, self.connections, down);
+        let served = http::serve(
+            self.gateway,
+            self.bound,
+            self.connections,
+            self.first_request,
+            down,
+        );
         Running {
             served: self.runtimes.gate.spawn(served),
             runtimes: self.runtimes,

@@ -3,6 +3,7 @@
 mod drain;
 mod forward;
 mod harness;
+mod http2;
 mod limits;
 mod pools;
 mod raw;

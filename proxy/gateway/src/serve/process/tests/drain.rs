@@ -8,7 +8,7 @@ use std::{
 
 use super::harness::{Gate, Origin};
 
-const OPEN: &str = "
+pub(super) const OPEN: &str = "
 listeners: [{address: 127.0.0.1:0}]
 upstreams: {origin: {servers: ['http://@ORIGIN@']}}
 routes:

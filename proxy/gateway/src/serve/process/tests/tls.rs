@@ -9,7 +9,7 @@ use super::{
     harness::{Gate, Origin, until},
 };
 
-const SETTINGS: &str = "
+pub(super) const SETTINGS: &str = "
 listeners:
   - address: 127.0.0.1:0
     tls: {certificates: [{cert: a.crt, key: a.key}, {cert: b.crt, key: b.key}]}
@@ -19,7 +19,7 @@ routes:
 ";
 
 /// Writes a certificate of its own for a name, and gives it back.
-fn certificate(dir: &Path, file: &str, name: &str) -> reqwest::Certificate {
+pub(super) fn certificate(dir: &Path, file: &str, name: &str) -> reqwest::Certificate {
     use std::os::unix::fs::PermissionsExt as _;
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let (cert, key) = (
@@ -32,7 +32,11 @@ fn certificate(dir: &Path, file: &str, name: &str) -> reqwest::Certificate {
     reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap()
 }
 
-fn client(trusted: reqwest::Certificate, name: &str, address: SocketAddr) -> reqwest::Client {
+pub(super) fn client(
+    trusted: reqwest::Certificate,
+    name: &str,
+    address: SocketAddr,
+) -> reqwest::Client {
     reqwest::Client::builder()
         .tls_certs_only([trusted])
         .resolve(name, address)
