@@ -141,6 +141,13 @@ impl Error {
         Self::refused(Refusal::InvalidParameter, message)
     }
 
+    /// A member beyond a limit that only the rules know, in the words of the model's own limits; its value is not shown.
+    pub fn beyond_limit(member: &str, limit: &str) -> Self {
+        Self::invalid_parameter(format!(
+            "1 validation error detected: Value at '{member}' failed to satisfy constraint: Member must {limit}"
+        ))
+    }
+
     /// An authentication that failed, with a message of its own.
     pub fn not_authorized(message: impl Into<Cow<'static, str>>) -> Self {
         Self::refused(Refusal::NotAuthorized, message)

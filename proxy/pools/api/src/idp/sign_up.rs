@@ -9,11 +9,9 @@ pub(super) async fn sign_up(cx: Public<'_>, request: SignUpRequest) -> Result<Si
     let (pool, client) = cx.client(&request.client_id).await?;
     client.check_secret_hash(&request.username, request.secret_hash.as_deref())?;
     // Without another first factor a password is a must; clients match this text.
-    let password = request.password.ok_or_else(|| {
-        engine::Error::invalid_parameter(
-            "1 validation error detected: Value at 'password' failed to satisfy constraint: Member must not be null",
-        )
-    })?;
+    let password = request
+        .password
+        .ok_or_else(|| engine::Error::beyond_limit("password", "not be null"))?;
     let given = shape::given(request.user_attributes);
     let done = user::sign_up(
         cx.engine(),

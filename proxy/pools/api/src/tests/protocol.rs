@@ -77,6 +77,29 @@ async fn missing_members_are_named_as_clients_match_them() {
 }
 
 #[tokio::test]
+async fn limits_that_the_model_does_not_know_are_told_in_its_words() {
+    let api = TestApi::new().await;
+    let mut call = json!({"UserPoolId": POOL, "Username": "ada"});
+    let by_model = api.admin("AdminSetUserPassword", call.clone()).await;
+    call = json!({"ClientId": CLIENT, "Username": "ada"});
+    assert_eq!(
+        api.public("SignUp", call).await.message(),
+        by_model.message()
+    );
+
+    let long = "a".repeat(513);
+    call = json!({"UserPoolId": POOL, "Username": long});
+    let by_model = api.admin("AdminGetUser", call).await;
+    let parameters = json!({"USERNAME": long, "PASSWORD": "x"});
+    call =
+        json!({"ClientId": CLIENT, "AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": parameters});
+    assert_eq!(
+        api.public("InitiateAuth", call).await.message(),
+        by_model.message()
+    );
+}
+
+#[tokio::test]
 async fn over_long_members_are_refused() {
     let api = TestApi::new().await;
     let body =

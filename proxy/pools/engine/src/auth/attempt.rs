@@ -26,7 +26,9 @@ impl Subject {
     /// The subject that a caller names. Nobody of that name is an error only where the client says so openly.
     pub(super) async fn named(sign_in: SignIn<'_>, given: &str) -> Result<Self> {
         if given.len() > MAX_NAME_BYTES {
-            return Err(too_long());
+            // It comes back in the challenge, so it must not be of any length.
+            let limit = "have length less than or equal to 128";
+            return Err(Error::beyond_limit("username", limit));
         }
         let absent = Absent::of(sign_in, given).await?;
         // A name that nobody can have is looked for like any other: the answer takes the same time.
@@ -104,14 +106,6 @@ impl Subject {
         }
         Ok(self)
     }
-}
-
-/// A name comes back in the challenge, so it must not be of any length.
-fn too_long() -> Error {
-    Error::invalid_parameter(
-        "1 validation error detected: Value at 'username' failed to satisfy constraint: \
-         Member must have length less than or equal to 128",
-    )
 }
 
 /// The longest name or address that somebody could have: 128 characters of at most 4 bytes, or an address of 254.

@@ -105,10 +105,8 @@ pub(super) fn to_verify(pool: &Pool, attributes: &Given) -> Option<(Medium, Stri
 
 fn check_username(pool: &Pool, username: &str) -> Result<()> {
     if !is_username(username) {
-        return Err(Error::invalid_parameter(
-            "1 validation error detected: Value at 'username' failed to satisfy constraint: \
-             Member must satisfy regular expression pattern: [\\p{L}\\p{M}\\p{S}\\p{N}\\p{P}]+",
-        ));
+        let limit = "satisfy regular expression pattern: [\\p{L}\\p{M}\\p{S}\\p{N}\\p{P}]+";
+        return Err(Error::beyond_limit("username", limit));
     }
     // A username that looks like an address could be taken for another user's alias.
     match Alias::of(pool, username) {
