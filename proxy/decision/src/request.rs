@@ -89,7 +89,8 @@ pub(crate) fn path_parameter<'r>(request: &'r impl Request, name: &str) -> Singl
 /// Finds a parameter in the query of a URL, written as forms write it (`+` is a space).
 ///
 /// Ambiguous is also what another parser could read otherwise: any query with a `;`, which some take for `&`, and a query with
-/// a name that some make this one, by trimming it or by cutting it at a `[` or a NUL.
+/// a name that some make this one: by ignoring case, by writing `_` for other signs, by trimming it or by cutting it at a `[`
+/// or a NUL.
 pub fn query_parameter<'q>(query: &'q str, name: &str) -> Single<'q> {
     if query.contains(';') {
         return Single::Ambiguous;
@@ -111,17 +112,43 @@ pub fn query_parameter<'q>(query: &'q str, name: &str) -> Single<'q> {
     found
 }
 
-/// Whether a parser that trims names, cuts them or drops what is no text could take an encoded key for this name.
+/// Whether a parser that folds names, trims them, cuts them or drops what is no text could take an encoded key for this
+/// name. Allocates only where the key is encoded.
 fn resembles(key: &str, name: &str) -> bool {
-    let spaced = key.replace('+', " ");
+    let spaced = spaced(key);
     let key = percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy();
     let blank = |c: char| c.is_whitespace() || c.is_control() || c == char::REPLACEMENT_CHARACTER;
-    let rest = key.trim_start_matches(blank).strip_prefix(name);
-    rest.is_some_and(|rest| {
+    let ends = |rest: &str| {
         let uncut = rest.split_once('\0').map_or(rest, |(before, _)| before);
         let next = uncut.trim_start_matches(blank).chars().next();
         matches!(next, None | Some('['))
-    })
+    };
+    let readings = [key.trim_start_matches(blank), &key];
+    readings
+        .into_iter()
+        .filter_map(|key| strip_alike(key, name))
+        .any(ends)
+}
+
+/// The key without the name that it begins with, where the name may be written in another case (ASP.NET's query keys ignore
+/// it) or with other signs between letters and digits (PHP makes `_` of `.`, space and `[`).
+fn strip_alike<'k>(key: &'k str, name: &str) -> Option<&'k str> {
+    let mut wanted = name.chars().flat_map(folded).peekable();
+    let mut rest = key.chars();
+    while wanted.peek().is_some() {
+        let mut found = folded(rest.next()?);
+        if !found.all(|c| wanted.next() == Some(c)) {
+            return None;
+        }
+    }
+    Some(rest.as_str())
+}
+
+/// Through upper to lower case: some compare the one, some the other, and some characters differ in one of them only.
+fn folded(c: char) -> impl Iterator<Item = char> {
+    c.to_uppercase()
+        .filter_map(|upper| upper.to_lowercase().next())
+        .map(|lower| if lower.is_alphanumeric() { lower } else { '_' })
 }
 
 /// `None` where it has not one reading as segments of text.
@@ -145,11 +172,20 @@ fn form_decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains(['%', '+']) {
         return Some(Cow::Borrowed(text));
     }
-    let spaced = text.replace('+', " ");
+    let spaced = spaced(text);
     let decoded = percent_encoding::percent_decode_str(&spaced)
         .decode_utf8()
         .ok()?;
     Some(Cow::Owned(decoded.into_owned()))
+}
+
+/// The text with its `+` as spaces.
+fn spaced(text: &str) -> Cow<'_, str> {
+    if text.contains('+') {
+        Cow::Owned(text.replace('+', " "))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 #[cfg(test)]
@@ -190,6 +226,27 @@ mod tests {
                 "{query}"
             );
         }
+        for (query, name) in [
+            ("Limit=6", "limit"),
+            ("limit=1&LIMIT=9", "limit"),
+            ("%4cimit=6", "limit"),
+            ("petid=6", "petId"),
+            ("%4c%49mit%5B%5D=6", "limit"),
+            ("l\u{131}m\u{130}t=6", "limit"),
+            ("cl%C3%89=6", "cl\u{e9}"),
+            ("user.id=6", "user_id"),
+            ("user+id=6", "user_id"),
+            ("user%20id=6", "user_id"),
+            ("user%5bid=6", "user_id"),
+            ("User.Id[]=6", "user_id"),
+            ("user-id=6", "user_id"),
+            ("user_id=6", "user.id"),
+            ("+user.id=6", "user_id"),
+            ("%20id=6", "_id"),
+        ] {
+            let found = query_parameter(query, name);
+            assert_eq!(found, Single::Ambiguous, "{query} for {name}");
+        }
         for query in [
             "limits=6",
             "x%3By=1",
@@ -201,8 +258,19 @@ mod tests {
         ] {
             assert_eq!(query_parameter(query, "limit"), Single::Absent, "{query}");
         }
+        for (query, name) in [
+            ("userid=1", "user_id"),
+            ("user__id=1", "user_id"),
+            ("user[id]=1", "user_id"),
+            ("ser_id=1", "user_id"),
+            ("stra%C3%9Fe=1", "stra\u{e9}e"),
+        ] {
+            let found = query_parameter(query, name);
+            assert_eq!(found, Single::Absent, "{query} for {name}");
+        }
         let one = Single::One("1".into());
         assert_eq!(query_parameter("ids[]=1", "ids[]"), one);
+        assert_eq!(query_parameter("x=2&Pet.Id=1&y", "Pet.Id"), one);
         assert_eq!(query_parameter("f[a]=1&f[b]=2", "f[a]"), one);
     }
 

@@ -318,6 +318,29 @@ fn what_is_required_must_be_there_once() {
     );
 }
 
+/// ASP.NET's query keys ignore case, and PHP makes `_` of a dot: upstream, these are there.
+#[test]
+fn a_forbid_is_not_passed_by_another_spelling_of_a_query_name() {
+    let guard = guard(&format!(
+        "{READERS} @id(\"no\") forbid(principal, action, resource) when {{ context.queryStringParameters has limit }};"
+    ));
+    for (query, expected) in [
+        ("", Code::Permitted),
+        ("limits=1", Code::Permitted),
+        ("limit=1", Code::PolicyDenied),
+        ("Limit=1", Code::InputAmbiguous),
+        ("limit=1&L%49mit=9", Code::InputAmbiguous),
+        ("KIND=1", Code::Permitted),
+    ] {
+        let request = Req {
+            query: query.into(),
+            ..Req::default()
+        };
+        let decided = decide(&guard, request, &Who::new("u", &["readers"]));
+        assert_eq!(decided.outcome().code(), expected, "{query}");
+    }
+}
+
 #[test]
 fn time_and_address_are_values_of_their_types() {
     let guard = guard(
