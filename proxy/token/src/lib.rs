@@ -29,7 +29,7 @@ pub use refusal::{Kind as RefusalKind, Refusal};
 pub use requirements::Requirements;
 pub use revocation::{Revocations, Standing};
 pub use verifier::{IssuerIndex, Limits, SameIssuer, Verified, Verifier};
-pub use verify::{MAX_TOKEN_BYTES, verify};
+pub use verify::{MAX_TOKEN_BYTES, Unverified, verify};
 
 #[cfg(test)]
 mod fixture;

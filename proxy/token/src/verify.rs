@@ -24,13 +24,38 @@ pub fn verify(
     leeway: Duration,
     now: SystemTime,
 ) -> Result<Claims, Refusal> {
-    let token = parse(token, MAX_TOKEN_BYTES)?;
-    if iss(&token) != Some(rules.iss.as_str()) {
-        return Err(Refusal::IssuerUnknown);
+    Unverified::read(token)?.verify(keys, rules, leeway, now)
+}
+
+/// A token in good form, for those who must know whom it claims to be from to find the keys. Nothing in it is verified.
+pub struct Unverified<'t>(Jws<'t>);
+
+impl<'t> Unverified<'t> {
+    /// Takes a token apart.
+    pub fn read(token: &'t str) -> Result<Self, Refusal> {
+        parse(token, MAX_TOKEN_BYTES).map(Self)
     }
-    match check_signature(&token, keys)? {
-        Signed::Yes => claims(token, keys, rules, leeway, now),
-        Signed::UnknownKey => Err(Refusal::KeyUnknown),
+
+    /// The issuer it claims to have, where `iss` is a string.
+    pub fn iss(&self) -> Option<&str> {
+        iss(&self.0)
+    }
+
+    /// As [`verify`] does.
+    pub fn verify(
+        self,
+        keys: &KeySet,
+        rules: &Arc<Rules>,
+        leeway: Duration,
+        now: SystemTime,
+    ) -> Result<Claims, Refusal> {
+        if self.iss() != Some(rules.iss.as_str()) {
+            return Err(Refusal::IssuerUnknown);
+        }
+        match check_signature(&self.0, keys)? {
+            Signed::Yes => claims(self.0, keys, rules, leeway, now),
+            Signed::UnknownKey => Err(Refusal::KeyUnknown),
+        }
     }
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64_URL;
-use serde::Deserialize;
-use token::{Audience, Claims, Kind, Naming, Refusal, Revocations as _, Rules, Standing, TokenUse};
+use token::{
+    Audience, Claims, Kind, Naming, Refusal, Revocations as _, Rules, Standing, TokenUse,
+    Unverified,
+};
 
 use super::USER_ADMIN_SCOPE;
 use crate::client::{self, Client};
@@ -29,8 +29,8 @@ pub struct AccessToken {
 
 /// Refuses what is not a live access token of one of our pools for the user's own operations.
 pub async fn verify_access(engine: &Engine, token: &str) -> Result<AccessToken> {
-    let pool_id = claimed_pool(token).ok_or_else(Error::invalid_access_token)?;
-    let pool = pool::find(engine, &pool_id)
+    let token = Unverified::read(token).map_err(|_| Error::invalid_access_token())?;
+    let pool = pool::find(engine, claimed_pool(&token))
         .await?
         .ok_or_else(Error::invalid_access_token)?;
     let claims = verify(engine, &pool, token).await?;
@@ -56,7 +56,7 @@ pub async fn verify_access(engine: &Engine, token: &str) -> Result<AccessToken> 
     })
 }
 
-async fn verify(engine: &Engine, pool: &Pool, token: &str) -> Result<Claims> {
+async fn verify(engine: &Engine, pool: &Pool, token: Unverified<'_>) -> Result<Claims> {
     let ring = engine.rings().load(engine, pool.id()).await?;
     let rules = Arc::new(Rules {
         name: pool.id().into(),
@@ -66,7 +66,7 @@ async fn verify(engine: &Engine, pool: &Pool, token: &str) -> Result<Claims> {
         naming: Naming::cognito(pool.id()),
     });
     let now = engine.clock().now();
-    match token::verify(token, &ring.public(), &rules, LEEWAY, now) {
+    match token.verify(&ring.public(), &rules, LEEWAY, now) {
         Ok(claims) if clock::epoch_ms(now) / 1000 >= to_seconds(claims.exp()) => Err(expired()),
         Ok(claims) if claims.token_use() == Some(TokenUse::Access) => Ok(claims),
         Err(Refusal::Expired) => Err(expired()),
@@ -99,17 +99,9 @@ async fn find_user(engine: &Engine, pool: &Pool, sub: &str) -> Result<User> {
 }
 
 /// The pool a token says it is of: only tells whose keys to verify it with.
-fn claimed_pool(token: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Claimed {
-        iss: String,
-    }
-    let payload = token
-        .split('.')
-        .nth(1)
-        .filter(|payload| payload.len() <= token::MAX_TOKEN_BYTES)?;
-    let claimed: Claimed = serde_json::from_slice(&BASE64_URL.decode(payload).ok()?).ok()?;
-    claimed.iss.rsplit('/').next().map(str::to_owned)
+fn claimed_pool<'t>(token: &'t Unverified<'_>) -> &'t str {
+    let iss = token.iss().unwrap_or_default();
+    iss.rsplit('/').next().unwrap_or_default()
 }
 
 fn revoked() -> Error {
