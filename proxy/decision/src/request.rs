@@ -123,21 +123,17 @@ fn resembles(key: &str, name: &str) -> bool {
         let next = uncut.trim_start_matches(blank).chars().next();
         matches!(next, None | Some('['))
     };
-    let readings = [key.trim_start_matches(blank), &key];
-    readings
-        .into_iter()
-        .filter_map(|key| strip_alike(key, name))
-        .any(ends)
+    let trimmed = key.trim_start_matches(blank);
+    let alike = |key| strip_alike(key, name).is_some_and(ends);
+    alike(trimmed) || trimmed.len() < key.len() && alike(&key)
 }
 
 /// The key without the name that it begins with, where the name may be written in another case (ASP.NET's query keys ignore
 /// it) or with other signs between letters and digits (PHP makes `_` of `.`, space and `[`).
 fn strip_alike<'k>(key: &'k str, name: &str) -> Option<&'k str> {
-    let mut wanted = name.chars().flat_map(folded).peekable();
     let mut rest = key.chars();
-    while wanted.peek().is_some() {
-        let mut found = folded(rest.next()?);
-        if !found.all(|c| wanted.next() == Some(c)) {
+    for wanted in name.chars() {
+        if folded(rest.next()?) != folded(wanted) {
             return None;
         }
     }
@@ -145,10 +141,18 @@ fn strip_alike<'k>(key: &'k str, name: &str) -> Option<&'k str> {
 }
 
 /// Through upper to lower case: some compare the one, some the other, and some characters differ in one of them only.
-fn folded(c: char) -> impl Iterator<Item = char> {
-    c.to_uppercase()
-        .filter_map(|upper| upper.to_lowercase().next())
-        .map(|lower| if lower.is_alphanumeric() { lower } else { '_' })
+fn folded(c: char) -> char {
+    let folded = if c.is_ascii() {
+        c.to_ascii_lowercase()
+    } else {
+        let upper = c.to_uppercase().next().unwrap_or(c);
+        upper.to_lowercase().next().unwrap_or(upper)
+    };
+    if folded.is_alphanumeric() {
+        folded
+    } else {
+        '_'
+    }
 }
 
 /// `None` where it has not one reading as segments of text.
