@@ -23,7 +23,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use decision::{Decided, Permit};
-use http::StatusCode;
+use http::{StatusCode, Version};
 use pingora::{
     http::{RequestHeader, ResponseHeader},
     modules::http::HttpModules,
@@ -176,7 +176,8 @@ impl ProxyHttp for Gateway {
             *body = None;
         }
         // An upstream that has begun to answer on HTTP/2 knows its caller: streams both ways may be quiet.
-        let streams = session.as_http2().is_some() && session.response_written().is_some();
+        let http2 = session.req_header().version == Version::HTTP_2;
+        let streams = http2 && session.response_written().is_some();
         if end || streams {
             return Ok(());
         }

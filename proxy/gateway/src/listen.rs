@@ -5,6 +5,7 @@
 
 mod connections;
 mod deadline;
+mod stream;
 mod tls;
 
 use std::{

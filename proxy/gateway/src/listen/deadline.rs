@@ -24,6 +24,8 @@ use pingora::{
 };
 use tokio::{sync::watch, time::sleep};
 
+use super::stream;
+
 tokio::task_local! {
     /// Set once the head of the request at hand is read.
     static HEAD_READ: Arc<AtomicBool>;
@@ -99,6 +101,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for HeaderDeadline<
         let first = Requested::of(&session).is_some_and(Requested::begin);
         let keepalive = session.get_keepalive().filter(|_| !first).unwrap_or(0);
         let done = Arc::new(AtomicBool::new(false));
+        let session = stream::timed(session);
         let request = HEAD_READ.scope(done.clone(), self.0.process_new_http(session, shutdown));
         let deadline = sleep(HEAD + Duration::from_secs(keepalive));
         within(deadline, &done, request).await?

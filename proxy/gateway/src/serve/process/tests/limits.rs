@@ -6,9 +6,11 @@ use std::{
     time::Duration,
 };
 
+use tokio_stream::StreamExt as _;
+
 use super::{
     forward::drop_blocking,
-    harness::{Gate, Origin, until},
+    harness::{Gate, Origin, http2, until},
 };
 use crate::{gateway::Pace, metrics::Metrics};
 
@@ -111,17 +113,21 @@ fn silent() -> (TcpListener, String) {
     (socket, OPEN.replace("@ORIGIN@", &address))
 }
 
-/// Sends a byte now and then until the answer ends.
-fn dripped(pace: Pace) -> String {
+/// A gate of this pace before a silent upstream, which is given back too.
+fn paced(pace: Pace) -> (Gate, TcpListener) {
     let origin = Origin::run();
     let dir = tempfile::tempdir().unwrap();
-    let (_upstream, settings) = silent();
+    let (upstream, settings) = silent();
     let gate = Gate::run_with(dir, &settings, &origin, |process| {
         process.gateway.pace = pace;
     });
+    (gate, upstream)
+}
+
+/// Sends a byte now and then until the answer ends.
+fn dripped(gate: &Gate, pace: Pace) -> String {
     let mut stream = TcpStream::connect(gate.addresses[0]).unwrap();
-    let pause = Duration::from_millis(10);
-    stream.set_read_timeout(Some(pause)).unwrap();
+    stream.set_read_timeout(Some(DRIP)).unwrap();
     stream.write_all(HEAD).unwrap();
     let mut answer = Vec::new();
     let mut piece = [0; 4096];
@@ -130,7 +136,7 @@ fn dripped(pace: Pace) -> String {
             Ok(0) => break,
             Ok(read) => answer.extend_from_slice(&piece[..read]),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                if pace.window < pace.silence {
+                if drips(pace) {
                     let _ = stream.write_all(b"x");
                 }
             }
@@ -138,10 +144,28 @@ fn dripped(pace: Pace) -> String {
             Err(_) => break,
         }
     }
-    let records = gate.records();
-    assert_eq!(records[0]["code"], "body_timeout", "{records:?}");
     String::from_utf8_lossy(&answer).into_owned()
 }
+
+/// As [`dripped`], over HTTP/2.
+async fn dripped_over_http2(url: String, pace: Pace) -> (u16, String) {
+    let more = if drips(pace) { usize::MAX } else { 0 };
+    let more = tokio_stream::iter(std::iter::repeat_n((), more)).throttle(DRIP);
+    let pieces = tokio_stream::once(()).chain(more);
+    let pieces = pieces.map(|()| Ok::<_, std::io::Error>("x"));
+    let body = reqwest::Body::wrap_stream(pieces.chain(tokio_stream::pending()));
+    let sent = http2().post(url).body(body).send();
+    let answer = tokio::time::timeout(Duration::from_secs(10), sent).await;
+    let answer = answer.expect("an answer").unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+fn drips(pace: Pace) -> bool {
+    pace.window < pace.silence
+}
+
+/// Between the bytes of a caller who is too slow.
+const DRIP: Duration = Duration::from_millis(10);
 
 #[test]
 fn bodies_to_upstreams_keep_a_pace() {
@@ -157,9 +181,19 @@ fn bodies_to_upstreams_keep_a_pace() {
         rate: u32::MAX,
     };
     for pace in [silent, slow] {
-        let answer = dripped(pace);
+        let (gate, _upstream) = paced(pace);
+        let answer = dripped(&gate, pace);
         assert!(answer.starts_with("HTTP/1.1 408 "), "{pace:?}: {answer:?}");
         assert!(answer.contains("body_timeout"), "{answer:?}");
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let sent = dripped_over_http2(gate.url("/echo"), pace);
+        let (status, problem) = runtime.block_on(sent);
+        assert_eq!(status, 408, "{pace:?}: {problem}");
+        assert!(problem.contains("body_timeout"), "{problem}");
+        for record in gate.records() {
+            assert_eq!(record["code"], "body_timeout", "{record}");
+            assert_eq!(record["outcome"], "refuse", "{record}");
+        }
     }
 }
 

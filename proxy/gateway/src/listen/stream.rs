@@ -1,0 +1,213 @@
+//! HTTP/2 streams whose callers do not keep a reader waiting: Pingora has timeouts for reads on HTTP/1 only.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::HeaderMap;
+use pingora::{
+    Error, ErrorType, Result,
+    http::{RequestHeader, ResponseHeader},
+    protocols::{
+        Digest,
+        http::{
+            HttpTask, ServerSession,
+            custom::{CustomMessageWrite, server::Session},
+            v2::server::HttpSession,
+        },
+        l4::socket::SocketAddr,
+    },
+};
+use tokio::time::timeout;
+use tokio_stream::Stream;
+
+/// A request's stream, as Pingora serves it but for the timeout of its reads.
+struct Timed {
+    stream: HttpSession,
+    read_timeout: Option<Duration>,
+}
+
+/// A session that keeps the read timeout it is given, whatever its version of HTTP.
+pub(super) fn timed(session: ServerSession) -> ServerSession {
+    match session {
+        ServerSession::H2(stream) => ServerSession::new_custom(Box::new(Timed {
+            stream,
+            read_timeout: None,
+        })),
+        other => other,
+    }
+}
+
+impl Timed {
+    /// How long the caller may be silent now. One who is answered already may be: streams both ways are quiet at times.
+    fn patience(&self) -> Option<Duration> {
+        self.read_timeout
+            .filter(|_| self.stream.response_written().is_none())
+    }
+}
+
+#[async_trait]
+impl Session for Timed {
+    async fn read_body_bytes(&mut self) -> Result<Option<Bytes>> {
+        let Some(patience) = self.patience() else {
+            return self.stream.read_body_bytes().await;
+        };
+        match timeout(patience, self.stream.read_body_bytes()).await {
+            Ok(read) => read,
+            Err(_) => Error::e_explain(ErrorType::ReadTimedout, "reading the body of a request"),
+        }
+    }
+
+    async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
+        if no_body_expected || self.stream.is_body_done() {
+            return self.stream.read_body_or_idle(true).await;
+        }
+        self.read_body_bytes().await
+    }
+
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) {
+        self.read_timeout = timeout;
+    }
+
+    fn get_read_timeout(&self) -> Option<Duration> {
+        self.read_timeout
+    }
+
+    // All else is the stream's.
+
+    fn req_header(&self) -> &RequestHeader {
+        self.stream.req_header()
+    }
+
+    fn req_header_mut(&mut self) -> &mut RequestHeader {
+        self.stream.req_header_mut()
+    }
+
+    async fn drain_request_body(&mut self) -> Result<()> {
+        self.stream.drain_request_body().await
+    }
+
+    async fn write_response_header(&mut self, head: Box<ResponseHeader>, end: bool) -> Result<()> {
+        self.stream.write_response_header(head, end)
+    }
+
+    async fn write_response_header_ref(&mut self, head: &ResponseHeader, end: bool) -> Result<()> {
+        self.stream.write_response_header_ref(head, end)
+    }
+
+    async fn write_body(&mut self, data: Bytes, end: bool) -> Result<()> {
+        self.stream.write_body(data, end).await
+    }
+
+    async fn write_trailers(&mut self, trailers: HeaderMap) -> Result<()> {
+        self.stream.write_trailers(trailers)
+    }
+
+    async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
+        self.stream.response_duplex_vec(tasks).await
+    }
+
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) {
+        self.stream.set_write_timeout(timeout);
+    }
+
+    fn get_write_timeout(&self) -> Option<Duration> {
+        self.stream.get_write_timeout()
+    }
+
+    fn set_total_drain_timeout(&mut self, timeout: Option<Duration>) {
+        self.stream.set_total_drain_timeout(timeout);
+    }
+
+    fn get_total_drain_timeout(&self) -> Option<Duration> {
+        self.stream.get_total_drain_timeout()
+    }
+
+    fn request_summary(&self) -> String {
+        self.stream.request_summary()
+    }
+
+    fn response_written(&self) -> Option<&ResponseHeader> {
+        self.stream.response_written()
+    }
+
+    async fn shutdown(&mut self, _: u32, _: &str) {
+        self.stream.shutdown();
+    }
+
+    fn is_body_done(&mut self) -> bool {
+        self.stream.is_body_done()
+    }
+
+    async fn finish(&mut self) -> Result<()> {
+        self.stream.finish()
+    }
+
+    fn is_body_empty(&mut self) -> bool {
+        self.stream.is_body_empty()
+    }
+
+    fn body_bytes_sent(&self) -> usize {
+        self.stream.body_bytes_sent()
+    }
+
+    fn body_bytes_read(&self) -> usize {
+        self.stream.body_bytes_read()
+    }
+
+    fn digest(&self) -> Option<&Digest> {
+        self.stream.digest()
+    }
+
+    fn digest_mut(&mut self) -> Option<&mut Digest> {
+        self.stream.digest_mut()
+    }
+
+    fn client_addr(&self) -> Option<&SocketAddr> {
+        self.stream.client_addr()
+    }
+
+    fn server_addr(&self) -> Option<&SocketAddr> {
+        self.stream.server_addr()
+    }
+
+    fn pseudo_raw_h1_request_header(&self) -> Bytes {
+        self.stream.pseudo_raw_h1_request_header()
+    }
+
+    fn enable_retry_buffering(&mut self) {
+        self.stream.enable_retry_buffering();
+    }
+
+    fn retry_buffer_truncated(&self) -> bool {
+        self.stream.retry_buffer_truncated()
+    }
+
+    fn get_retry_buffer(&self) -> Option<Bytes> {
+        self.stream.get_retry_buffer()
+    }
+
+    // There are no messages beside the body.
+
+    async fn finish_custom(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn take_custom_message_reader(&mut self) -> Option<Messages> {
+        None
+    }
+
+    fn restore_custom_message_reader(&mut self, _: Messages) -> Result<()> {
+        Ok(())
+    }
+
+    fn take_custom_message_writer(&mut self) -> Option<Box<dyn CustomMessageWrite>> {
+        None
+    }
+
+    fn restore_custom_message_writer(&mut self, _: Box<dyn CustomMessageWrite>) -> Result<()> {
+        Ok(())
+    }
+}
+
+type Messages = Box<dyn Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>;
