@@ -207,7 +207,9 @@ def test_sigterm_drains(own):
     assert gate.stop() == 0
 
 
-def test_metrics_have_their_names(gate):
+def test_metrics_have_their_names(gate, pool, user, sign_in):
+    this = pool()
+    sign_in(this.client_id, user(this.id))
     gate.get("/pets")
     text = gate.metrics()
     for metric in (
