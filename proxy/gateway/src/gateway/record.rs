@@ -5,9 +5,10 @@
 mod sink;
 
 use std::{
-    io::{self, Write},
+    fs::File,
+    io::{self, Read as _, Seek as _, SeekFrom, Write},
     net::IpAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -89,7 +90,13 @@ enum Message {
 impl Recorder {
     /// Starts a writer to a file, or to standard output.
     pub(crate) fn start(file: Option<PathBuf>, losses: Losses) -> io::Result<(Self, Writer)> {
-        let sink = Sink::new(open(file.as_ref())?, losses.clone());
+        let sink = match &file {
+            Some(path) => {
+                let (file, torn) = open(path)?;
+                Sink::new(file, torn, losses.clone())
+            }
+            None => Sink::new(Box::new(io::stdout()), false, losses.clone()),
+        };
         let (queue, messages) = sync_channel(QUEUE);
         let (tell, done) = sync_channel(1);
         let reopen = Arc::new(AtomicBool::new(false));
@@ -97,7 +104,7 @@ impl Recorder {
         std::thread::Builder::new()
             .name("records".into())
             .spawn(move || {
-                write_all(&messages, &asked, sink, file.as_ref());
+                write_all(&messages, &asked, sink, file.as_deref());
                 // Nobody may be waiting any more.
                 let _ = tell.send(());
             })?;
@@ -143,18 +150,30 @@ impl Writer {
     }
 }
 
-fn open(file: Option<&PathBuf>) -> io::Result<Box<dyn Write + Send>> {
-    Ok(match file {
-        Some(path) => Box::new(logs::append(path)?),
-        None => Box::new(io::stdout()),
-    })
+/// A file, and whether its last line has no end.
+fn open(path: &Path) -> io::Result<(Box<dyn Write + Send>, bool)> {
+    let file = logs::append(path)?;
+    let found = file.metadata()?;
+    // What cannot be read may have any end.
+    let torn = found.is_file() && found.len() > 0 && last(path).ok() != Some(b'\n');
+    Ok((Box::new(file), torn))
+}
+
+/// A file's last octet.
+fn last(path: &Path) -> io::Result<u8> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    let [last] = last;
+    Ok(last)
 }
 
 fn write_all(
     messages: &Receiver<Message>,
     asked: &AtomicBool,
     mut sink: Sink,
-    file: Option<&PathBuf>,
+    file: Option<&Path>,
 ) {
     while let Some(message) = next(messages, &mut sink) {
         if asked.swap(false, Ordering::Acquire) {
@@ -179,11 +198,14 @@ fn next(messages: &Receiver<Message>, sink: &mut Sink) -> Option<Message> {
     }
 }
 
-/// Where that fails, lines go on into the old file.
-fn reopen(sink: &mut Sink, file: Option<&PathBuf>) {
+/// Goes on in a new file, or in the same one where nobody moved it. Where that fails, lines go on into the old file.
+fn reopen(sink: &mut Sink, file: Option<&Path>) {
     sink.flush(Instant::now());
-    match open(file) {
-        Ok(fresh) => sink.replace(fresh),
+    let Some(path) = file else {
+        return;
+    };
+    match open(path) {
+        Ok((fresh, torn)) => sink.replace(fresh, torn),
         Err(error) => tracing::error!(%error, "The file of decision records cannot be reopened"),
     }
 }
@@ -283,6 +305,36 @@ mod tests {
             .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
             .map(|line| line["request_id"].as_str().unwrap().to_owned())
             .collect()
+    }
+
+    /// A full disk leaves half a line, in the file that is then opened again, or before the process starts again.
+    #[test]
+    fn half_a_line_stays_alone() {
+        const HALF: &str = "{\"half";
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("decisions.jsonl");
+        std::fs::write(&path, HALF).unwrap();
+        let lines = || -> Vec<String> {
+            let text = std::fs::read_to_string(&path).unwrap();
+            text.lines().map(str::to_owned).collect()
+        };
+        let (recorder, writer) = Recorder::start(Some(path.clone()), losses()).unwrap();
+        recorder.record(&record("one"));
+        while !lines().iter().any(|line| line.ends_with('}')) {
+            std::thread::yield_now();
+        }
+        logs::append(&path)
+            .unwrap()
+            .write_all(HALF.as_bytes())
+            .unwrap();
+        recorder.reopen();
+        recorder.record(&record("two"));
+        drop(recorder);
+        writer.finish();
+        let lines = lines();
+        assert_eq!(lines.len(), 4, "{lines:?}");
+        assert_eq!((&*lines[0], &*lines[2]), (HALF, HALF));
+        assert!(lines[1].contains("\"one\"") && lines[3].contains("\"two\""));
     }
 
     #[test]

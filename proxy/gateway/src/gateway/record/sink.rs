@@ -55,20 +55,21 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    pub(super) fn new(out: Box<dyn Write + Send>, losses: Losses) -> Self {
+    /// Writes to `out`, whose last line has no end if it is torn.
+    pub(super) fn new(out: Box<dyn Write + Send>, torn: bool, losses: Losses) -> Self {
         Self {
             out,
             pending: Vec::with_capacity(2 * BATCH),
-            torn: false,
+            torn,
             losses,
             told: None,
         }
     }
 
-    /// From now on, goes on into another file.
-    pub(super) fn replace(&mut self, out: Box<dyn Write + Send>) {
+    /// Goes on into another file, whose last line has no end if it is torn: it may be the same one.
+    pub(super) fn replace(&mut self, out: Box<dyn Write + Send>, torn: bool) {
         self.out = out;
-        self.torn = false;
+        self.torn = torn;
     }
 
     /// Takes one line with its end.
@@ -193,7 +194,7 @@ mod tests {
 
     fn sink(disk: &Disk) -> Sink {
         let losses = Losses::new(IntCounter::new("dropped", "dropped").unwrap());
-        Sink::new(Box::new(disk.clone()), losses)
+        Sink::new(Box::new(disk.clone()), false, losses)
     }
 
     #[test]
