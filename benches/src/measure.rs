@@ -4,6 +4,7 @@ use std::{
     fs,
     pin::pin,
     task::{Context, Poll, Waker},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -33,12 +34,13 @@ impl<'a> Lane<'a> {
     }
 
     fn time(&mut self, count: u32) -> Cost<Duration> {
-        let (start, cpu) = (Instant::now(), cpu());
+        let (cpu, start) = (cpu(), Instant::now());
         for _ in 0..count {
             (self.once)();
         }
+        let wall = start.elapsed();
         Cost {
-            wall: start.elapsed(),
+            wall,
             cpu: self::cpu().saturating_sub(cpu),
         }
     }
@@ -90,6 +92,8 @@ pub fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
 /// What the threads of this process have spent on processors (proc(5), `schedstat`). Those that hash passwords are left
 /// out: how fast a hash is depends on who else uses the memory, by more than all else that is measured beside it.
 fn cpu() -> Duration {
+    // The time of a thread that runs is counted up to the last tick, milliseconds ago; a pause counts it.
+    thread::sleep(Duration::from_micros(1));
     let tasks = fs::read_dir("/proc/self/task").into_iter().flatten();
     let nanos = tasks.filter_map(|task| {
         let path = task.ok()?.path();
