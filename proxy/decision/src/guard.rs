@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use cedar_policy::{Authorizer, Context, Decision, Entity, EntityUid, Response};
+use cedar_policy::{Authorizer, Context, Decision, EntityUid, Response};
 
 use crate::{
     Caller, Code, Decided, Denied, Outcome, Permit, PolicyError, Request,
@@ -200,17 +200,13 @@ impl Guard {
             Ok(request) => request,
             Err(error) => return Outcome::refusal(Code::PolicyError, error.to_string()),
         };
-        let policies = &self.applicable.policies;
-        let response = match &self.resource_parent {
-            None => Authorizer::new().is_authorized(&request, policies, &identity.entities),
-            Some(parent) => {
-                let resource = Entity::new_no_attrs(resource.uid.clone(), [parent.clone()].into());
-                match identity.entities.clone().add_entities([resource], None) {
-                    Ok(entities) => Authorizer::new().is_authorized(&request, policies, &entities),
-                    Err(error) => return Outcome::refusal(Code::PolicyError, error.to_string()),
-                }
-            }
+        let parent = self.resource_parent.as_ref();
+        let entities = match identity.entities_with(&resource.uid, parent) {
+            Ok(entities) => entities,
+            Err(refusal) => return refusal,
         };
+        let policies = &self.applicable.policies;
+        let response = Authorizer::new().is_authorized(&request, policies, &entities);
         self.applicable.outcome(&response)
     }
 

@@ -1,12 +1,14 @@
 //! Callers, as policies see them.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
 use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression,
+    entities_errors::EntitiesError,
 };
 use serde_json::Map;
 
@@ -49,7 +51,7 @@ pub(crate) struct Types {
 pub(crate) struct Identity {
     pub(crate) uid: EntityUid,
     pub(crate) text: Arc<str>,
-    /// The principal, and the action.
+    /// The principal, and the action if it is in other ones.
     pub(crate) entities: Entities,
     /// `context.token`, if a policy mentions it.
     pub(crate) token: Option<(String, RestrictedExpression)>,
@@ -98,6 +100,29 @@ impl Identity {
             key,
             recent: Recent::default(),
         })
+    }
+
+    /// The principal and the action, and the resource if it is in something. A resource that is the caller is that one
+    /// entity, with all that it has and is in.
+    pub(crate) fn entities_with(
+        &self,
+        resource: &EntityUid,
+        parent: Option<&EntityUid>,
+    ) -> Result<Cow<'_, Entities>, Outcome> {
+        let Some(parent) = parent.cloned() else {
+            return Ok(Cow::Borrowed(&self.entities));
+        };
+        let entity = match self.entities.get(resource) {
+            None => Entity::new_no_attrs(resource.clone(), [parent].into()),
+            Some(known) => {
+                let (uid, attributes, mut parents) = known.clone().into_inner();
+                parents.insert(parent);
+                Entity::new(uid, attributes, parents).map_err(invalid)?
+            }
+        };
+        let entities = self.entities.clone().upsert_entities([entity], None);
+        let invalid = |error: EntitiesError| Outcome::refusal(Code::PolicyError, error.to_string());
+        entities.map(Cow::Owned).map_err(invalid)
     }
 
     /// The key of a decision for this caller, from what it depends on besides.

@@ -25,6 +25,8 @@ pub(crate) struct Mentions {
     pub(crate) resource: bool,
     /// What the resource is in.
     pub(crate) resource_parents: bool,
+    /// The resource's attributes, which it has where it is the caller.
+    resource_attributes: Paths,
 }
 
 /// The part of [`Mentions`] that depends on who asks, besides `context.token`.
@@ -57,11 +59,15 @@ impl Mentions {
         walk.mentions
     }
 
-    /// These, where resources are of the principal's type: the resource can be the caller, and then what policies ask of the
-    /// one depends on who the other is and on its groups.
-    pub(crate) fn with_self_as_resource(mut self) -> Self {
+    /// These, where resources are of the principal's type: the resource can be the caller, one entity under two names. What
+    /// policies ask of the one then depends on who the other is, on its groups and on its attributes; and where such a
+    /// resource is in the application, what they ask about groups depends on which one it is.
+    pub(crate) fn with_self_as_resource(mut self, in_application: bool) -> Self {
+        self.resource_parents |= in_application && self.caller.groups;
+        self.resource |= self.resource_parents;
         self.caller.principal |= self.resource;
         self.caller.groups |= self.resource;
+        self.caller.attributes.extend(&self.resource_attributes);
         self
     }
 }
@@ -144,6 +150,7 @@ impl Walk<'_> {
     fn compared(&mut self, side: &Expr) {
         match side {
             Expr::Var(Var::Principal) => self.mentions.caller.principal = true,
+            Expr::Var(Var::Resource) => self.mentions.resource = true,
             other => self.expr(other),
         }
     }
@@ -215,8 +222,11 @@ impl Walk<'_> {
                 caller.attributes.insert(path, whole);
             }
             Var::Context => self.mentions.context.insert(path, whole),
-            // Resources have no attributes; which one it is counts.
-            Var::Resource => self.mentions.resource = true,
+            // Only a resource that is the caller has attributes, so which one it is counts for each.
+            Var::Resource => {
+                self.mentions.resource = true;
+                self.mentions.resource_attributes.insert(path, whole);
+            }
             Var::Action => {}
         }
     }

@@ -19,6 +19,10 @@ impl Paths {
         self.0.insert(Path { attributes, whole });
     }
 
+    pub(super) fn extend(&mut self, other: &Self) {
+        self.0.extend(other.0.iter().cloned());
+    }
+
     /// Whether the attribute on this path is mentioned, or something in it, or all of something that it is in.
     pub(crate) fn touch(&self, path: &[&str]) -> bool {
         self.0.iter().any(|mentioned| {

@@ -119,3 +119,22 @@ fn comparisons_and_membership_mention_ids() {
     let is = of("when { principal is A::User in A::Group::\"g\" && resource is A::Pet }");
     assert!(is.caller.groups && !is.caller.principal && !is.resource);
 }
+
+#[test]
+fn what_is_asked_of_a_resource_is_asked_of_a_caller_who_is_it() {
+    let selves = |conditions| of(conditions).with_self_as_resource(false).caller;
+    let email = selves("when { resource has email && resource.email like \"a*\" }");
+    assert!(email.principal && email.groups);
+    assert!(email.attributes.touch(&["email"]) && !email.attributes.touch(&["level"]));
+    assert!(
+        selves("when { [resource].contains(principal) }")
+            .attributes
+            .touch(&["level"])
+    );
+    let eq = selves("when { resource == principal }");
+    assert!(eq.principal && !eq.attributes.touch(&["level"]));
+    let group = of("when { principal in A::Group::\"g\" }");
+    assert!(!group.clone().with_self_as_resource(false).resource);
+    let group = group.with_self_as_resource(true);
+    assert!(group.resource && group.resource_parents && group.caller.principal);
+}

@@ -44,7 +44,7 @@ pub(super) fn index(loaded: &Loaded, config: &Config) -> Result<Index, Problems>
             .map_err(|error| Problems(vec![Problem::of_file(&config.path, error.to_string())]))?;
         let mut mentions = Mentions::of(policies.policies(), &config.principal);
         if key.1 == loaded.principal {
-            mentions = mentions.with_self_as_resource();
+            mentions = mentions.with_self_as_resource(is_in_more_than_groups(loaded, config));
         }
         let lens = Arc::new(lens(&loaded.schema, &key.0, &mentions));
         let next = lenses.len();
@@ -58,6 +58,15 @@ pub(super) fn index(loaded: &Loaded, config: &Config) -> Result<Index, Problems>
         index.insert(key, Arc::new(applicable));
     }
     Ok(index)
+}
+
+/// Whether the schema lets principals be in anything else, such as the application.
+fn is_in_more_than_groups(loaded: &Loaded, config: &Config) -> bool {
+    let principal = loaded.schema.entity(&config.principal);
+    principal.is_some_and(|ty| {
+        let mut parents = ty.parents.iter();
+        parents.any(|parent| Some(parent) != config.group.as_ref())
+    })
 }
 
 /// Every action and type of resource, with the policies that Cedar's type checker does not find to be always false there.

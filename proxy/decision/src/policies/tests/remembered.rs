@@ -33,8 +33,8 @@ const CONDITIONS: [&str; 18] = [
     "context.time < datetime(\"2026-01-01T12:00:00Z\")",
 ];
 
-fn some_policies() -> impl Strategy<Value = String> {
-    let clause = (any::<bool>(), prop::sample::select(&CONDITIONS[..]));
+fn policies_of(conditions: &'static [&'static str]) -> impl Strategy<Value = String> {
+    let clause = (any::<bool>(), prop::sample::select(conditions));
     let policy = (any::<bool>(), prop::collection::vec(clause, 0..3));
     prop::collection::vec(policy, 1..4).prop_map(|policies| {
         let policies = policies
@@ -148,7 +148,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
     /// Few values for each input, so that many requests of a case meet what others left behind.
     #[test]
-    fn remembered_decisions_equal_fresh_ones(text in some_policies(), asked in some_asked()) {
+    fn remembered_decisions_equal_fresh_ones(text in policies_of(&CONDITIONS), asked in some_asked()) {
         // Conditions that contradict each other make a policy that is refused.
         let loaded = load(SCHEMA, &text);
         prop_assume!(loaded.is_ok());
@@ -216,31 +216,92 @@ fn absent_and_empty_claims_stay_apart() {
     assert_apart(token, &empty, &Who::new("u", &[]));
 }
 
-/// A resource that is the caller itself has the caller's groups and attributes.
-#[test]
-fn callers_who_are_the_resource_stay_apart() {
-    const USERS: &str = r#"namespace Pets {
-        entity Group;
-        entity User in [Group] = { email?: String };
-        action "get /users/{petId}" appliesTo { principal: User, resource: User };
-    }"#;
-    let ask = Ask {
-        action: "get /users/{petId}",
-        resource: Some("Pets::User::\"pool|{petId}\""),
-        ..GET
+/// Users as resources, who the schema also lets be in the application.
+const USERS: &str = r#"namespace Pets {
+    entity Group;
+    entity Application;
+    entity User in [Group, Application] = { email?: String, level?: Long };
+    action "get /users/{petId}" appliesTo { principal: User, resource: User };
+}"#;
+
+const GET_USER: Ask<'static> = Ask {
+    action: "get /users/{petId}",
+    resource: Some("Pets::User::\"pool|{petId}\""),
+    ..GET
+};
+
+/// Conditions of which each mentions something else of a resource that may be the caller.
+const SELF_CONDITIONS: [&str; 12] = [
+    "resource has email && resource.email == \"a\"",
+    "resource has level",
+    "resource has level && resource.level + 1 > 1",
+    "principal has email && principal.email == \"a\"",
+    "principal == resource",
+    "resource == Pets::User::\"pool|a\"",
+    "resource in Pets::Group::\"pool|a\"",
+    "principal in Pets::Group::\"pool|a\"",
+    "resource in Pets::Application::\"Pets\"",
+    "principal in Pets::Application::\"Pets\"",
+    "principal in resource",
+    "[resource].contains(principal)",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #[test]
+    fn remembered_decisions_about_users_equal_fresh_ones(
+        text in policies_of(&SELF_CONDITIONS), asked in prop::collection::vec((some_who(), some_request()), 32),
+    ) {
+        let loaded = load(USERS, &text);
+        prop_assume!(loaded.is_ok());
+        let guard = loaded.unwrap().guard(&GET_USER).unwrap();
+        for (who, request) in asked {
+            let fresh = said(guard.decide_afresh(request.clone(), &who, noon()));
+            let who = Who { digest: Some(sha256(&format!("{who:?}"))), ..who };
+            prop_assert_eq!(said(guard.decide(request, &who, noon())), fresh, "{}", text);
+        }
+    }
+}
+
+/// Ids of the policies that are satisfied when user 1 asks for this user, fresh and remembered.
+fn satisfied(text: &str, user: &str) -> Vec<String> {
+    let guard = load(USERS, text).unwrap().guard(&GET_USER).unwrap();
+    let request = Req {
+        pet: user.to_owned(),
+        ..Req::default()
     };
-    for condition in [
-        "resource in Pets::Group::\"pool|a\"",
-        "resource has email && resource.email == \"a\" && principal has email",
+    let who = Who::new("1", &["a"]).id_token(&json!({"email": "a"}));
+    let fresh = said(guard.decide_afresh(request.clone(), &who, noon()));
+    for _ in 0..2 {
+        let remembered = said(guard.decide(request.clone(), &who, noon()));
+        assert_eq!(remembered, fresh, "{user}: {text}");
+    }
+    assert_eq!(fresh.0.errors().len(), 0, "{:?}", fresh.0);
+    fresh.0.policies().map(str::to_owned).collect()
+}
+
+/// A resource that is the caller has the caller's groups and attributes and is in the application, whatever other policies
+/// mention.
+#[test]
+fn a_caller_who_is_the_resource_is_one_entity() {
+    let others = [
+        "",
+        "@id(\"x\") forbid(principal, action, resource) when { principal has email && principal.email == \"\" };",
+        "@id(\"x\") forbid(principal, action, resource) when { !(resource in Pets::Application::\"Pets\") };",
+    ];
+    for (condition, of_others) in [
+        ("resource in Pets::Group::\"pool|a\"", false),
+        ("resource has email", false),
+        ("resource has email && resource.email like \"a*\"", false),
+        ("resource in Pets::Application::\"Pets\"", true),
+        ("principal in Pets::Application::\"Pets\"", false),
     ] {
-        let text =
-            format!("@id(\"r\") permit(principal, action, resource) when {{ {condition} }};");
-        let guard = load(USERS, &text).unwrap().guard(&ask).unwrap();
-        for id in ["1", "2"] {
-            let who = Who::new(id, &["a"]).id_token(&json!({"email": "a"}));
-            let fresh = said(guard.decide_afresh(Req::default(), &who, noon()));
-            let remembered = said(guard.decide(Req::default(), &who, noon()));
-            assert_eq!(remembered, fresh, "{id}: {condition}");
+        for other in others {
+            let text = format!(
+                "@id(\"r\") permit(principal, action, resource) when {{ {condition} }}; {other}"
+            );
+            assert_eq!(satisfied(&text, "1"), ["r"], "{text}");
+            assert_eq!(satisfied(&text, "2") == ["r"], of_others, "{text}");
         }
     }
 }
