@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     ops::Deref,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -64,8 +65,8 @@ pub struct SameIssuer {
     pub iss: String,
 }
 
-/// A token that may pass.
-#[derive(Debug, Clone)]
+/// A token that may pass. `Debug` shows nothing of the digest.
+#[derive(Clone)]
 pub struct Verified {
     /// What it says.
     pub claims: Arc<Claims>,
@@ -82,6 +83,15 @@ impl Deref for Verified {
 
     fn deref(&self) -> &Claims {
         &self.claims
+    }
+}
+
+impl fmt::Debug for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verified")
+            .field("claims", &self.claims)
+            .field("remembered", &self.remembered)
+            .finish_non_exhaustive()
     }
 }
 
@@ -200,8 +210,8 @@ impl Verifier {
     }
 }
 
-impl std::fmt::Debug for Verifier {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Verifier")
             .field("issuers", &self.issuers)
             .finish_non_exhaustive()

@@ -345,3 +345,16 @@ async fn revocations_are_asked_again_when_they_grow_or_cannot_say() {
     }
     assert_eq!(asked(), 4, "what is not live is asked each time");
 }
+
+#[tokio::test]
+async fn no_digest_is_shown() {
+    let verifier = verifier(Rotating::new(first_keys(), None), None);
+    let token = sign(&header(), &access());
+    let any = Requirements::default();
+    let mut verified = ask(&verifier, &token, &any).await.unwrap();
+    let shown = format!("{:?}", Digest::of(&token));
+    assert!(!shown.contains(|c: char| c.is_ascii_digit()), "{shown}");
+    let shown = format!("{verified:?}");
+    verified.digest = [0xa5; 32];
+    assert_eq!(format!("{verified:?}"), shown);
+}
