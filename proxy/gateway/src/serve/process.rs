@@ -1,5 +1,7 @@
 //! One process, from its settings to its end.
 
+mod shared;
+
 use std::{
     io::Write as _,
     net::{SocketAddr, TcpListener},
@@ -9,10 +11,9 @@ use std::{
 };
 
 use anyhow::Context as _;
-use arc_swap::ArcSwap;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
-use settings::{Problems, Settings};
+use settings::Settings;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -25,14 +26,16 @@ use super::{
 };
 use crate::{
     admin::{self, Views},
-    gateway::{Gateway, Pace, record},
+    gateway::{
+        Gateway,
+        record::{Recorder, Writer},
+    },
     listen::{Bound, Connections, FIRST_REQUEST},
     logs,
-    metrics::Metrics,
     reload::{self, Fixed, Reloader, Watch},
-    snapshot::{Maker, Snapshot},
     status::Status,
 };
+use shared::Shared;
 
 /// A gate that is bound and loaded.
 pub(crate) struct Process {
@@ -44,7 +47,7 @@ pub(crate) struct Process {
     admin: Option<(TcpListener, SocketAddr)>,
     public_url: Option<String>,
     logs: logs::Sink,
-    writer: record::Writer,
+    writer: Writer,
     gateway: Gateway,
     views: Views,
     reloader: Reloader,
@@ -66,8 +69,8 @@ pub(crate) struct Running {
     shutdown: watch::Sender<bool>,
     reload: mpsc::Sender<()>,
     status: Arc<Status>,
-    recorder: record::Recorder,
-    writer: record::Writer,
+    recorder: Recorder,
+    writer: Writer,
     logs: logs::Sink,
     grace: Duration,
 }
@@ -118,63 +121,18 @@ impl Process {
         let sockets = Sockets::bind(&settings)?;
         let fixed = Fixed::of(&settings);
         let public_url = pools::public_url(&mut settings, &overrides, &sockets.bound)?;
-        let metrics = Metrics::new()?;
-        let clock: Arc<dyn engine::Clock> = Arc::new(engine::SystemClock);
-        let engine = pools::open(
-            &settings,
-            &clock,
-            runtimes.engine.handle(),
-            &metrics,
-            signals.as_mut(),
-        )?;
-        let mount = pools::mount(
-            &settings,
-            engine.as_ref(),
-            runtimes.engine.handle(),
-            &metrics,
-        );
-        let maker = Maker {
-            metrics: metrics.clone(),
-            engine: engine.clone(),
-            background: Some(runtimes.background.handle().clone()),
-        };
-        let current = Arc::new(ArcSwap::from_pointee(first(&maker, &settings)?));
-        let dropped = metrics.records_dropped.clone();
-        let (recorder, writer) = record::Recorder::start(settings.log.decisions.clone(), dropped)
+        let shared = Shared::open(&settings, &runtimes, signals.as_mut())?;
+        let dropped = shared.metrics.records_dropped.clone();
+        let (recorder, writer) = Recorder::start(settings.log.decisions.clone(), dropped)
             .context("decision records cannot be written")?;
-        let status = Arc::new(Status::default());
-        let connections = limits::connections(&settings.limits, &metrics, &current);
+        let file = settings.file.clone();
         Ok(Self {
-            gateway: Gateway {
-                current: current.clone(),
-                mount: mount.clone(),
-                clock,
-                metrics: metrics.clone(),
-                recorder,
-                pace: Pace::with_silence(Duration::from_secs(
-                    settings.limits.body_idle_seconds.into(),
-                )),
-            },
-            views: Views {
-                current: current.clone(),
-                status: status.clone(),
-                metrics,
-                engine,
-            },
-            reloader: Reloader {
-                file: settings.file.clone(),
-                overrides,
-                maker,
-                current,
-                mount,
-                status,
-                certificates: sockets.certificates,
-                fixed,
-                watch,
-            },
+            connections: limits::connections(&settings.limits, &shared.metrics, &shared.current),
+            gateway: shared.gateway(&settings.limits, recorder),
+            views: shared.views(),
+            reloader: shared.reloader(file, overrides, watch, fixed, sockets.certificates),
             runtimes,
             bound: sockets.bound,
-            connections,
             first_request: FIRST_REQUEST,
             admin: sockets.admin,
             public_url,
@@ -312,13 +270,6 @@ impl Running {
         drop(self.recorder);
         self.writer.finish();
     }
-}
-
-fn first(maker: &Maker, settings: &Settings) -> anyhow::Result<Snapshot> {
-    let made = maker.make(settings, 1, None);
-    let snapshot = made.map_err(|problems| Problems::new(&settings.file, problems))?;
-    maker.metrics.generation.set(1);
-    Ok(snapshot)
 }
 
 async fn serve_admin(socket: TcpListener, address: SocketAddr, views: Views) {

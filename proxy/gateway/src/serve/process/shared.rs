@@ -1,0 +1,108 @@
+//! What the gate, its reloads and its operators' views share.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use settings::{Problems, Settings};
+
+use super::super::{Overrides, pools, runtimes::Runtimes, signals::Signals};
+use crate::{
+    admin::Views,
+    gateway::{Gateway, Pace, record::Recorder},
+    listen::Certificates,
+    metrics::Metrics,
+    mount::Mount,
+    reload::{Fixed, Reloader, Watch},
+    snapshot::{Maker, Snapshot},
+    status::Status,
+};
+
+pub(super) struct Shared {
+    pub(super) metrics: Metrics,
+    pub(super) current: Arc<ArcSwap<Snapshot>>,
+    clock: Arc<dyn engine::Clock>,
+    engine: Option<engine::Engine>,
+    mount: Option<Mount>,
+    maker: Maker,
+    status: Arc<Status>,
+}
+
+impl Shared {
+    /// Opens the engine, and makes the first snapshot.
+    pub(super) fn open(
+        settings: &Settings,
+        runtimes: &Runtimes,
+        signals: Option<&mut Signals>,
+    ) -> anyhow::Result<Self> {
+        let metrics = Metrics::new()?;
+        let clock: Arc<dyn engine::Clock> = Arc::new(engine::SystemClock);
+        let runtime = runtimes.engine.handle();
+        let engine = pools::open(settings, &clock, runtime, &metrics, signals)?;
+        let mount = pools::mount(settings, engine.as_ref(), runtime, &metrics);
+        let maker = Maker {
+            metrics: metrics.clone(),
+            engine: engine.clone(),
+            background: Some(runtimes.background.handle().clone()),
+        };
+        let current = Arc::new(ArcSwap::from_pointee(first(&maker, settings)?));
+        Ok(Self {
+            metrics,
+            current,
+            clock,
+            engine,
+            mount,
+            maker,
+            status: Arc::default(),
+        })
+    }
+
+    pub(super) fn gateway(&self, limits: &settings::Limits, recorder: Recorder) -> Gateway {
+        let silence = Duration::from_secs(limits.body_idle_seconds.into());
+        Gateway {
+            current: self.current.clone(),
+            mount: self.mount.clone(),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+            recorder,
+            pace: Pace::with_silence(silence),
+        }
+    }
+
+    pub(super) fn views(&self) -> Views {
+        Views {
+            current: self.current.clone(),
+            status: self.status.clone(),
+            metrics: self.metrics.clone(),
+            engine: self.engine.clone(),
+        }
+    }
+
+    /// What reloads the settings in a file.
+    pub(super) fn reloader(
+        self,
+        file: PathBuf,
+        overrides: Overrides,
+        watch: Watch,
+        fixed: Fixed,
+        certificates: Vec<Option<Arc<Certificates>>>,
+    ) -> Reloader {
+        Reloader {
+            file,
+            overrides,
+            maker: self.maker,
+            current: self.current,
+            mount: self.mount,
+            status: self.status,
+            certificates,
+            fixed,
+            watch,
+        }
+    }
+}
+
+fn first(maker: &Maker, settings: &Settings) -> anyhow::Result<Snapshot> {
+    let made = maker.make(settings, 1, None);
+    let snapshot = made.map_err(|problems| Problems::new(&settings.file, problems))?;
+    maker.metrics.generation.set(1);
+    Ok(snapshot)
+}
