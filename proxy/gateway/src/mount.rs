@@ -206,25 +206,33 @@ async fn respond(
     if !session.is_body_done() {
         session.set_keepalive(None);
     }
-    let http1 = session.req_header().version == Version::HTTP_11;
     let bodiless = session.req_header().method == http::Method::HEAD
         || status == StatusCode::NO_CONTENT
         || status == StatusCode::NOT_MODIFIED;
+    let length: Option<usize> = number(parts.headers.get(header::CONTENT_LENGTH));
     let mut out = ResponseHeader::build(status, Some(parts.headers.len() + 2))?;
     for (name, value) in &parts.headers {
         out.append_header(name.clone(), value.clone())?;
     }
-    let length: Option<usize> = number(parts.headers.get(header::CONTENT_LENGTH));
-    if http1 && !bodiless && length.is_none() {
+    if session.req_header().version == Version::HTTP_11 && !bodiless && length.is_none() {
         out.insert_header(header::TRANSFER_ENCODING, "chunked")?;
     }
     out.insert_header(refuse::REQUEST_ID, request_id)?;
     session
         .write_response_header(Box::new(out), bodiless)
         .await?;
-    if bodiless {
-        return Ok(status);
+    if !bodiless {
+        write_body(session, body, length).await?;
     }
+    Ok(status)
+}
+
+/// Writes the body of the service's answer, which has this length if it was declared.
+async fn write_body(
+    session: &mut Session,
+    body: &mut mpsc::Receiver<Part>,
+    length: Option<usize>,
+) -> pingora::Result<()> {
     let mut written = 0;
     while let Some(part) = body.recv().await {
         if let Part::Data(data) = part {
@@ -236,8 +244,7 @@ async fn respond(
         let error = Error::explain(ErrorType::InternalError, "the engine's answer broke off");
         return Err(error.into_in());
     }
-    session.write_response_body(None, true).await?;
-    Ok(status)
+    session.write_response_body(None, true).await
 }
 
 /// The request as the service sees it: the canonical head, with `Host` and the body's length as they were signed.

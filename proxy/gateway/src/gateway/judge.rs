@@ -21,7 +21,7 @@ use super::{
 use crate::{
     metrics::Outcome,
     mount::Unserved,
-    snapshot::{Kind, Plan, Proxy},
+    snapshot::{Kind, Plan, Proxy, Snapshot},
 };
 
 /// What becomes of a request.
@@ -66,49 +66,57 @@ fn admitted(
     ctx: &mut Ctx,
 ) -> Result<(Head, Arc<Plan>), Refusal> {
     let peer = peer(session);
-    let snapshot = ctx.snapshot.clone();
-    ctx.request_id = request_id(session, snapshot.rules.trusts(peer));
-    let sent = session.req_header();
-    let raw = Raw {
-        method: &sent.method,
-        target: sent.raw_path(),
-        authority: sent.uri.authority().map(http::uri::Authority::as_str),
-        headers: &sent.headers,
-        peer,
-        tls: session
-            .digest()
-            .is_some_and(|digest| digest.ssl_digest.is_some()),
-    };
-    let head = admit::admit(&raw, &snapshot.rules);
+    ctx.request_id = request_id(session, ctx.snapshot.rules.trusts(peer));
+    let head = admit::admit(&raw(session, peer), &ctx.snapshot.rules);
     // Pingora reads the body of a request to upgrade as one without end; nothing is upgraded here.
     session
         .req_header_mut()
         .remove_header(&http::header::UPGRADE);
     ctx.micros.admit = observed(&gate.metrics.stages.admit, ctx.started);
     let mut head = head?;
+    match plan(&ctx.snapshot, &mut head) {
+        Ok(plan) => {
+            ctx.plan = Some(plan.clone());
+            Ok((head, plan))
+        }
+        Err(refusal) => {
+            ctx.head = Some(head);
+            Err(refusal)
+        }
+    }
+}
+
+/// The request as it was sent.
+fn raw(session: &Session, peer: IpAddr) -> Raw<'_> {
+    let sent = session.req_header();
+    let digest = session.digest();
+    Raw {
+        method: &sent.method,
+        target: sent.raw_path(),
+        authority: sent.uri.authority().map(http::uri::Authority::as_str),
+        headers: &sent.headers,
+        peer,
+        tls: digest.is_some_and(|digest| digest.ssl_digest.is_some()),
+    }
+}
+
+/// The plan of the route that takes the request, which gets the parameters of its path.
+fn plan(snapshot: &Snapshot, head: &mut Head) -> Result<Arc<Plan>, Refusal> {
     let found = snapshot
         .routes
         .find(head.authority.host(), &head.path, &head.method);
-    let plan = match found {
+    match found {
         Found::Route { route, params } => {
             let plan: &Arc<Plan> = route.value();
             let values: Vec<_> = params.map(|(_, value)| value.to_owned()).collect();
-            let plan = plan.clone();
             head.parameters = plan.parameters.iter().cloned().zip(values).collect();
-            plan
+            Ok(plan.clone())
         }
-        Found::NotFound => {
-            ctx.head = Some(head);
-            return Err(Refusal::RouteNotFound);
-        }
-        Found::MethodNotAllowed { allow } => {
-            let allow = allow.to_owned();
-            ctx.head = Some(head);
-            return Err(Refusal::MethodNotAllowed { allow });
-        }
-    };
-    ctx.plan = Some(plan.clone());
-    Ok((head, plan))
+        Found::NotFound => Err(Refusal::RouteNotFound),
+        Found::MethodNotAllowed { allow } => Err(Refusal::MethodNotAllowed {
+            allow: allow.to_owned(),
+        }),
+    }
 }
 
 /// Hands the request to the engine.
