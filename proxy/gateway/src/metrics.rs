@@ -1,6 +1,7 @@
 //! Metrics: everything `/metrics` shows. Label values come from the settings or closed sets, never from callers.
 
 mod register;
+mod sign_ins;
 mod streams;
 
 use std::{sync::Arc, time::Duration};
@@ -213,11 +214,7 @@ impl Metrics {
             records_dropped: Losses::new(
                 r.counter("records_dropped_total", "Decision records that were lost.")?,
             ),
-            sign_ins: r.counters(
-                "sign_ins_total",
-                "Steps of sign-ins.",
-                &["pool", "client", "result"],
-            )?,
+            sign_ins: r.counters("sign_ins_total", "Steps of sign-ins.", &sign_ins::LABELS)?,
             api_calls: r.counters(
                 "api_calls_total",
                 "Calls of the pools' API.",
@@ -277,10 +274,7 @@ impl Metrics {
     pub(crate) fn observe_engine(&self, engine: &engine::Engine) {
         let queue = i64::try_from(engine.hasher().queue()).unwrap_or(i64::MAX);
         self.hash_queue.set(queue);
-        for sign_in in engine.sign_ins() {
-            let labels = [&*sign_in.pool, &*sign_in.client, sign_in.result.as_str()];
-            raise(&self.sign_ins.with_label_values(&labels), sign_in.count);
-        }
+        sign_ins::observe(&self.sign_ins, &engine.sign_ins());
     }
 
     /// Takes over how often an issuer's keys were fetched.

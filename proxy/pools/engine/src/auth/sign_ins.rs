@@ -1,10 +1,10 @@
 //! How many sign-ins there were, for `portcullis_sign_ins_total{pool,client,result}`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use super::{Answer, Challenge, ChallengeKind, SignIn};
-use crate::{Error, Refusal, Result};
+use crate::{Engine, Error, Refusal, Result, client};
 
 /// How a sign-in ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,7 +40,7 @@ impl SignInResult {
     }
 }
 
-/// How many sign-ins of a client ended one way since the process began.
+/// How many sign-ins of a client that is there ended one way since the process began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignIns {
     /// The pool's id.
@@ -77,6 +77,18 @@ impl Counters {
             .unwrap_or_else(PoisonError::into_inner)
             .entry(key)
             .or_default() += 1;
+    }
+
+    /// Drops the counts of clients that are gone: nobody signs in through them any more.
+    pub(super) async fn sweep(&self, engine: &Engine) -> Result<()> {
+        let clients: BTreeSet<_> = self.all().into_iter().map(|one| one.client).collect();
+        for id in clients {
+            if client::find(engine, &id).await?.is_none() {
+                let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                counts.retain(|(_, client, _), _| *client != id);
+            }
+        }
+        Ok(())
     }
 
     /// All counts.

@@ -5,15 +5,17 @@ use store::{Tx, args};
 use crate::user::allowance;
 use crate::{Engine, Result};
 
-/// Deletes expired refresh tokens, forgotten failures, allowances of names and challenges that are too old to be answered again.
+/// Deletes expired refresh tokens, forgotten failures, allowances of names and challenges that are too old to be answered again,
+/// and drops the counts of deleted clients.
 ///
-/// Nothing depends on it but the size of the store: every reader looks at the time itself.
+/// Nothing depends on it but the size of the store and of the metrics: every reader looks at the time itself.
 pub async fn sweep(engine: &Engine) -> Result<()> {
     let now_ms = engine.now_ms();
     engine
         .db()
         .write_with(now_ms, |tx, now_ms| Box::pin(delete(tx, *now_ms)))
-        .await
+        .await?;
+    engine.auth().sign_ins.sweep(engine).await
 }
 
 async fn delete(tx: &mut Tx, now_ms: i64) -> Result<()> {

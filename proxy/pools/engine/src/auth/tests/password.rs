@@ -13,7 +13,7 @@ use crate::auth::conclude::conclude;
 use crate::auth::{ChallengeKind, Door, SignInResult, initiate, refresh};
 use crate::issue::verify_access;
 use crate::{Error, Refusal};
-use crate::{group, user};
+use crate::{client, group, user};
 
 #[tokio::test]
 async fn the_right_password_gives_tokens_of_one_sign_in() {
@@ -347,6 +347,23 @@ async fn sign_ins_are_counted_by_their_end() {
             (SignInResult::Refused, 2)
         ]
     );
+}
+
+#[tokio::test]
+async fn counts_of_deleted_clients_are_dropped() {
+    let world = World::open().await;
+    world.signed_in().await;
+    let other = world.client(json!({"ExplicitAuthFlows": ALL_FLOWS})).await;
+    let given = parameters([("USERNAME", "ada"), ("PASSWORD", PASSWORD)]);
+    let through = world.through(&other, Door::Public);
+    tokens(initiate(through, "USER_PASSWORD_AUTH", &given).await);
+    let clients = || world.engine.sign_ins().into_iter().map(|one| one.client);
+    assert_eq!(clients().count(), 2);
+    client::delete(&world.engine, world.pool.id(), other.id())
+        .await
+        .unwrap();
+    crate::auth::sweep(&world.engine).await.unwrap();
+    assert_eq!(clients().collect::<Vec<_>>(), [world.client.id()]);
 }
 
 /// The password is hashed and the tokens are signed while others go on.
