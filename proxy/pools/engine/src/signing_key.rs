@@ -94,6 +94,7 @@ pub async fn rotate(engine: &Engine, pool_id: &str, active_ms: i64) -> Result<Ve
 pub(crate) async fn maintain(engine: &Engine) -> Result<()> {
     let settings = engine.config().signing_keys;
     let now_ms = engine.now_ms();
+    engine.rings().forget_unused();
     for pool_id in store::remove_retired(engine.db(), now_ms - KEPT_MS).await? {
         engine.rings().reload(engine, &pool_id).await?;
     }

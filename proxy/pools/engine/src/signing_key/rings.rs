@@ -71,6 +71,17 @@ impl Rings {
         Ok(())
     }
 
+    /// Forgets pools that are gone and that no verifier waits for.
+    pub(super) fn forget_unused(&self) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|_, slot| {
+            // INVARIANT: whoever uses a slot has it from here, under the lock, so one that nobody has stays so.
+            let in_use = Arc::strong_count(slot) > 1 || slot.ring.load().is_some();
+            // The log is told of unreadable keys once, which the slot remembers.
+            in_use || slot.unreadable.load(Ordering::Relaxed)
+        });
+    }
+
     /// What verifiers of the pool's tokens ask.
     pub(crate) fn keys(&self, engine: &Engine, pool_id: &str) -> PoolKeys {
         PoolKeys {

@@ -224,6 +224,28 @@ async fn made_up_pools_take_no_memory(harness: Harness) {
     assert!(!engine.rings().knows("us-east-1_Nobody"));
 }
 
+async fn deleted_pools_take_no_memory_unless_a_verifier_waits(harness: Harness) {
+    let engine = &harness.engine;
+    let mut ids = Vec::new();
+    for name in ["gone", "awaited", "kept"] {
+        let pool = pool::create(engine, name, document(json!({})));
+        ids.push(pool.await.unwrap().id().to_owned());
+        jwks(engine, &ids[ids.len() - 1]).await.unwrap();
+    }
+    let keys = engine.pool_keys(&ids[1]);
+    for id in &ids[..2] {
+        pool::delete(engine, id).await.unwrap();
+        engine
+            .learn(crate::change::Change::Pool(id.clone()))
+            .await
+            .unwrap();
+    }
+    maintain(engine).await.unwrap();
+    let known = ids.iter().map(|id| engine.rings().knows(id));
+    assert_eq!(known.collect::<Vec<_>>(), [false, true, true]);
+    assert!(keys.current().keys().is_empty());
+}
+
 async fn rotating_an_absent_pool_is_refused(harness: Harness) {
     let error = rotate(&harness.engine, "us-east-1_Nobody", 0)
         .await
@@ -247,5 +269,6 @@ crate::harness::on_both_stores! {
     the_gate_does_not_keep_an_engine_open,
     private_keys_are_sealed,
     made_up_pools_take_no_memory,
+    deleted_pools_take_no_memory_unless_a_verifier_waits,
     rotating_an_absent_pool_is_refused,
 }
