@@ -11,6 +11,18 @@ async fn poll(engine: &Engine) {
     Feed::default().poll(engine).await.unwrap();
 }
 
+/// A token of the user `u`, which does not name its sign-in.
+fn token(pool_id: &str, issued_ms: i64) -> revocation::Subject<'_> {
+    revocation::Subject {
+        pool_id,
+        client_id: "c",
+        sub: "u",
+        origin_jti: None,
+        jti: None,
+        iat_ms: issued_ms,
+    }
+}
+
 async fn another_process_learns_of_settings(here: Harness) {
     let there = here.second().await;
     let pool = pool::create(&here.engine, "staff", document(json!({})))
@@ -107,15 +119,11 @@ async fn a_row_that_commits_late_is_not_missed(here: Harness) {
         .await
         .unwrap();
     feed.poll(&here.engine).await.unwrap();
-    let token = crate::revocation::Subject {
-        pool_id: "p",
-        client_id: "",
-        sub: "",
+    let ended = revocation::Subject {
         origin_jti: Some("o"),
-        jti: None,
-        iat_ms: 0,
+        ..token("p", i64::MAX)
     };
-    assert!(here.engine.revoked().is_revoked(token));
+    assert!(here.engine.revoked().is_revoked(ended));
 }
 
 async fn a_process_starts_with_what_is_revoked(here: Harness) {
@@ -125,16 +133,9 @@ async fn a_process_starts_with_what_is_revoked(here: Harness) {
         .write(|tx| Box::pin(revocation::revoke_user(tx, "p", "u")));
     let now_ms = revoked.await.unwrap().not_before_ms;
     let there = here.second().await;
-    let token = |issued_ms| crate::revocation::Subject {
-        pool_id: "p",
-        client_id: "c",
-        sub: "u",
-        origin_jti: None,
-        jti: None,
-        iat_ms: issued_ms,
-    };
-    assert!(there.revoked().is_revoked(token(now_ms)));
-    assert!(!there.revoked().is_revoked(token(now_ms + 1)));
+    let revoked = there.revoked();
+    assert!(revoked.is_revoked(token("p", now_ms)));
+    assert!(!revoked.is_revoked(token("p", now_ms + 1)));
     assert!(!there.revoked().is_stale(Duration::from_secs(5)));
 }
 
@@ -166,15 +167,8 @@ async fn a_process_that_was_cut_off_for_long_starts_anew(here: Harness) {
         .unwrap();
     feed.polled_ms -= KEPT_MS;
     feed.poll(&there).await.unwrap();
-    let token = crate::revocation::Subject {
-        pool_id: pool.id(),
-        client_id: "c",
-        sub: "u",
-        origin_jti: None,
-        jti: None,
-        iat_ms: now_ms,
-    };
-    assert!(there.revoked().is_revoked(token));
+    let ended = token(pool.id(), now_ms);
+    assert!(there.revoked().is_revoked(ended));
     assert_eq!(
         pool::load(&there, pool.id()).await.unwrap().name(),
         "people"
@@ -211,15 +205,8 @@ async fn a_pool_that_cannot_be_read_stops_only_itself(here: Harness) {
         .await
         .unwrap();
     poll(&there).await;
-    let token = crate::revocation::Subject {
-        pool_id: &pools[1],
-        client_id: "c",
-        sub: "u",
-        origin_jti: None,
-        jti: None,
-        iat_ms: now_ms,
-    };
-    assert!(there.revoked().is_revoked(token));
+    let ended = token(&pools[1], now_ms);
+    assert!(there.revoked().is_revoked(ended));
     assert!(!keys[0].current().is_loaded());
     assert_eq!(keys[1].current().keys().len(), 2);
     assert!(signing_key::jwks(&there, &pools[0]).await.is_err());

@@ -1,13 +1,15 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::world::{ALL_FLOWS, PASSWORD, World, document};
 use super::{challenge, claims, not_authorized, parameters, refusal, tokens};
-use crate::auth::{Door, initiate, refresh};
+use crate::auth::{Door, Tokens, initiate, refresh};
+use crate::client::{self, Client};
 use crate::group::{self, Settings};
 use crate::issue::verify_access;
-use crate::{Refusal, client, user};
+use crate::{Refusal, user};
 
 fn revoked() -> (Refusal, String) {
     not_authorized("Refresh Token has been revoked")
@@ -230,10 +232,8 @@ async fn revoking_takes_a_refresh_token_of_the_client_that_may() {
     tokens(world.refresh(&token).await);
 }
 
-#[tokio::test]
-async fn a_changed_password_leaves_only_the_sign_in_that_changed_it() {
-    let world = World::open().await;
-    let (kept, ended) = (world.signed_in().await, world.signed_in().await);
+/// Changes the password of whoever these tokens are.
+async fn change_password(world: &World, kept: &Tokens) {
     let claims = claims(&kept.access_token);
     let change = user::ChangePassword {
         sub: claims["sub"].as_str().unwrap(),
@@ -244,6 +244,20 @@ async fn a_changed_password_leaves_only_the_sign_in_that_changed_it() {
     user::change_password(&world.engine, &world.pool, change)
         .await
         .unwrap();
+}
+
+/// Tokens of a client's that do not name their sign-in.
+async fn nameless(world: &World, client: &Arc<Client>) -> Tokens {
+    let given = parameters([("USERNAME", "ada"), ("PASSWORD", PASSWORD)]);
+    let through = world.through(client, Door::Public);
+    tokens(initiate(through, "USER_PASSWORD_AUTH", &given).await)
+}
+
+#[tokio::test]
+async fn a_changed_password_leaves_only_the_sign_in_that_changed_it() {
+    let world = World::open().await;
+    let (kept, ended) = (world.signed_in().await, world.signed_in().await);
+    change_password(&world, &kept).await;
     assert_eq!(
         refusal(world.refresh(&ended.refresh_token.unwrap()).await),
         revoked()
@@ -259,20 +273,9 @@ async fn a_changed_password_ends_tokens_that_name_no_sign_in() {
     let world = World::open().await;
     let kept = world.signed_in().await;
     let settings = json!({"ExplicitAuthFlows": ALL_FLOWS, "EnableTokenRevocation": false});
-    let nameless = world.client(settings).await;
-    let given = parameters([("USERNAME", "ada"), ("PASSWORD", PASSWORD)]);
-    let through = world.through(&nameless, Door::Public);
-    let ended = tokens(initiate(through, "USER_PASSWORD_AUTH", &given).await);
-    let claims = claims(&kept.access_token);
-    let change = user::ChangePassword {
-        sub: claims["sub"].as_str().unwrap(),
-        origin_jti: claims["origin_jti"].as_str(),
-        previous: Some(PASSWORD),
-        proposed: "Another-Horse-2",
-    };
-    user::change_password(&world.engine, &world.pool, change)
-        .await
-        .unwrap();
+    let other = world.client(settings).await;
+    let ended = nameless(&world, &other).await;
+    change_password(&world, &kept).await;
     // Nothing tells the caller's own access token from the other's, so it ends too; its refresh token goes on.
     for access in [&ended.access_token, &kept.access_token] {
         assert_eq!(
@@ -281,6 +284,7 @@ async fn a_changed_password_ends_tokens_that_name_no_sign_in() {
         );
     }
     let gone = parameters([("REFRESH_TOKEN", ended.refresh_token.as_deref().unwrap())]);
+    let through = world.through(&other, Door::Public);
     assert_eq!(
         refusal(initiate(through, "REFRESH_TOKEN_AUTH", &gone).await),
         revoked()
@@ -298,23 +302,14 @@ async fn a_changed_password_ends_tokens_of_before_they_named_their_sign_in() {
     let kept = world.signed_in().await;
     let settings = json!({"ExplicitAuthFlows": ALL_FLOWS, "EnableTokenRevocation": false});
     let other = world.client(settings).await;
-    let given = parameters([("USERNAME", "ada"), ("PASSWORD", PASSWORD)]);
-    let through = world.through(&other, Door::Public);
-    let ended = tokens(initiate(through, "USER_PASSWORD_AUTH", &given).await);
+    let ended = nameless(&world, &other).await;
     world.advance(Duration::from_mins(1));
     let settings = json!({"ExplicitAuthFlows": ALL_FLOWS, "EnableTokenRevocation": true});
     let (engine, pool) = (&world.engine, &world.pool);
     client::update(engine, pool, other.id(), None, document(settings))
         .await
         .unwrap();
-    let claims = claims(&kept.access_token);
-    let change = user::ChangePassword {
-        sub: claims["sub"].as_str().unwrap(),
-        origin_jti: claims["origin_jti"].as_str(),
-        previous: Some(PASSWORD),
-        proposed: "Another-Horse-2",
-    };
-    user::change_password(engine, pool, change).await.unwrap();
+    change_password(&world, &kept).await;
     assert_eq!(
         refusal(verify_access(engine, &ended.access_token).await),
         not_authorized("Access Token has been revoked")
