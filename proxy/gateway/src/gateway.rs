@@ -133,10 +133,14 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_peer(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         ctx: &mut Ctx,
     ) -> pingora::Result<Box<HttpPeer>> {
-        forward::peer(ctx)
+        let mut peer = forward::peer(ctx)?;
+        if !session.is_body_done() {
+            forward::await_body(&mut peer, self.pace.silence);
+        }
+        Ok(peer)
     }
 
     fn fail_to_connect(

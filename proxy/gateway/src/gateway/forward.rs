@@ -1,6 +1,6 @@
 //! Forwarding: the server a permitted request goes to, and the request it gets, built from the permit alone.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, header};
 use pingora::{Error, ErrorType, http::RequestHeader, upstreams::peer::HttpPeer};
@@ -31,6 +31,14 @@ pub(super) fn peer(ctx: &mut Ctx) -> pingora::Result<Box<HttpPeer>> {
     }
     let error = Error::explain(ErrorType::ConnectError, "no server has an address");
     Err(error.into_up())
+}
+
+/// Lets an upstream be silent for longer than its caller may be: it answers once the body is there, and where both keep
+/// silent it is the caller who is late.
+pub(super) fn await_body(peer: &mut HttpPeer, silence: Duration) {
+    let patience = silence.saturating_add(AFTER_CALLER);
+    let usual = peer.options.read_timeout;
+    peer.options.read_timeout = usual.map(|usual| usual.max(patience));
 }
 
 /// After a connection that failed: on to the next server, as long as there is one.
@@ -88,3 +96,21 @@ impl Ctx {
 }
 
 const MAX_TRIES: usize = 3;
+/// By which an upstream's deadline is later than its caller's.
+const AFTER_CALLER: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upstream_is_not_blamed_for_its_callers_silence() {
+        for (silence, expected) in [(1, 60), (60, 61), (3600, 3601)] {
+            let mut peer = HttpPeer::new("127.0.0.1:1", false, String::new());
+            peer.options.read_timeout = Some(Duration::from_mins(1));
+            await_body(&mut peer, Duration::from_secs(silence));
+            let expected = Some(Duration::from_secs(expected));
+            assert_eq!(peer.options.read_timeout, expected, "{silence}");
+        }
+    }
+}
