@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use crate::{Refusal, Rules, TokenUse};
+use crate::{Naming, Rules, TokenUse};
 
 /// The claims of a token whose signature, issuer, times and audience hold.
 ///
@@ -19,18 +19,38 @@ pub struct Claims {
     times: Times,
     token_use: Option<TokenUse>,
     named: Named,
-    principal: Option<String>,
     generation: u64,
 }
 
-/// The claims that every request asks for, found once: to find one in the map costs a hash of its name each time.
+/// The claims that verification looks at, found in one walk: to find one in the map costs a hash of its name each time.
+/// Nothing is known of their types yet.
 #[derive(Default)]
-struct Named {
-    sub: Option<Box<str>>,
+pub(crate) struct Read<'c> {
+    pub(crate) exp: Option<&'c Value>,
+    pub(crate) nbf: Option<&'c Value>,
+    pub(crate) iat: Option<&'c Value>,
+    pub(crate) aud: Option<&'c Value>,
+    pub(crate) token_use: Option<&'c Value>,
+    pub(crate) client_id: Option<&'c Value>,
+    sub: Option<&'c Value>,
+    azp: Option<&'c Value>,
+    jti: Option<&'c Value>,
+    origin_jti: Option<&'c Value>,
+    scope: Option<&'c Value>,
+    scp: Option<&'c Value>,
+    /// The claim that names the caller in policies.
+    principal: Option<&'c Value>,
+    groups: Option<&'c Value>,
+}
+
+/// The claims that every request asks for, found once for the same reason.
+pub(crate) struct Named {
+    sub: Box<str>,
     client_id: Option<Box<str>>,
     azp: Option<Box<str>>,
     jti: Option<Box<str>>,
     origin_jti: Option<Box<str>>,
+    principal: Option<Box<str>>,
 }
 
 /// The token's times, in whole seconds since 1970.
@@ -43,27 +63,22 @@ pub(crate) struct Times {
 }
 
 impl Claims {
-    /// `raw` has passed every check of `verify`, with keys of `generation`.
-    ///
-    /// The claims that have types here have them, else the token is malformed.
+    /// `raw` has passed every check of `verify`, with keys of `generation`, and `named` is read of it.
     pub(crate) fn new(
         rules: Arc<Rules>,
         raw: Map<String, Value>,
-        times: Times,
-        token_use: Option<TokenUse>,
+        named: Named,
+        (times, token_use): (Times, Option<TokenUse>),
         generation: u64,
-    ) -> Result<Self, Refusal> {
-        let named = Named::read(&raw, &rules.naming.group_claim).ok_or(Refusal::Malformed)?;
-        let principal = principal(&raw, &rules);
-        Ok(Self {
+    ) -> Self {
+        Self {
             rules,
             raw,
             times,
             token_use,
             named,
-            principal,
             generation,
-        })
+        }
     }
 
     /// The issuer's name in the settings.
@@ -83,7 +98,7 @@ impl Claims {
 
     /// `sub`.
     pub fn sub(&self) -> &str {
-        self.named.sub.as_deref().unwrap_or_default()
+        &self.named.sub
     }
 
     /// `exp`, seconds since 1970.
@@ -148,7 +163,7 @@ impl Claims {
     /// The caller's id in policies, `"<prefix>|<claim>"`; absent where the issuer names callers by a claim that this
     /// token lacks.
     pub fn principal(&self) -> Option<&str> {
-        self.principal.as_deref()
+        self.named.principal.as_deref()
     }
 
     /// What stands before the bar in the ids of callers and groups.
@@ -182,28 +197,62 @@ impl fmt::Debug for Claims {
     }
 }
 
-impl Named {
-    /// Reads the claims that have types here; none if one of them has another type.
-    fn read(raw: &Map<String, Value>, group_claim: &str) -> Option<Self> {
-        let mut named = Self::default();
+impl<'c> Read<'c> {
+    pub(crate) fn of(raw: &'c Map<String, Value>, naming: &Naming) -> Self {
+        let mut read = Self::default();
         for (name, value) in raw {
-            let text = match name.as_str() {
-                "sub" => &mut named.sub,
-                "client_id" => &mut named.client_id,
-                "azp" => &mut named.azp,
-                "jti" => &mut named.jti,
-                "origin_jti" => &mut named.origin_jti,
-                name if ["scope", "scp", group_claim].contains(&name) && !is_texts(value) => {
-                    return None;
-                }
-                _ => continue,
+            let claim = match name.as_str() {
+                "exp" => &mut read.exp,
+                "nbf" => &mut read.nbf,
+                "iat" => &mut read.iat,
+                "aud" => &mut read.aud,
+                "token_use" => &mut read.token_use,
+                "sub" => &mut read.sub,
+                "client_id" => &mut read.client_id,
+                "azp" => &mut read.azp,
+                "jti" => &mut read.jti,
+                "origin_jti" => &mut read.origin_jti,
+                "scope" => &mut read.scope,
+                "scp" => &mut read.scp,
+                _ => &mut None,
             };
-            *text = Some(value.as_str()?.into());
+            *claim = Some(value);
+            if *name == naming.claim {
+                read.principal = Some(value);
+            }
+            if *name == naming.group_claim {
+                read.groups = Some(value);
+            }
+        }
+        read
+    }
+
+    /// What is kept of them; nothing if one of them has another type than it must have.
+    pub(crate) fn named(&self, naming: &Naming) -> Option<Named> {
+        let lists = [self.scope, self.scp, self.groups];
+        if !lists.into_iter().flatten().all(is_texts) {
+            return None;
         }
         // RFC 7519 section 4.1.2 makes `sub` optional; RFC 9068 section 2.2, OpenID Connect and Cognito do not, and a
         // caller without a name cannot be recorded.
-        named.sub.as_ref().filter(|sub| !sub.is_empty())?;
-        Some(named)
+        let sub = text(self.sub)?.filter(|sub| !sub.is_empty())?;
+        Some(Named {
+            sub,
+            client_id: text(self.client_id)?,
+            azp: text(self.azp)?,
+            jti: text(self.jti)?,
+            origin_jti: text(self.origin_jti)?,
+            principal: self.principal.and_then(|claim| principal(claim, naming)),
+        })
+    }
+}
+
+/// The text, if there is one; nothing if it is there and no text.
+#[expect(clippy::option_option, reason = "absent is not the same as wrong")]
+fn text(claim: Option<&Value>) -> Option<Option<Box<str>>> {
+    match claim {
+        None => Some(None),
+        Some(claim) => Some(Some(claim.as_str()?.into())),
     }
 }
 
@@ -216,14 +265,11 @@ fn is_texts(value: &Value) -> bool {
     }
 }
 
-fn principal(raw: &Map<String, Value>, rules: &Rules) -> Option<String> {
-    let id = raw
-        .get(&rules.naming.claim)?
-        .as_str()
-        .filter(|id| !id.is_empty())?;
-    Some(match &rules.naming.prefix {
-        Some(prefix) => format!("{prefix}|{id}"),
-        None => id.to_owned(),
+fn principal(claim: &Value, naming: &Naming) -> Option<Box<str>> {
+    let id = claim.as_str().filter(|id| !id.is_empty())?;
+    Some(match &naming.prefix {
+        Some(prefix) => [prefix, "|", id].concat().into(),
+        None => id.into(),
     })
 }
 

@@ -13,7 +13,9 @@ use serde_json::{Map, Number, Value};
 
 /// Reads an object that makes up the whole of `document`.
 pub(crate) fn object(document: &[u8]) -> Option<Map<String, Value>> {
-    let mut deserializer = serde_json::Deserializer::from_slice(document);
+    // One look over the whole is cheaper than one at each string.
+    let document = std::str::from_utf8(document).ok()?;
+    let mut deserializer = serde_json::Deserializer::from_str(document);
     let value = ROOT.deserialize(&mut deserializer).ok()?;
     deserializer.end().ok()?;
     match value {

@@ -1,5 +1,7 @@
 //! A JWS in compact form (RFC 7515 section 3.1), taken apart and read, believed in nothing.
 
+use std::sync::Arc;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
@@ -11,22 +13,37 @@ pub(crate) struct Jws<'t> {
     /// What is signed: header and payload as they were sent.
     pub(crate) message: &'t [u8],
     pub(crate) signature: Vec<u8>,
-    pub(crate) algorithm: Algorithm,
-    pub(crate) kid: Option<String>,
+    /// The header as it was sent.
+    pub(crate) header_text: &'t str,
+    pub(crate) header: Arc<Header>,
     pub(crate) payload: Map<String, Value>,
 }
 
+/// What a header says that counts. It depends on the header's text alone.
+#[derive(Debug)]
+pub(crate) struct Header {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) kid: Option<String>,
+}
+
 impl<'t> Jws<'t> {
-    pub(crate) fn parse(token: &'t str) -> Result<Self, Refusal> {
+    /// Takes a token apart. `known` may give what the same text of a header was read as before.
+    pub(crate) fn parse(
+        token: &'t str,
+        known: impl FnOnce(&str) -> Option<Arc<Header>>,
+    ) -> Result<Self, Refusal> {
         let (message, signature) = token.rsplit_once('.').ok_or(Refusal::Malformed)?;
         // A payload with a dot in it, so a token of other than three parts, fails in the decoder.
-        let (header, payload) = message.split_once('.').ok_or(Refusal::Malformed)?;
-        let (algorithm, kid) = read_header(decode_object(header)?)?;
+        let (header_text, payload) = message.split_once('.').ok_or(Refusal::Malformed)?;
+        let header = match known(header_text) {
+            Some(header) => header,
+            None => Arc::new(read_header(decode_object(header_text)?)?),
+        };
         Ok(Self {
             message: message.as_bytes(),
             signature: decode(signature)?,
-            algorithm,
-            kid,
+            header_text,
+            header,
             payload: decode_object(payload)?,
         })
     }
@@ -36,7 +53,7 @@ impl<'t> Jws<'t> {
 /// with it. The others bring a key of the sender's choice.
 const REFUSED: [&str; 5] = ["crit", "jwk", "jku", "x5u", "x5c"];
 
-fn read_header(mut header: Map<String, Value>) -> Result<(Algorithm, Option<String>), Refusal> {
+fn read_header(mut header: Map<String, Value>) -> Result<Header, Refusal> {
     if REFUSED.into_iter().any(|name| header.contains_key(name)) {
         return Err(Refusal::HeaderRefused);
     }
@@ -44,11 +61,12 @@ fn read_header(mut header: Map<String, Value>) -> Result<(Algorithm, Option<Stri
         Some(Value::String(name)) => asymmetric(name).ok_or(Refusal::AlgorithmRefused)?,
         _ => return Err(Refusal::Malformed),
     };
-    match header.remove("kid") {
-        None => Ok((algorithm, None)),
-        Some(Value::String(kid)) => Ok((algorithm, Some(kid))),
-        Some(_) => Err(Refusal::Malformed),
-    }
+    let kid = match header.remove("kid") {
+        None => None,
+        Some(Value::String(kid)) => Some(kid),
+        Some(_) => return Err(Refusal::Malformed),
+    };
+    Ok(Header { algorithm, kid })
 }
 
 /// The algorithm of that name, `none` and HMAC aside (RFC 8725 section 3.1).

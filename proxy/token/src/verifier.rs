@@ -15,15 +15,17 @@ use crate::{
 };
 
 mod digest;
+mod headers;
 mod remembered;
 
 use digest::Digest;
+use headers::Headers;
 use remembered::{Known, Remembered};
 
 /// Verifies tokens of all issuers, and remembers those it has verified until they expire or the keys change.
 pub struct Verifier {
     issuers: Vec<Issuer>,
-    by_iss: HashMap<String, IssuerIndex>,
+    headers: Headers,
     remembered: Remembered,
     limits: Limits,
 }
@@ -99,23 +101,19 @@ impl Verifier {
     /// A verifier of these issuers' tokens.
     pub fn new(issuers: Vec<Issuer>, limits: Limits) -> Result<Self, SameIssuer> {
         let mut by_iss = HashMap::new();
-        for (index, issuer) in issuers.iter().enumerate() {
-            let iss = &issuer.rules().iss;
-            if let Some(IssuerIndex(earlier)) = by_iss.insert(iss.clone(), IssuerIndex(index)) {
-                let first = issuers
-                    .get(earlier)
-                    .map_or("", |issuer| &issuer.rules().name);
-                let second = issuer.rules().name.to_string();
+        for issuer in &issuers {
+            let rules = issuer.rules();
+            if let Some(first) = by_iss.insert(rules.iss.as_str(), &rules.name) {
                 return Err(SameIssuer {
-                    first: first.to_owned(),
-                    second,
-                    iss: iss.clone(),
+                    first: first.to_string(),
+                    second: rules.name.to_string(),
+                    iss: rules.iss.clone(),
                 });
             }
         }
         Ok(Self {
             issuers,
-            by_iss,
+            headers: Headers::default(),
             remembered: Remembered::new(limits.remembered_bytes),
             limits,
         })
@@ -163,6 +161,16 @@ impl Verifier {
         })
     }
 
+    /// The issuer of this `iss` among those whose tokens the route takes.
+    fn named(&self, iss: &str, allowed: &[IssuerIndex]) -> Result<(IssuerIndex, &Issuer), Refusal> {
+        let mut allowed = allowed
+            .iter()
+            .filter_map(|index| Some((*index, self.issuers.get(index.0)?)));
+        allowed
+            .find(|(_, issuer)| issuer.rules().iss == iss)
+            .ok_or(Refusal::IssuerUnknown)
+    }
+
     /// The issuer, if the route takes its tokens.
     fn accepted(&self, index: IssuerIndex, allowed: &[IssuerIndex]) -> Result<&Issuer, Refusal> {
         self.issuers
@@ -192,11 +200,13 @@ impl Verifier {
         now: SystemTime,
     ) -> Result<Known, Refusal> {
         let size = token.len();
-        let token = verify::parse(token, self.limits.token_bytes)?;
-        let index = verify::iss(&token).and_then(|iss| self.by_iss.get(iss));
-        let index = *index.ok_or(Refusal::IssuerUnknown)?;
-        let issuer = self.accepted(index, allowed)?;
+        let token = verify::parse(token, self.limits.token_bytes, |text| {
+            self.headers.get(text)
+        })?;
+        let iss = verify::iss(&token).ok_or(Refusal::IssuerUnknown)?;
+        let (index, issuer) = self.named(iss, allowed)?;
         let keys = signing_keys(issuer, &token).await?;
+        self.headers.put(token.header_text, &token.header);
         let claims = Arc::new(verify::claims(
             token,
             &keys,
@@ -238,7 +248,7 @@ async fn signing_keys(issuer: &Issuer, token: &Jws<'_>) -> Result<Arc<KeySet>, R
     if let Signed::Yes = verify::check_signature(token, &keys)? {
         return Ok(keys);
     }
-    let kid = token.kid.as_deref().ok_or(Refusal::KeyUnknown)?;
+    let kid = token.header.kid.as_deref().ok_or(Refusal::KeyUnknown)?;
     let keys = issuer.keys().fetch_unknown(kid).await;
     match verify::check_signature(token, &keys)? {
         Signed::Yes => Ok(keys),

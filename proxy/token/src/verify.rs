@@ -5,10 +5,13 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::{
-    Audience, Claims, KeySet, Kind, Refusal, Rules, TokenUse, claims::Times, jws::Jws, keys::Found,
+    Audience, Claims, KeySet, Kind, Refusal, Rules, TokenUse,
+    claims::{Read, Times},
+    jws::{Header, Jws},
+    keys::Found,
 };
 
 /// The size over which a token is not looked at, where the settings say nothing else.
@@ -33,7 +36,7 @@ pub struct Unverified<'t>(Jws<'t>);
 impl<'t> Unverified<'t> {
     /// Takes a token apart.
     pub fn read(token: &'t str) -> Result<Self, Refusal> {
-        parse(token, MAX_TOKEN_BYTES).map(Self)
+        parse(token, MAX_TOKEN_BYTES, |_| None).map(Self)
     }
 
     /// The issuer it claims to have, where `iss` is a string.
@@ -59,12 +62,16 @@ impl<'t> Unverified<'t> {
     }
 }
 
-/// Takes a token apart.
-pub(crate) fn parse(token: &str, limit: usize) -> Result<Jws<'_>, Refusal> {
+/// Takes a token apart; `known` may give what the same text of a header was read as before.
+pub(crate) fn parse(
+    token: &str,
+    limit: usize,
+    known: impl FnOnce(&str) -> Option<Arc<Header>>,
+) -> Result<Jws<'_>, Refusal> {
     if token.len() > limit {
         return Err(Refusal::TooLarge);
     }
-    Jws::parse(token)
+    Jws::parse(token, known)
 }
 
 /// The issuer a token claims to have, where `iss` is a string; an array is nobody.
@@ -85,7 +92,8 @@ pub(crate) fn check_signature(token: &Jws<'_>, keys: &KeySet) -> Result<Signed, 
     if !keys.is_loaded() {
         return Err(Refusal::KeysUnavailable);
     }
-    match keys.find(token.kid.as_deref(), token.algorithm) {
+    let header = &token.header;
+    match keys.find(header.kid.as_deref(), header.algorithm) {
         Found::Key(key) if key.verifies(token.message, &token.signature) => Ok(Signed::Yes),
         Found::Key(_) => Err(Refusal::SignatureInvalid),
         Found::OtherAlgorithm => Err(Refusal::AlgorithmRefused),
@@ -102,36 +110,34 @@ pub(crate) fn claims(
     leeway: Duration,
     now: SystemTime,
 ) -> Result<Claims, Refusal> {
-    let times = check_times(&token.payload, leeway, now)?;
+    let read = Read::of(&token.payload, &rules.naming);
+    let times = check_times(&read, leeway, now)?;
     let token_use = match rules.kind {
-        Kind::Cognito => Some(check_cognito(&token.payload, &rules.audience)?),
+        Kind::Cognito => Some(check_cognito(&read, &rules.audience)?),
         Kind::Oidc => {
-            check_audience(&token.payload, &rules.audience)?;
+            check_audience(read.aud, &rules.audience)?;
             None
         }
     };
-    Claims::new(
+    let named = read.named(&rules.naming).ok_or(Refusal::Malformed)?;
+    Ok(Claims::new(
         Arc::clone(rules),
         token.payload,
-        times,
-        token_use,
+        named,
+        (times, token_use),
         keys.generation(),
-    )
+    ))
 }
 
-fn check_times(
-    payload: &Map<String, Value>,
-    leeway: Duration,
-    now: SystemTime,
-) -> Result<Times, Refusal> {
+fn check_times(read: &Read<'_>, leeway: Duration, now: SystemTime) -> Result<Times, Refusal> {
     let now = now
         .duration_since(UNIX_EPOCH)
         .map_err(|_| Refusal::NotYetValid)?
         .as_secs();
     let leeway = leeway.as_secs();
-    let expires = seconds(payload, "exp")?.ok_or(Refusal::Malformed)?;
-    let starts = seconds(payload, "nbf")?;
-    let issued = seconds(payload, "iat")?;
+    let expires = seconds(read.exp)?.ok_or(Refusal::Malformed)?;
+    let starts = seconds(read.nbf)?;
+    let issued = seconds(read.iat)?;
     if is_over(expires, leeway, now) {
         return Err(Refusal::Expired);
     }
@@ -150,8 +156,8 @@ pub(crate) fn is_over(expires: u64, leeway: u64, now: u64) -> bool {
 }
 
 /// A `NumericDate` (RFC 7519 section 2), which may have a fraction, in whole seconds.
-fn seconds(payload: &Map<String, Value>, name: &str) -> Result<Option<u64>, Refusal> {
-    let Some(value) = payload.get(name) else {
+fn seconds(claim: Option<&Value>) -> Result<Option<u64>, Refusal> {
+    let Some(value) = claim else {
         return Ok(None);
     };
     let number = value
@@ -170,10 +176,10 @@ fn seconds(payload: &Map<String, Value>, name: &str) -> Result<Option<u64>, Refu
 const LAST_SECOND: f64 = 253_402_300_799.0;
 
 /// Cognito's checks: `token_use`, then `client_id` of access tokens or `aud` of ID tokens.
-fn check_cognito(payload: &Map<String, Value>, audience: &Audience) -> Result<TokenUse, Refusal> {
-    let (token_use, client) = match payload.get("token_use").and_then(Value::as_str) {
-        Some("access") => (TokenUse::Access, payload.get("client_id")),
-        Some("id") => (TokenUse::Id, payload.get("aud")),
+fn check_cognito(read: &Read<'_>, audience: &Audience) -> Result<TokenUse, Refusal> {
+    let (token_use, client) = match read.token_use.and_then(Value::as_str) {
+        Some("access") => (TokenUse::Access, read.client_id),
+        Some("id") => (TokenUse::Id, read.aud),
         _ => return Err(Refusal::TokenUseInvalid),
     };
     let client = client
@@ -188,8 +194,8 @@ fn check_cognito(payload: &Map<String, Value>, audience: &Audience) -> Result<To
 }
 
 /// `aud` is a string or an array of strings (RFC 7519 section 4.1.3).
-fn check_audience(payload: &Map<String, Value>, audience: &Audience) -> Result<(), Refusal> {
-    let fits = match payload.get("aud") {
+fn check_audience(aud: Option<&Value>, audience: &Audience) -> Result<(), Refusal> {
+    let fits = match aud {
         Some(Value::String(value)) => accepts(audience, value),
         Some(Value::Array(values)) if values.iter().all(Value::is_string) => values
             .iter()

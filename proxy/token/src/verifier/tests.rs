@@ -358,3 +358,22 @@ async fn no_digest_is_shown() {
     passed.digest = [0xa5; 32];
     assert_eq!(format!("{passed:?}"), shown);
 }
+
+#[tokio::test]
+async fn headers_of_tokens_that_verified_are_remembered() {
+    let verifier = verifier(Rotating::new(first_keys(), None), None);
+    let any = Requirements::default();
+    let forged = sign(&json!({"kid": "k1", "alg": "ES256"}), &access());
+    let token = sign(&header(), &access());
+    let other = sign(&header(), &with(access(), json!({"sub": "u2"})));
+    let text = |token: &str| token.split('.').next().unwrap().to_owned();
+    ask(&verifier, &forged, &any).await.unwrap_err();
+    assert!(verifier.headers.get(&text(&forged)).is_none());
+    ask(&verifier, &token, &any).await.unwrap();
+    assert!(verifier.headers.get(&text(&token)).is_some());
+    assert_eq!(ask(&verifier, &other, &any).await.unwrap().sub(), "u2");
+    let (message, _) = other.rsplit_once('.').unwrap();
+    let (_, signature) = token.rsplit_once('.').unwrap();
+    let mixed = ask(&verifier, &format!("{message}.{signature}"), &any).await;
+    assert_eq!(mixed.unwrap_err(), Refusal::SignatureInvalid);
+}
