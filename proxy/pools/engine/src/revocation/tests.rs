@@ -1,4 +1,7 @@
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
 
 use super::set::Subject;
 use super::*;
@@ -134,6 +137,32 @@ async fn a_later_entry_of_another_kind_is_later(harness: Harness) {
         assert!(elsewhere < ahead, "{kinds:?}");
         clear(&harness).await;
     }
+}
+
+/// Where transactions run beside each other, the one that commits later is dated later, whenever it began.
+#[tokio::test]
+async fn of_entries_under_way_at_once_the_later_commit_is_later() {
+    let harness = Harness::postgres(serde_json::json!({})).await;
+    let has_begun = Arc::new(Notify::new());
+    let (end, may_end) = watch::channel(false);
+    let input = (Arc::clone(&has_begun), may_end);
+    let db = harness.engine.db().clone();
+    let slow = tokio::spawn(async move {
+        db.write_with(input, |tx, (has_begun, may_end)| {
+            Box::pin(async move {
+                let done = revoke(tx, Kind::User, "p", "u").await;
+                has_begun.notify_one();
+                let mut may_end = may_end.clone();
+                may_end.wait_for(|end| *end).await.unwrap();
+                done
+            })
+        })
+        .await
+    });
+    has_begun.notified().await;
+    let fast = revoke_now(&harness, Kind::Client, "p").await;
+    end.send(true).unwrap();
+    assert!(slow.await.unwrap().unwrap().not_before_ms > fast);
 }
 
 async fn revoke_now(harness: &Harness, kind: Kind, pool_id: &str) -> i64 {
