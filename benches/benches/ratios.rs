@@ -234,9 +234,13 @@ fn sign_in(runtime: &Runtime, pool: &Pool) -> Result<Vec<Row>> {
         "the hash does not verify"
     );
     let mut bare = BareSigner::new()?;
+    // As in a store that is in use: its log has grown to its full length and is written over from the start.
+    for _ in 0..WARM_UP {
+        runtime.block_on(pool.sign_in_unread())?;
+    }
     let mut lanes = [
         Lane::new("sign-in", || {
-            black_box(runtime.block_on(pool.sign_in()).is_ok());
+            black_box(runtime.block_on(pool.sign_in_unread()).is_ok());
         }),
         Lane::new("hash", || {
             black_box(runtime.block_on(pool.verify_hash(&hash)).is_ok());
@@ -264,6 +268,9 @@ fn sign_in(runtime: &Runtime, pool: &Pool) -> Result<Vec<Row>> {
         },
     ])
 }
+
+/// Sign-ins that together write more than the thousand pages after which SQLite empties its log.
+const WARM_UP: usize = 200;
 
 /// One line of the table; times in seconds.
 struct Row {

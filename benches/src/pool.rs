@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use api::{Api, Operators, Unobserved};
-use axum::{Router, body::Body};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+};
 use engine::{
     client,
     group::{self, Group},
@@ -23,6 +26,7 @@ pub struct Pool {
     /// The engine.
     pub engine: TestEngine,
     service: Router,
+    sign_in_body: Bytes,
     record: Arc<pool::Pool>,
     client: Arc<client::Client>,
     user: User,
@@ -62,8 +66,14 @@ impl Pool {
             Operators::from_iter([]),
             Arc::new(Unobserved),
         );
+        let sign_in_body = json!({
+            "AuthFlow": "USER_PASSWORD_AUTH",
+            "ClientId": Self::CLIENT,
+            "AuthParameters": {"USERNAME": Self::USER, "PASSWORD": Self::PASSWORD},
+        });
         Ok(Self {
             service: api::service(api),
+            sign_in_body: sign_in_body.to_string().into(),
             engine,
             record: pool,
             client,
@@ -74,29 +84,29 @@ impl Pool {
 
     /// Signs the user in with `USER_PASSWORD_AUTH`, from the request's bytes to the answer's; gives the access token.
     pub async fn sign_in(&self) -> Result<String> {
-        let body = json!({
-            "AuthFlow": "USER_PASSWORD_AUTH",
-            "ClientId": Self::CLIENT,
-            "AuthParameters": {"USERNAME": Self::USER, "PASSWORD": Self::PASSWORD},
-        });
+        let answer: Value = serde_json::from_slice(&self.sign_in_unread().await?)?;
+        let token = answer
+            .pointer("/AuthenticationResult/AccessToken")
+            .and_then(Value::as_str);
+        token
+            .map(str::to_owned)
+            .with_context(|| format!("sign-in: {answer}"))
+    }
+
+    /// Likewise; gives the answer's bytes.
+    pub async fn sign_in_unread(&self) -> Result<Bytes> {
         let request = Request::post("/")
             .header("content-type", "application/x-amz-json-1.1")
             .header(
                 "x-amz-target",
                 "AWSCognitoIdentityProviderService.InitiateAuth",
             )
-            .body(Body::from(body.to_string()))?;
+            .body(Body::from(self.sign_in_body.clone()))?;
         let response = self.service.clone().oneshot(request).await?;
         let status = response.status();
-        let answer: Value =
-            serde_json::from_slice(&response.into_body().collect().await?.to_bytes())?;
-        ensure!(status == StatusCode::OK, "sign-in: {status} {answer}");
-        let token = answer
-            .pointer("/AuthenticationResult/AccessToken")
-            .and_then(Value::as_str);
-        token
-            .map(str::to_owned)
-            .context("the answer has no access token")
+        let answer = response.into_body().collect().await?.to_bytes();
+        ensure!(status == StatusCode::OK, "sign-in: {status} {answer:?}");
+        Ok(answer)
     }
 
     /// Hashes the user's password once, for [`Pool::verify_hash`].
@@ -106,7 +116,8 @@ impl Pool {
 
     /// The password check that a sign-in makes.
     pub async fn verify_hash(&self, hash: &str) -> Result<bool> {
-        Ok(self.engine.hasher().verify(Self::PASSWORD, hash).await?)
+        let compared = self.engine.hasher().verify(Self::PASSWORD, hash).await?;
+        Ok(compared.is_right())
     }
 
     /// Issues an ID and an access token, so makes two signatures with the pool's keys.

@@ -7,6 +7,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use crate::hasher::Comparison;
 use crate::seal::place;
 use crate::srp::{Salt, Verifier};
 use crate::{Engine, Error, Result, rng};
@@ -59,14 +60,6 @@ pub(crate) async fn hash(engine: &Engine, owner: Owner<'_>, password: &str) -> R
     seal(engine, owner, HASH, phc.as_bytes())
 }
 
-/// Whether a sealed hash was made with other parameters than those in force; `false` where it cannot be read.
-pub(crate) fn is_outdated(engine: &Engine, owner: Owner<'_>, sealed: &str) -> bool {
-    let place = place(TABLE, HASH, &[owner.pool_id, owner.sub]);
-    engine.sealer().open(&place, sealed).is_ok_and(|phc| {
-        std::str::from_utf8(&phc).is_ok_and(|phc| engine.hasher().is_outdated(phc))
-    })
-}
-
 /// Whether `password` is the one behind a sealed hash. Without a hash the answer is no, after the same work.
 pub async fn verify(
     engine: &Engine,
@@ -74,6 +67,17 @@ pub async fn verify(
     hash: Option<&str>,
     password: &str,
 ) -> Result<bool> {
+    let compared = compare(engine, owner, hash, password).await?;
+    Ok(compared.is_right())
+}
+
+/// Compares `password` with the one behind a sealed hash. Without a hash it is wrong, after the same work.
+pub(crate) async fn compare(
+    engine: &Engine,
+    owner: Owner<'_>,
+    hash: Option<&str>,
+    password: &str,
+) -> Result<Comparison> {
     let Some(sealed) = hash else {
         return engine.hasher().verify_absent(password).await;
     };

@@ -18,6 +18,24 @@ use crate::config::Hashing;
 use crate::error::{Error, Result};
 use crate::rng::{self, Rng};
 
+/// What a password is to a hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// Another than the one that was hashed.
+    Wrong,
+    /// The one that was hashed.
+    Right,
+    /// The one that was hashed, with other parameters than those now in force.
+    Outdated,
+}
+
+impl Comparison {
+    /// Whether it is the one that was hashed.
+    pub fn is_right(self) -> bool {
+        self != Self::Wrong
+    }
+}
+
 /// Hashes and verifies passwords on a bounded pool of niced threads.
 ///
 /// A full queue refuses with `TooManyRequests`: a caller who waits too long is gone anyway, and its work is in vain.
@@ -87,8 +105,8 @@ impl Hasher {
         .to_string())
     }
 
-    /// Whether the password is the one behind the PHC string.
-    pub async fn verify(&self, password: &str, phc: &str) -> Result<bool> {
+    /// Compares the password with the one behind the PHC string.
+    pub async fn verify(&self, password: &str, phc: &str) -> Result<Comparison> {
         let stored =
             PasswordHash::new(phc).map_err(|source| Error::corrupt("password hash", source))?;
         let algorithm = Algorithm::try_from(stored.algorithm.as_str())
@@ -105,27 +123,31 @@ impl Hasher {
                 source: None,
             });
         };
+        let is_outdated = self.is_outdated(&params);
         let output = self
             .run(password, Argon2::new(algorithm, version, params), salt)
             .await?;
-        Ok(verify_slices_are_equal(&output, expected.as_bytes()).is_ok())
+        Ok(
+            match verify_slices_are_equal(&output, expected.as_bytes()) {
+                Err(_) => Comparison::Wrong,
+                Ok(()) if is_outdated => Comparison::Outdated,
+                Ok(()) => Comparison::Right,
+            },
+        )
     }
 
-    /// Costs what [`verify`](Self::verify) costs and is always false: for users who are absent or have no password, so
+    /// Costs what [`verify`](Self::verify) costs and is always wrong: for users who are absent or have no password, so
     /// that the time of an answer does not tell them apart.
-    pub async fn verify_absent(&self, password: &str) -> Result<bool> {
+    pub async fn verify_absent(&self, password: &str) -> Result<Comparison> {
         let salt = Salt::new(&[0; 16]).map_err(|_| Error::Crypto("making a salt"))?;
         let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone());
         self.run(password, argon, salt).await?;
-        Ok(false)
+        Ok(Comparison::Wrong)
     }
 
-    /// Whether the hash was made with other parameters than those now in force.
-    pub fn is_outdated(&self, phc: &str) -> bool {
-        PasswordHash::new(phc)
-            .ok()
-            .and_then(|stored| Params::try_from(&stored).ok())
-            .is_none_or(|params| params.to_string() != self.params.to_string())
+    fn is_outdated(&self, params: &Params) -> bool {
+        let costs = |params: &Params| (params.m_cost(), params.t_cost(), params.p_cost());
+        costs(params) != costs(&self.params)
     }
 
     /// Hashes and other work that wait or are being done; the metric `portcullis_hash_queue`.
@@ -260,7 +282,10 @@ mod tests {
         let hasher = hasher(one_thread());
         let phc = hasher.hash("correct horse").await.unwrap();
         assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{phc}");
-        assert!(hasher.verify("correct horse", &phc).await.unwrap());
+        assert_eq!(
+            hasher.verify("correct horse", &phc).await.unwrap(),
+            Comparison::Right
+        );
         for wrong in [
             "correct hors",
             "correct horse ",
@@ -268,14 +293,16 @@ mod tests {
             "correct horse\0",
             "",
         ] {
-            assert!(!hasher.verify(wrong, &phc).await.unwrap(), "{wrong}");
+            let compared = hasher.verify(wrong, &phc).await.unwrap();
+            assert_eq!(compared, Comparison::Wrong, "{wrong}");
         }
         assert_ne!(
             hasher.hash("correct horse").await.unwrap(),
             phc,
             "the salt is the same"
         );
-        assert!(!hasher.verify_absent("correct horse").await.unwrap());
+        let absent = hasher.verify_absent("correct horse").await.unwrap();
+        assert_eq!(absent, Comparison::Wrong);
         assert_eq!(hasher.queue(), 0);
     }
 
@@ -288,8 +315,12 @@ mod tests {
         let phc = nist.hash("correct horse").await.unwrap();
         assert!(phc.starts_with("$argon2id$v=19$m=47104,t=1,p=1$"), "{phc}");
         let usual = hasher(one_thread());
-        assert!(usual.verify("correct horse", &phc).await.unwrap());
-        assert!(usual.is_outdated(&phc) && !nist.is_outdated(&phc));
+        for (hasher, expected) in [(usual, Comparison::Outdated), (nist, Comparison::Right)] {
+            let compared = hasher.verify("correct horse", &phc).await.unwrap();
+            assert_eq!(compared, expected);
+            let compared = hasher.verify("correct house", &phc).await.unwrap();
+            assert_eq!(compared, Comparison::Wrong);
+        }
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 use super::attempt::Subject;
 use super::renewal::Renewal;
 use super::{Answer, Parameters, SignIn, conclude, required};
+use crate::hasher::Comparison;
 use crate::{Result, credential};
 
 /// Signs in with a user name and a password.
@@ -13,11 +14,12 @@ pub(super) async fn sign_in(sign_in: SignIn<'_>, parameters: &Parameters) -> Res
 
     let subject = Subject::named(sign_in, username).await?;
     subject.refuse_locked(sign_in)?;
-    let right = verify(sign_in, &subject, password).await?;
-    let renewal = right
-        .then(|| Renewal::of(sign_in, &subject, password))
-        .flatten();
-    let answer = conclude::conclude(sign_in, subject, right, None).await?;
+    let compared = compare(sign_in, &subject, password).await?;
+    let renewal = match compared {
+        Comparison::Outdated => Renewal::of(sign_in, &subject, password),
+        Comparison::Right | Comparison::Wrong => None,
+    };
+    let answer = conclude::conclude(sign_in, subject, compared.is_right(), None).await?;
     // A temporary password goes with the challenge.
     if let (Answer::Tokens(_), Some(renewal)) = (&answer, renewal) {
         renewal.begin(sign_in);
@@ -25,13 +27,13 @@ pub(super) async fn sign_in(sign_in: SignIn<'_>, parameters: &Parameters) -> Res
     Ok(answer)
 }
 
-async fn verify(sign_in: SignIn<'_>, subject: &Subject, password: &str) -> Result<bool> {
+async fn compare(sign_in: SignIn<'_>, subject: &Subject, password: &str) -> Result<Comparison> {
     // Nobody's password is longer: it is not right, and its length must not cost work.
     if password.len() > MAX_BYTES {
-        return credential::verify(sign_in.engine, subject.owner(sign_in), None, "").await;
+        return credential::compare(sign_in.engine, subject.owner(sign_in), None, "").await;
     }
     let hash = subject.password().map(|password| password.hash.as_str());
-    credential::verify(sign_in.engine, subject.owner(sign_in), hash, password).await
+    credential::compare(sign_in.engine, subject.owner(sign_in), hash, password).await
 }
 
 /// 256 characters of at most 4 bytes.

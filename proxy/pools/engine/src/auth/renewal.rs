@@ -41,15 +41,14 @@ pub(super) struct Renewal {
 }
 
 impl Renewal {
-    /// What is to be done about a password that was right; `None` where its hash is of the profile in force.
+    /// What is to be done about a password that was right and whose hash is outdated.
     pub(super) fn of(sign_in: SignIn<'_>, subject: &Subject, password: &str) -> Option<Self> {
         let owner = subject.owner(sign_in);
-        let hash = &subject.password()?.hash;
-        credential::is_outdated(sign_in.engine, owner, hash).then(|| Self {
+        Some(Self {
             pool_id: owner.pool_id.to_owned(),
             sub: owner.sub.to_owned(),
             username: owner.username.to_owned(),
-            hash: hash.clone(),
+            hash: subject.password()?.hash.clone(),
             password: Zeroizing::new(password.to_owned()),
         })
     }

@@ -26,7 +26,7 @@ pub async fn check_history(
         if seen {
             break;
         }
-        seen = engine.hasher().verify(password, hash).await?;
+        seen = engine.hasher().verify(password, hash).await?.is_right();
     }
     if seen {
         Err(Error::refused(

@@ -9,6 +9,7 @@ use super::{incorrect, refusal, tokens};
 use crate::auth::attempt::Subject;
 use crate::auth::conclude::conclude;
 use crate::config::{HashProfile, Hashing};
+use crate::hasher::Comparison;
 use crate::testing::SeededRng;
 use crate::{Hasher, credential, seal, user};
 
@@ -24,11 +25,8 @@ async fn an_outdated_hash_is_renewed_at_a_sign_in_with_the_right_password() {
     world.engine.auth().renewals.finish().await;
     let fresh = hash(&world).await;
     let user = ada(&world).await;
-    assert!(!credential::is_outdated(
-        &world.engine,
-        user.owner(),
-        &fresh
-    ));
+    let compared = credential::compare(&world.engine, user.owner(), Some(&fresh), PASSWORD);
+    assert_eq!(compared.await.unwrap(), Comparison::Right);
     tokens(world.password("ada", PASSWORD).await);
     world.engine.auth().renewals.finish().await;
     assert_eq!(hash(&world).await, fresh, "it is of the profile in force");
