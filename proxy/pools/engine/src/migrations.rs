@@ -24,4 +24,9 @@ pub(crate) const ALL: &[Migration] = &[
         name: "name_allowances",
         sql: include_str!("../migrations/0004_name_allowances.sql"),
     },
+    Migration {
+        version: 5,
+        name: "refresh_token_indexes",
+        sql: include_str!("../migrations/0005_refresh_token_indexes.sql"),
+    },
 ];

@@ -86,9 +86,14 @@ impl Kind {
 }
 
 /// Revokes every token of one sign-in (`RevokeToken`), those that a refresh made included.
-pub async fn revoke_origin(tx: &mut Tx, pool_id: &str, origin_jti: &str) -> Result<Revocation> {
+pub async fn revoke_origin(
+    tx: &mut Tx,
+    pool_id: &str,
+    sub: &str,
+    origin_jti: &str,
+) -> Result<Revocation> {
     let revocation = revoke(tx, Kind::Origin, pool_id, origin_jti).await?;
-    refresh::end_origin(tx, pool_id, origin_jti, revocation.not_before_ms).await?;
+    refresh::end_origin(tx, pool_id, sub, origin_jti, revocation.not_before_ms).await?;
     Ok(revocation)
 }
 

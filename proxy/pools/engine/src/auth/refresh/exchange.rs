@@ -183,7 +183,8 @@ async fn take_turn(tx: &mut Tx, turn: &Turn) -> Result<Turned> {
             Ok(Turned::Given)
         }
         Some(_) => {
-            let revocation = revocation::revoke_origin(tx, &row.pool_id, &row.origin).await?;
+            let revocation =
+                revocation::revoke_origin(tx, &row.pool_id, &row.sub, &row.origin).await?;
             Ok(Turned::Reused(revocation))
         }
     }

@@ -37,7 +37,7 @@ pub async fn revoke(engine: &Engine, pool: &Pool, client: &Client, token: &str) 
             Box::pin(async move {
                 match rows::find(tx, digest).await? {
                     Some(row) if row.pool_id == *pool_id && row.client_id == *client_id => {
-                        revocation::revoke_origin(tx, pool_id, &row.origin)
+                        revocation::revoke_origin(tx, pool_id, &row.sub, &row.origin)
                             .await
                             .map(Some)
                     }
@@ -80,7 +80,7 @@ pub(crate) async fn revoke_others(
     let mut nameless = false;
     for (origin, client_id) in rows::origins(tx, pool_id, sub).await? {
         if origin != kept {
-            revoked.push(revocation::revoke_origin(tx, pool_id, &origin).await?);
+            revoked.push(revocation::revoke_origin(tx, pool_id, sub, &origin).await?);
             nameless = nameless || !client::named_sign_ins_since(tx, &client_id, oldest_ms).await?;
         }
     }
@@ -100,10 +100,11 @@ pub(crate) async fn forget_user(tx: &mut Tx, pool_id: &str, sub: &str) -> Result
 pub(crate) async fn end_origin(
     tx: &mut Tx,
     pool_id: &str,
+    sub: &str,
     origin: &str,
     now_ms: i64,
 ) -> Result<()> {
-    rows::revoke_origin(tx, pool_id, origin, now_ms).await
+    rows::revoke_origin(tx, pool_id, sub, origin, now_ms).await
 }
 
 /// Ends the refresh tokens of a user; with [`revocation::revoke_user`], which calls it.

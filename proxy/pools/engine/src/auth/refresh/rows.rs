@@ -82,10 +82,11 @@ pub(super) async fn replace(tx: &mut Tx, digest: &str, now_ms: i64) -> Result<()
 pub(super) async fn revoke_origin(
     tx: &mut Tx,
     pool_id: &str,
+    sub: &str,
     origin: &str,
     now_ms: i64,
 ) -> Result<()> {
-    tx.execute(REVOKE_ORIGIN, args![pool_id, origin, now_ms])
+    tx.execute(REVOKE_ORIGIN, args![pool_id, sub, origin, now_ms])
         .await?;
     Ok(())
 }
@@ -148,8 +149,8 @@ const INSERT: &str = "INSERT INTO refresh_tokens
 const ORIGINS: &str = "SELECT DISTINCT origin, client_id FROM refresh_tokens
     WHERE pool_id = $1 AND sub = $2 AND revoked_ms IS NULL";
 
-const REVOKE_ORIGIN: &str = "UPDATE refresh_tokens SET revoked_ms = $3
-    WHERE pool_id = $1 AND origin = $2 AND revoked_ms IS NULL";
+const REVOKE_ORIGIN: &str = "UPDATE refresh_tokens SET revoked_ms = $4
+    WHERE pool_id = $1 AND sub = $2 AND origin = $3 AND revoked_ms IS NULL";
 
 const REVOKE_USER: &str = "UPDATE refresh_tokens SET revoked_ms = $3
     WHERE pool_id = $1 AND sub = $2 AND revoked_ms IS NULL";
