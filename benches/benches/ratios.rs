@@ -211,7 +211,7 @@ fn signatures(runtime: &Runtime, pool: &Pool) -> Result<Vec<Row>> {
         ours.extend(
             race(&mut lanes, 41, Duration::from_millis(20))
                 .into_iter()
-                // Time on processors, as OpenSSL's: both tokens are signed at once.
+                // Time on processors, as OpenSSL's, with what it costs to hand both tokens to another thread.
                 .map(|(_, cost)| cost.cpu / 2.0),
         );
         openssl.push(openssl_sign_seconds().context("`openssl speed rsa2048`")?);

@@ -11,3 +11,7 @@ pub use bare::{BareDecision, BareSigner, BareVerifier, openssl_sign_seconds};
 pub use gate::{Gate, Head, Who};
 pub use measure::{Cost, Lane, at_once, race};
 pub use pool::Pool;
+
+/// As in the product.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -19,6 +19,10 @@ mod upstream;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     // One TLS stack in the process; it must stand before anything makes a client or a listener.
