@@ -188,11 +188,11 @@ def environment():
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
-def run(*command, env=None, timeout=60):
+def run(*command, env=None, timeout=60, cwd=None):
     """Runs the binary to its end."""
-    return subprocess.run(
-        [BINARY, *map(str, command)], capture_output=True, text=True, timeout=timeout, env=environment() | (env or {})
-    )
+    command = [BINARY, *map(str, command)]
+    env = environment() | (env or {})
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=env, cwd=cwd)
 
 
 @contextmanager

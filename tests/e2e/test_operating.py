@@ -176,6 +176,11 @@ def test_a_backup_is_a_whole_store(own, tmp_path):
     assert copy.stat().st_mode & 0o77 == 0
     again = run("backup", "--config", gate.data / "portcullis.yaml", copy)
     assert again.returncode != 0 and "copy.db" in again.stderr, "nothing is overwritten"
+    # To SQLite this is a URI, which names another file.
+    done = run("backup", "--config", gate.data / "portcullis.yaml", "file:second.db", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "file:second.db").stat().st_size >= copy.stat().st_size
+    assert not list(tmp_path.glob("*.partial")) and not (tmp_path / "second.db").exists()
 
     gate.idp().admin_delete_user(UserPoolId=gate.pool, Username="kept")
     gate.stop()

@@ -46,6 +46,15 @@ pub enum Error {
         #[source]
         source: Option<std::io::Error>,
     },
+    /// The server cannot be used from the start.
+    #[error("the database at {place} cannot be reached")]
+    Unreachable {
+        /// Its host and port.
+        place: String,
+        /// Why.
+        #[source]
+        source: Box<Error>,
+    },
     /// The database's files are damaged, full or not a database.
     #[error("the store's files cannot be used: {what}")]
     Corrupt {

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use sqlx::pool::{PoolConnection, PoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgRow};
-use sqlx::{AssertSqlSafe, Column, ConnectOptions, PgConnection, Row as _, TypeInfo, ValueRef};
+use sqlx::{
+    AssertSqlSafe, Column, ConnectOptions, Connection as _, PgConnection, Row as _, TypeInfo,
+    ValueRef,
+};
 use tokio::time::{sleep, timeout};
 
 use crate::error::{Error, Result};
@@ -46,6 +49,7 @@ impl Postgres {
             .application_name("portcullis")
             .statement_cache_capacity(crate::STATEMENTS)
             .disable_statement_logging();
+        reach(&options).await?;
         let pool = PoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(ACQUIRE)
@@ -131,6 +135,21 @@ impl Postgres {
         }
         end
     }
+}
+
+/// Connects once and at once: the pool tries for long, and does not say why it had to.
+async fn reach(options: &PgConnectOptions) -> Result<()> {
+    let end = match timeout(REACH, options.connect()).await {
+        Ok(Ok(connection)) => connection.close().await.map_err(Error::from),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(Error::TimedOut {
+            seconds: REACH.as_secs(),
+        }),
+    };
+    end.map_err(|error| Error::Unreachable {
+        place: format!("{}:{}", options.get_host(), options.get_port()),
+        source: Box::new(error),
+    })
 }
 
 impl Mode {
@@ -232,6 +251,8 @@ fn value(row: &PgRow, at: usize) -> Result<Value> {
 
 const READ_ONLY: &str = "SET default_transaction_read_only = on";
 const CONNECTIONS: u32 = 16;
+/// How long the server is waited for at the start.
+const REACH: Duration = Duration::from_secs(10);
 /// How long work waits for a free connection.
 const ACQUIRE: Duration = Duration::from_secs(10);
 /// Work never waits for anything but the database, so this only ends what waits for itself.

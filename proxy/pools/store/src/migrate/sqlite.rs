@@ -11,11 +11,18 @@ use crate::sqlite::{NOW_MS, execute, rows};
 pub(super) fn run(migrator: &Migrator<'_>, connection: &Connection) -> Result<()> {
     loop {
         connection.execute_batch("BEGIN IMMEDIATE")?;
-        let step = step(migrator, connection);
-        let end = if step.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        connection.execute_batch(end)?;
-        if !step? {
-            return Ok(());
+        match step(migrator, connection) {
+            Ok(again) => {
+                connection.execute_batch("COMMIT")?;
+                if !again {
+                    return Ok(());
+                }
+            }
+            Err(error) => {
+                // Some failures (a full disk) roll back by themselves, and then this fails; why is what matters.
+                drop(connection.execute_batch("ROLLBACK"));
+                return Err(error);
+            }
         }
     }
 }

@@ -15,6 +15,8 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
         path: to.to_owned(),
         source,
     };
+    // SQLite takes a relative name that begins with `file:` for a URI.
+    let to = &std::path::absolute(to).map_err(at)?;
     if fs::exists(to).map_err(at)? {
         return Err(at(io::ErrorKind::AlreadyExists.into()));
     }
@@ -54,13 +56,20 @@ fn claim(path: &Path) -> io::Result<()> {
 /// A reader of its own: `query_only` would refuse, and the writer goes on meanwhile.
 fn vacuum(from: &Path, to: &Path) -> Result<()> {
     let connection = Options::new(from).open()?;
-    let to = to.to_string_lossy();
+    let to = to.to_str().ok_or_else(|| Error::File {
+        path: to.to_owned(),
+        source: io::Error::new(io::ErrorKind::InvalidFilename, "the name is not UTF-8"),
+    })?;
     connection::execute(&connection, &"VACUUM INTO $1".into(), &args![to])?;
     connection.close().map_err(|(_, error)| error.into())
 }
 
 fn settle(partial: &Path, to: &Path) -> io::Result<()> {
-    File::open(partial)?.sync_all()?;
+    let copy = File::open(partial)?;
+    if copy.metadata()?.len() == 0 {
+        return Err(io::Error::other("the copy is empty"));
+    }
+    copy.sync_all()?;
     fs::rename(partial, to)?;
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()

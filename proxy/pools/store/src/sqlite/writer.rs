@@ -5,12 +5,12 @@
 
 use std::path::PathBuf;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
 use super::connection::{Options, control};
 use super::place::Place;
@@ -83,7 +83,7 @@ impl Task {
 
     /// Runs the first job and those that wait behind it as one transaction.
     async fn group(&mut self, first: Box<dyn Job>, ran: &mut Vec<Ran>) -> Result<(), Lost> {
-        let mut tx = match self.begin().await {
+        let mut tx = match self.begin() {
             Ok(tx) => tx,
             Err(error) => {
                 ran.push((first, Ok(())));
@@ -120,12 +120,12 @@ impl Task {
     }
 
     /// Begins a transaction; where another process holds the lock, tries again until it has held it for long.
-    async fn begin(&mut self) -> Result<Tx> {
-        let give_up = Instant::now() + LOCKED;
+    fn begin(&mut self) -> Result<Tx> {
+        let give_up = Instant::now() + self.options.locked;
         let mut attempts = 1;
         loop {
             match self.try_begin() {
-                Err(Error::Conflict { .. }) if Instant::now() < give_up => sleep(PAUSE).await,
+                Err(Error::Conflict { .. }) if Instant::now() < give_up => thread::sleep(PAUSE),
                 Err(Error::Conflict { .. }) => return Err(Error::Conflict { attempts }),
                 end => return end,
             }
@@ -254,11 +254,10 @@ fn run(tx: &Tx, sql: &'static str) -> Result<()> {
 const QUEUE: usize = 256;
 /// How many writes share a commit at most: more would make the first of them wait for the last.
 const GROUP: usize = 64;
-/// For how long another process may hold the lock, as a copying tool does, before writes are refused.
-const LOCKED: Duration = Duration::from_secs(15);
 /// Between two tries, where the database did not wait by itself.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Work never waits for anything but the database, so this only ends a write that waits for another one.
+/// Work never waits for anything but the database, so this only ends a write that waits for another one; a statement that
+/// runs is not cut short.
 const JOB: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! Reads: one snapshot, nothing written, values as they were stored.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use store::{Error, args};
+use store::{Db, Error, args};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
-use crate::place::{ADD, Place, add, on_both, people};
+use crate::place::{ADD, MIGRATIONS, Place, add, on_both, people};
 
 on_both!(
     a_read_sees_one_snapshot,
@@ -138,6 +140,25 @@ async fn the_clock_is_the_databases(place: Place) -> Result<()> {
     assert!(
         outside > 1_700_000_000_000 && inside >= outside,
         "{outside} {inside}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_named_at_once() -> Result<()> {
+    // The port is free again when the listener is dropped, and nothing takes it in between.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let port = listener.local_addr()?.port();
+    drop(listener);
+    let url = format!("postgres://portcullis:hunter2@127.0.0.1:{port}/portcullis");
+    let opening = Db::open(&url, MIGRATIONS);
+    let error = timeout(Duration::from_secs(5), opening).await?;
+    let error = error.err().context("it opened")?;
+    let text = format!("{:#}", anyhow::Error::from(error));
+    assert!(text.contains(&format!("127.0.0.1:{port}")), "{text}");
+    assert!(
+        text.contains("refused") && !text.contains("hunter2"),
+        "{text}"
     );
     Ok(())
 }

@@ -15,12 +15,13 @@ struct Locked {
 }
 
 impl Locked {
-    fn new() -> Self {
+    fn new(locked: Duration) -> Self {
         let file = SqliteFile::new().unwrap();
         let path = file.folder().join("store.db");
         super::super::make_private(&path).unwrap();
         let options = Options {
             busy: Duration::ZERO,
+            locked,
             ..Options::new(&path)
         };
         let connection = options.writer().unwrap();
@@ -45,7 +46,7 @@ impl Locked {
 
 #[tokio::test]
 async fn a_write_waits_for_the_lock_of_another_process() {
-    let locked = Locked::new();
+    let locked = Locked::new(Duration::from_mins(1));
     let mut answer = locked.write().await;
     let early = timeout(PAUSE * 3, &mut answer).await;
     assert!(early.is_err(), "{early:?}");
@@ -53,15 +54,14 @@ async fn a_write_waits_for_the_lock_of_another_process() {
     assert_eq!(answer.await.unwrap().unwrap(), 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_lock_that_is_never_given_back_is_an_error() {
-    let locked = Locked::new();
+    let locked = Locked::new(PAUSE * 3);
     let end = locked.write().await.await.unwrap();
     assert!(
         matches!(end, Err(Error::Conflict { attempts }) if attempts > 1),
         "{end:?}"
     );
-    tokio::time::resume();
     control(&locked.holder, "COMMIT").unwrap();
     assert_eq!(locked.write().await.await.unwrap().unwrap(), 1);
 }
