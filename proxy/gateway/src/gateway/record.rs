@@ -286,9 +286,7 @@ mod tests {
         let path = dir.path().join("decisions.jsonl");
         let (recorder, writer) = Recorder::start(Some(path.clone()), losses()).unwrap();
         recorder.record(&record("one"));
-        while ids(&path).is_empty() {
-            std::thread::yield_now();
-        }
+        until("the first record", || !ids(&path).is_empty());
         let moved = dir.path().join("moved.jsonl");
         std::fs::rename(&path, &moved).unwrap();
         recorder.reopen();
@@ -297,6 +295,15 @@ mod tests {
         writer.finish();
         assert_eq!(ids(&moved), ["one"]);
         assert_eq!(ids(&path), ["two"]);
+    }
+
+    /// Polls until it holds; panics when it does not within ten seconds.
+    fn until(what: &str, holds: impl Fn() -> bool) {
+        let end = Instant::now() + Duration::from_secs(10);
+        while !holds() {
+            assert!(Instant::now() < end, "never: {what}");
+            std::thread::yield_now();
+        }
     }
 
     fn ids(path: &std::path::Path) -> Vec<String> {
@@ -320,9 +327,9 @@ mod tests {
         };
         let (recorder, writer) = Recorder::start(Some(path.clone()), losses()).unwrap();
         recorder.record(&record("one"));
-        while !lines().iter().any(|line| line.ends_with('}')) {
-            std::thread::yield_now();
-        }
+        until("a whole line", || {
+            lines().iter().any(|line| line.ends_with('}'))
+        });
         logs::append(&path)
             .unwrap()
             .write_all(HALF.as_bytes())
