@@ -190,7 +190,9 @@ fn bodies_to_upstreams_keep_a_pace() {
         let (status, problem) = runtime.block_on(sent);
         assert_eq!(status, 408, "{pace:?}: {problem}");
         assert!(problem.contains("body_timeout"), "{problem}");
-        for record in gate.records() {
+        let records = gate.records();
+        assert_eq!(records.len(), 2, "{records:?}");
+        for record in records {
             assert_eq!(record["code"], "body_timeout", "{record}");
             assert_eq!(record["outcome"], "refuse", "{record}");
         }
