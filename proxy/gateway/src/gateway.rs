@@ -23,7 +23,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use decision::{Decided, Permit};
-use http::{StatusCode, Version};
+use http::StatusCode;
 use pingora::{
     http::{RequestHeader, ResponseHeader},
     modules::http::HttpModules,
@@ -179,10 +179,7 @@ impl ProxyHttp for Gateway {
         if end && body.as_ref().is_some_and(Bytes::is_empty) {
             *body = None;
         }
-        // An upstream that has begun to answer on HTTP/2 knows its caller: streams both ways may be quiet.
-        let http2 = session.req_header().version == Version::HTTP_2;
-        let streams = http2 && session.response_written().is_some();
-        if end || streams {
+        if end || listen::is_answering(session.req_header(), session.response_written()) {
             return Ok(());
         }
         let now = Instant::now();
@@ -206,6 +203,8 @@ impl ProxyHttp for Gateway {
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
         ctx.outcome = Outcome::Allow;
+        // Asked anew after an answer within which the caller may be slow.
+        ctx.flow = None;
         let plan = ctx.plan.as_ref();
         ctx.stream = plan.and_then(|plan| plan.metrics.streams.open(&response.headers));
         response.insert_header(refuse::REQUEST_ID, ctx.request_id.as_str())

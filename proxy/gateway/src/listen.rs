@@ -27,6 +27,7 @@ use connections::Counted;
 pub(crate) use connections::{Caps, Connections, Refused};
 use deadline::Requested;
 pub(crate) use deadline::{FIRST_REQUEST, HeaderDeadline, head_is_read};
+pub(crate) use stream::is_answering;
 pub(crate) use tls::{Certificates, Pem};
 
 /// A socket that is bound and listening, and how it speaks.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Version};
 use pingora::{
     Error, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
@@ -39,12 +39,33 @@ pub(super) fn timed(session: ServerSession) -> ServerSession {
 }
 
 impl Timed {
-    /// How long the caller may be silent now. One who is answered already may be: streams both ways are quiet at times.
+    /// How long the caller may be silent now.
     fn patience(&self) -> Option<Duration> {
-        self.read_timeout
-            .filter(|_| self.stream.response_written().is_none())
+        let quiet = is_answering(self.req_header(), self.response_written());
+        self.read_timeout.filter(|_| !quiet)
+    }
+
+    /// Notes the end of the answer, if this is it.
+    fn note(&mut self, end: bool) {
+        if end {
+            self.stream
+                .req_header_mut()
+                .extensions_mut()
+                .insert(Answered);
+        }
     }
 }
+
+/// Whether a caller on HTTP/2 is being answered: streams both ways are quiet at times, so he may be silent and slow. Once
+/// the answer is complete he may not, or a body that never ends would hold its upstream for ever.
+pub(crate) fn is_answering(request: &RequestHeader, answer: Option<&ResponseHeader>) -> bool {
+    let complete = request.extensions.get::<Answered>().is_some();
+    request.version == Version::HTTP_2 && answer.is_some() && !complete
+}
+
+/// In a request's extensions, which Pingora shows to filters, once its answer is complete.
+#[derive(Clone)]
+struct Answered;
 
 #[async_trait]
 impl Session for Timed {
@@ -73,7 +94,7 @@ impl Session for Timed {
         self.read_timeout
     }
 
-    // All else is the stream's.
+    // All else is the stream's; what may end the answer is noted.
 
     fn req_header(&self) -> &RequestHeader {
         self.stream.req_header()
@@ -88,23 +109,33 @@ impl Session for Timed {
     }
 
     async fn write_response_header(&mut self, head: Box<ResponseHeader>, end: bool) -> Result<()> {
-        self.stream.write_response_header(head, end)
+        self.stream.write_response_header(head, end)?;
+        self.note(end);
+        Ok(())
     }
 
     async fn write_response_header_ref(&mut self, head: &ResponseHeader, end: bool) -> Result<()> {
-        self.stream.write_response_header_ref(head, end)
+        self.stream.write_response_header_ref(head, end)?;
+        self.note(end);
+        Ok(())
     }
 
     async fn write_body(&mut self, data: Bytes, end: bool) -> Result<()> {
-        self.stream.write_body(data, end).await
+        self.stream.write_body(data, end).await?;
+        self.note(end);
+        Ok(())
     }
 
     async fn write_trailers(&mut self, trailers: HeaderMap) -> Result<()> {
-        self.stream.write_trailers(trailers)
+        self.stream.write_trailers(trailers)?;
+        self.note(true);
+        Ok(())
     }
 
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
-        self.stream.response_duplex_vec(tasks).await
+        let end = self.stream.response_duplex_vec(tasks).await?;
+        self.note(end);
+        Ok(end)
     }
 
     fn set_write_timeout(&mut self, timeout: Option<Duration>) {
@@ -140,7 +171,9 @@ impl Session for Timed {
     }
 
     async fn finish(&mut self) -> Result<()> {
-        self.stream.finish()
+        self.stream.finish()?;
+        self.note(true);
+        Ok(())
     }
 
     fn is_body_empty(&mut self) -> bool {

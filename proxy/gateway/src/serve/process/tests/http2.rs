@@ -16,6 +16,7 @@ use super::{
     harness::{self, Gate, Origin, until},
     tls,
 };
+use crate::gateway::Pace;
 
 /// A request under way: the origin answers each piece of its body with the same.
 struct Echo {
@@ -81,6 +82,28 @@ async fn answers_go_on_after_the_deadline_for_first_requests() {
             tokio::task::yield_now().await;
             echo.turn().await;
         }
+        echo.end().await;
+        forward::drop_blocking((gate, origin, client)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_may_be_quiet_while_they_are_answered() {
+    const SILENCE: Duration = Duration::from_millis(500);
+    for (gate, origin, client, base) in gates(|process| {
+        process.gateway.pace = Pace {
+            silence: SILENCE,
+            window: SILENCE,
+            rate: u32::MAX,
+        };
+    })
+    .await
+    {
+        let mut echo = Echo::begin(&client, &base).await;
+        tokio::time::timeout(SILENCE * 2, echo.answer.chunk())
+            .await
+            .expect_err("nothing is said for a while");
+        echo.turn().await;
         echo.end().await;
         forward::drop_blocking((gate, origin, client)).await;
     }

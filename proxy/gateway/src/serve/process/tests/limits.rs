@@ -3,6 +3,7 @@
 use std::{
     io::{Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    sync::mpsc,
     time::Duration,
 };
 
@@ -167,20 +168,25 @@ fn drips(pace: Pace) -> bool {
 /// Between the bytes of a caller who is too slow.
 const DRIP: Duration = Duration::from_millis(10);
 
-#[test]
-fn bodies_to_upstreams_keep_a_pace() {
+/// Paces that soon end a caller who is silent, and one who drips.
+fn paces(soon: Duration) -> [Pace; 2] {
     let long = Duration::from_mins(1);
     let silent = Pace {
-        silence: Duration::from_millis(50),
+        silence: soon,
         window: long,
         rate: 1,
     };
     let slow = Pace {
         silence: long,
-        window: Duration::from_millis(50),
+        window: soon,
         rate: u32::MAX,
     };
-    for pace in [silent, slow] {
+    [silent, slow]
+}
+
+#[test]
+fn bodies_to_upstreams_keep_a_pace() {
+    for pace in paces(Duration::from_millis(50)) {
         let (gate, _upstream) = paced(pace);
         let answer = dripped(&gate, pace);
         assert!(answer.starts_with("HTTP/1.1 408 "), "{pace:?}: {answer:?}");
@@ -196,6 +202,51 @@ fn bodies_to_upstreams_keep_a_pace() {
             assert_eq!(record["code"], "body_timeout", "{record}");
             assert_eq!(record["outcome"], "refuse", "{record}");
         }
+    }
+}
+
+/// Answers one request before its body is there, and reads until the gate closes.
+fn answer_early(upstream: &TcpListener, answer: &[u8]) {
+    let (mut stream, _) = upstream.accept().unwrap();
+    let mut head = Vec::new();
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        let mut piece = [0; 4096];
+        let read = stream.read(&mut piece).unwrap();
+        assert_ne!(read, 0);
+        head.extend_from_slice(&piece[..read]);
+    }
+    stream.write_all(answer).unwrap();
+    // The gate may close with a reset.
+    let _ = std::io::copy(&mut stream, &mut std::io::sink());
+}
+
+#[test]
+fn bodies_keep_a_pace_after_the_answer() {
+    let answers = [
+        "content-length: 2\r\n\r\nno",
+        "content-length: 0\r\n\r\n",
+        "transfer-encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n",
+    ];
+    // The upstream answers sooner.
+    let paces = paces(Duration::from_millis(500)).into_iter();
+    for (pace, answer) in paces.flat_map(|pace| answers.map(|answer| (pace, answer))) {
+        let (gate, upstream) = paced(pace);
+        let (told, end) = mpsc::channel();
+        let early = format!("HTTP/1.1 404 Not Found\r\n{answer}");
+        std::thread::spawn(move || {
+            answer_early(&upstream, early.as_bytes());
+            let _ = told.send(());
+        });
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let sent = dripped_over_http2(gate.url("/a"), pace);
+        let (status, _) = runtime.block_on(sent);
+        assert_eq!(status, 404);
+        let ended = end.recv_timeout(Duration::from_secs(10));
+        assert!(ended.is_ok(), "held: {pace:?} {answer:?}");
+        let records = gate.records();
+        assert_eq!(records.len(), 1, "{records:?}");
+        assert_eq!(records[0]["status"], 404, "{records:?}");
+        assert_eq!(records[0]["code"], "body_timeout", "{records:?}");
     }
 }
 
