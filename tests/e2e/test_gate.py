@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -315,6 +316,29 @@ def test_a_drain_lets_responses_finish(tmp_path):
     finally:
         sidecar.origin.go.set()
         sidecar.gate.process.poll() is None and sidecar.gate.kill()
+
+
+def test_a_refusal_reaches_a_caller_who_is_still_sending(sidecar):
+    """The body follows once the answer is there: a connection closed by then would be reset, and the answer lost."""
+    host, port = sidecar.gate.listen.rsplit(":", 1)
+    head = f"POST /me HTTP/1.1\r\nHost: {sidecar.gate.listen}\r\n"
+    body = b"a" * 100
+    framings = {
+        f"Content-Length: {len(body)}\r\n": body,
+        "Transfer-Encoding: chunked\r\n": b"64\r\n" + body + b"\r\n0\r\n\r\n",
+    }
+    for framing, sent in framings.items():
+        with socket.create_connection((host, int(port)), timeout=5) as connection:
+            connection.sendall(f"{head}{framing}\r\n".encode())
+            assert connection.recv(1, socket.MSG_PEEK)
+            connection.sendall(sent)
+            wait_until(lambda: unacknowledged(connection) == 0, "the body is there, or refused")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 401 ")
+
+
+def unacknowledged(connection):
+    """Segments that the other side has not seen: `tcpi_unacked` of Linux's tcp_info."""
+    return struct.unpack_from("=I", connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 24)[0]
 
 
 def test_keep_alive_carries_many_requests(sidecar):

@@ -23,7 +23,7 @@ use tower::ServiceExt as _;
 
 use incoming::{Feed, Piece};
 
-use crate::gateway::{head::Head, refuse};
+use crate::gateway::{head::Head, linger, refuse};
 
 /// A service and the runtime it runs on; cloning shares the service.
 #[derive(Debug, Clone)]
@@ -224,6 +224,7 @@ async fn respond(
     if !bodiless {
         write_body(session, body, length).await?;
     }
+    linger::read_rest(session).await;
     Ok(status)
 }
 

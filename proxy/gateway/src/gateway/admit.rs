@@ -3,6 +3,7 @@
 //! A gate that reads a request otherwise than the service behind it authorises one thing and lets another through. So
 //! whatever has two readings is refused here, once, and everything after works on the result.
 
+mod framing;
 mod headers;
 mod host;
 mod target;
@@ -12,6 +13,7 @@ use std::{
     net::IpAddr,
 };
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use ipnet::IpNet;
 
@@ -41,6 +43,8 @@ pub(crate) struct Raw<'r> {
     /// `:authority` of HTTP/2.
     pub(crate) authority: Option<&'r str>,
     pub(crate) headers: &'r HeaderMap,
+    /// The whole head as it came, of HTTP/1 alone.
+    pub(crate) head: Option<Bytes>,
     pub(crate) peer: IpAddr,
     pub(crate) tls: bool,
 }
@@ -48,6 +52,11 @@ pub(crate) struct Raw<'r> {
 /// Makes the canonical head, or says what has two readings or is beyond a limit.
 pub(crate) fn admit(raw: &Raw<'_>, rules: &Rules) -> Result<Head, Refusal> {
     check_size(raw)?;
+    if let Some(head) = &raw.head {
+        framing::check_lines(head)?;
+    }
+    framing::check_body(raw.headers, raw.head.as_deref())?;
+    framing::check_expectation(raw.headers)?;
     let trusted = rules.trusts(raw.peer);
     let scheme = scheme(raw, trusted);
     let sent = authority(raw)?;

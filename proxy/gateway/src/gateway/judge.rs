@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use pingora::proxy::Session;
+use pingora::{protocols::http::v1::server::HttpSession, proxy::Session};
 use route::Found;
 use uuid::Uuid;
 
@@ -95,6 +95,7 @@ fn raw(session: &Session, peer: IpAddr) -> Raw<'_> {
         target: sent.raw_path(),
         authority: sent.uri.authority().map(http::uri::Authority::as_str),
         headers: &sent.headers,
+        head: session.as_http1().map(HttpSession::get_headers_raw_bytes),
         peer,
         tls: digest.is_some_and(|digest| digest.ssl_digest.is_some()),
     }

@@ -8,6 +8,8 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use pingora::{http::ResponseHeader, proxy::Session};
 use serde::Serialize;
 
+use super::linger;
+
 /// Why a request goes no further.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -69,6 +71,12 @@ pub(crate) enum Malformed {
     HeaderAmbiguous,
     /// `Content-Length` is not one plain decimal number.
     LengthInvalid,
+    /// `Transfer-Encoding` is not `chunked` alone, or stands beside `Content-Length`.
+    TransferEncoding,
+    /// A line of the head does not end with CRLF.
+    LineEnd,
+    /// `Expect` is not `100-continue`.
+    Expectation,
     /// More than one `Authorization`.
     AuthorizationRepeated,
 }
@@ -233,6 +241,12 @@ impl Malformed {
                 "content_length_invalid",
                 "send one `Content-Length`, a plain decimal number",
             ),
+            Self::TransferEncoding => (
+                "transfer_encoding_invalid",
+                "send `Transfer-Encoding: chunked` or `Content-Length`, one of them and once",
+            ),
+            Self::LineEnd => ("line_end_invalid", "end each line of the head with CR LF"),
+            Self::Expectation => ("expectation_unknown", "expect `100-continue` or nothing"),
             Self::AuthorizationRepeated => {
                 ("authorization_ambiguous", "send one `Authorization` header")
             }
@@ -299,7 +313,7 @@ pub(crate) fn answer(
     Ok((head, body))
 }
 
-/// Answers a request with its refusal; a body that the caller is still sending is not read to its end.
+/// Answers a request with its refusal; of a body that the caller is still sending, little is read.
 pub(crate) async fn respond(
     session: &mut Session,
     refusal: &Refusal,
@@ -316,6 +330,7 @@ pub(crate) async fn respond(
     if !bodiless {
         session.write_response_body(Some(body), true).await?;
     }
+    linger::read_rest(session).await;
     Ok(())
 }
 

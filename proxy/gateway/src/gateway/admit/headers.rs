@@ -50,7 +50,6 @@ pub(super) fn canonical(
     if sent.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
         return Err(Malformed::AuthorizationRepeated.into());
     }
-    check_length(sent)?;
     let nominated = nominated(sent);
     let mut kept = HeaderMap::with_capacity(sent.len() + 4);
     for (name, value) in sent {
@@ -75,21 +74,6 @@ fn nominated(sent: &HeaderMap) -> Vec<String> {
         .map(|name| name.trim().to_ascii_lowercase())
         .filter(|name| !name.is_empty())
         .collect()
-}
-
-/// The body's length is one plain number or absent, so that nobody reads another (RFC 9112 section 6.3, rule 5).
-fn check_length(sent: &HeaderMap) -> Result<(), Refusal> {
-    let mut lengths = sent.get_all(header::CONTENT_LENGTH).iter();
-    let is_plain = |value: &HeaderValue| {
-        let number: Option<u64> = value.to_str().ok().and_then(|text| text.parse().ok());
-        // Other spellings of a number (`+3`, `003`) are not what it is written as.
-        number.is_some_and(|number| number.to_string().as_bytes() == value.as_bytes())
-    };
-    match (lengths.next(), lengths.next()) {
-        (None, _) => Ok(()),
-        (Some(value), None) if is_plain(value) => Ok(()),
-        _ => Err(Malformed::LengthInvalid.into()),
-    }
 }
 
 /// Refuses a name that some servers read as another header: one that is here, or one that decides what is done.

@@ -54,6 +54,7 @@ impl Request {
             target: self.target.as_bytes(),
             authority: self.authority,
             headers: &headers,
+            head: None,
             peer: IpAddr::from(self.peer),
             tls: self.tls,
         };

@@ -14,6 +14,9 @@ fn every_refusal() -> Vec<Refusal> {
         M::HostRepeated,
         M::HeaderAmbiguous,
         M::LengthInvalid,
+        M::TransferEncoding,
+        M::LineEnd,
+        M::Expectation,
         M::AuthorizationRepeated,
     ];
     let mut all: Vec<_> = malformed.into_iter().map(Refusal::from).collect();

@@ -103,6 +103,7 @@ fn control_and_foreign_octets_are_refused() {
             target,
             authority: None,
             headers: &headers,
+            head: None,
             peer: IpAddr::from([192, 0, 2, 7]),
             tls: false,
         };

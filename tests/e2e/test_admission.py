@@ -1,0 +1,296 @@
+"""Requests with two readings, as bytes on the wire: refused, and nothing of them reaches the origin."""
+
+import subprocess
+
+import pytest
+import yaml
+
+from portcullis import Portcullis
+from test_gate import CERTIFICATE
+from wire import NaiveProxy, RawOrigin, ask, ask_h2, h2_request
+
+
+@pytest.fixture(scope="module")
+def origin():
+    origin = RawOrigin()
+    yield origin
+    origin.stop()
+
+
+@pytest.fixture(scope="module")
+def ports(tmp_path_factory, origin):
+    """The gate's ports by kind: everything is open, so that admission alone stands between a caller and the origin."""
+    folder = tmp_path_factory.mktemp("admission")
+    subprocess.run(
+        [*CERTIFICATE, "-keyout", folder / "tls.key", "-out", folder / "tls.crt"], check=True, capture_output=True
+    )
+    (folder / "tls.key").chmod(0o600)
+    everything = {"authenticate": "none", "authorize": "none", "upstream": {"to": "origin"}}
+    settings = {
+        "listeners": [
+            {"address": "127.0.0.1:0"},
+            {"address": "127.0.0.1:0", "tls": {"certificates": [{"cert": "tls.crt", "key": "tls.key"}]}},
+        ],
+        "admin": {"address": "127.0.0.1:0"},
+        "upstreams": {"origin": {"servers": [origin.url]}},
+        "routes": [{"match": {"path": path}, **everything} for path in ("/", "/{rest*}")],
+    }
+    file = folder / "portcullis.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    gate = Portcullis(folder, command=["serve", "--config", file])
+    plain, tls = (int(listen.rsplit(":", 1)[1]) for listen in gate.listeners)
+    yield {"plain": (plain, False), "tls": (tls, True)}
+    gate.stop()
+
+
+@pytest.fixture(scope="module")
+def naive(origin):
+    proxy = NaiveProxy(origin)
+    yield proxy
+    proxy.stop()
+
+
+def get(target=b"/pets", host=b"Host: a\r\n", more=b"", version=b"HTTP/1.1", method=b"GET"):
+    return method + b" " + target + b" " + version + b"\r\n" + host + more + b"\r\n"
+
+
+def post(more, body=b""):
+    return get(more=more, method=b"POST") + body
+
+
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+TARGETS = {
+    "encoded slash": b"/pets%2f1",
+    "encoded slash in capitals": b"/pets%2F1",
+    "encoded backslash": b"/pets%5c1",
+    "backslash": b"/pets\\1",
+    "dot segment": b"/pets/./1",
+    "two dots": b"/pets/../admin",
+    "two dots at the end": b"/pets/..",
+    "two encoded dots": b"/pets/%2e%2e/admin",
+    "one encoded dot": b"/pets/.%2e/admin",
+    "dots before a parameter": b"/pets/..;/admin",
+    "parameter of a segment": b"/pets;a=b",
+    "encoded semicolon": b"/pets%3ba=b",
+    "two slashes": b"/pets//1",
+    "two slashes at the start": b"//pets",
+    "encoded twice": b"/pets%252f1",
+    "dots encoded twice": b"/pets/%252e%252e/admin",
+    "encoded NUL": b"/pets%00",
+    "encoded line end": b"/pets%0d%0aX-A:%20b",
+    "encoded tab": b"/pets%09",
+    "octets that are no UTF-8": b"/pets%ff",
+    "an overlong slash": b"/pets%c0%af1",
+    "half an escape": b"/pets%2",
+    "an escape that is none": b"/pets%zz",
+    "percent alone": b"/pets%",
+    "fragment": b"/pets#a",
+    "no leading slash": b"pets",
+    "asterisk": b"*",
+    "nothing": b"",
+    "raw octets above ASCII": b"/pets\xff",
+    "a control byte": b"/pets\x01",
+    "a DEL": b"/pets\x7f",
+    "a tab": b"/pets\t1",
+    "a NUL": b"/pets\x001",
+    "another host's absolute form": b"http://b/pets",
+    "absolute form with user": b"http://u@a/pets",
+    "absolute form of another scheme": b"ftp://a/pets",
+    "absolute form without host": b"http:///pets",
+}
+
+HEADS = {
+    "no host": get(target=b"/pets/of/everybody", host=b""),
+    "two hosts": get(host=b"Host: a\r\nHost: b\r\n"),
+    "the same host twice": get(host=b"Host: a\r\nHost: a\r\n"),
+    "an empty host": get(host=b"Host: \r\n"),
+    "a host with a space": get(host=b"Host: a b\r\n"),
+    "a host with a path": get(host=b"Host: a/b\r\n"),
+    "a host with user": get(host=b"Host: u@a\r\n"),
+    "a host with a comma": get(host=b"Host: a,b\r\n"),
+    "a port that is none": get(host=b"Host: a:b\r\n"),
+    "a port beyond the last": get(host=b"Host: a:65536\r\n"),
+    "a host with a control byte": get(host=b"Host: a\x01\r\n"),
+    "white space before a colon": get(more=b"X-A : b\r\n"),
+    "white space before the host's colon": get(host=b"Host : a\r\n"),
+    "a name with a space": get(more=b"X A: b\r\n"),
+    "no name": get(more=b": b\r\n"),
+    "no colon": get(more=b"X-A\r\n"),
+    "a control byte in a name": get(more=b"X-\x01A: b\r\n"),
+    "a NUL in a value": get(more=b"X-A: b\0c\r\n"),
+    "a control byte in a value": get(more=b"X-A: b\x01c\r\n"),
+    "CR in a value": get(more=b"X-A: b\rX-B: c\r\n"),
+    "a folded value": get(more=b"X-A: b\r\n c\r\n"),
+    "a value folded by a tab": get(more=b"X-A: b\r\n\tc\r\n"),
+    "white space before the first field": get(host=b" X-A: b\r\nHost: a\r\n"),
+    "line feeds alone": b"GET /pets HTTP/1.1\nHost: a\n\n",
+    "one line feed alone": b"GET /pets HTTP/1.1\r\nHost: a\nX-A: b\r\n\r\n",
+    "carriage returns alone": b"GET /pets HTTP/1.1\rHost: a\r\r\n\r\n",
+    "no version": b"GET /pets/of/everybody\r\nHost: a\r\n\r\n",
+    "a version to come": get(version=b"HTTP/1.2x"),
+    "version 2 in words": get(version=b"HTTP/2.0"),
+    "version in small letters": get(version=b"http/1.1"),
+    "two spaces": b"GET  /pets HTTP/1.1\r\nHost: a\r\n\r\n",
+    "white space after the version": b"GET /pets HTTP/1.1 \r\nHost: a\r\n\r\n",
+    "a method that is no token": get(method=b"G@T("),
+    "no method": b" /pets HTTP/1.1\r\nHost: a\r\n\r\n",
+    "an expectation nobody knows": get(more=b"Expect: banana\r\n"),
+    "a tunnel": get(target=b"a:443", method=b"CONNECT"),
+}
+
+FRAMES = {
+    "two lengths": post(b"Content-Length: 1\r\nContent-Length: 2\r\n", b"ab"),
+    "one length twice": post(b"Content-Length: 1\r\nContent-Length: 1\r\n", b"a"),
+    "a list of lengths": post(b"Content-Length: 1, 1\r\n", b"a"),
+    "a length with a sign": post(b"Content-Length: +1\r\n", b"a"),
+    "a length below nothing": post(b"Content-Length: -1\r\n", b"a"),
+    "a length in hexadecimal": post(b"Content-Length: 0x1\r\n", b"a"),
+    "a length with a fraction": post(b"Content-Length: 1.0\r\n", b"a"),
+    "an empty length": post(b"Content-Length: \r\n", b"a"),
+    "a length beyond 64 bits": post(b"Content-Length: 18446744073709551617\r\n", b"a"),
+    "length and chunks": post(b"Content-Length: 1\r\n" + CHUNKED, b"1\r\na\r\n0\r\n\r\n"),
+    "chunks and length": post(CHUNKED + b"Content-Length: 1\r\n", b"1\r\na\r\n0\r\n\r\n"),
+    "another coding": post(b"Transfer-Encoding: gzip\r\n", b"a"),
+    "identity": post(b"Transfer-Encoding: identity\r\n", b"a"),
+    "a coding before chunks": post(b"Transfer-Encoding: gzip, chunked\r\n", b"0\r\n\r\n"),
+    "a coding after chunks": post(b"Transfer-Encoding: chunked, gzip\r\n", b"0\r\n\r\n"),
+    "chunks twice": post(b"Transfer-Encoding: chunked, chunked\r\n", b"0\r\n\r\n"),
+    "two fields of chunks": post(CHUNKED + CHUNKED, b"0\r\n\r\n"),
+    "a coding that begins alike": post(b"Transfer-Encoding: chunkedx\r\n", b"0\r\n\r\n"),
+    "a vertical tab before the coding": post(b"Transfer-Encoding: \x0bchunked\r\n", b"0\r\n\r\n"),
+    "a coding in quotes": post(b'Transfer-Encoding: "chunked"\r\n', b"0\r\n\r\n"),
+    "an empty coding": post(b"Transfer-Encoding: \r\n", b"0\r\n\r\n"),
+    "white space before the coding's colon": post(b"Transfer-Encoding : chunked\r\n", b"0\r\n\r\n"),
+    "chunks in HTTP/1.0": get(method=b"POST", version=b"HTTP/1.0", more=CHUNKED) + b"0\r\n\r\n",
+}
+
+CASES = {name: get(target=target) for name, target in TARGETS.items()} | HEADS | FRAMES
+
+# What each listener takes, so that a refusal is the case's and not the suite's.
+TAKEN = {
+    "a plain request": get(),
+    "an escape that is needed": get(target=b"/pets/a%20b"),
+    "a dot within a name": get(target=b"/pets/a.b..c"),
+    "a query of anything": get(target=b"/pets?a=/../%2f;b//"),
+    "absolute form of the same host": get(target=b"http://a/pets"),
+    "a length": post(b"Content-Length: 1\r\n", b"a"),
+    "chunks": post(CHUNKED, b"1\r\na\r\n0\r\n\r\n"),
+    "the coding in capitals": post(b"Transfer-Encoding: Chunked\r\n", b"1\r\na\r\n0\r\n\r\n"),
+    "an expectation that is known": post(b"Expect: 100-continue\r\nContent-Length: 0\r\n"),
+    "an empty value": get(more=b"X-A:\r\n"),
+}
+
+# Another status is the right one: the version or the method is not supported.
+OTHER_STATUS = {
+    "version 2 in words": {505},
+    "a version to come": {505},
+    "a tunnel": {405, 501},
+}
+
+
+@pytest.mark.parametrize("listener", ["plain", "tls"])
+@pytest.mark.parametrize("case", CASES)
+def test_what_has_two_readings_is_refused(ports, origin, listener, case):
+    origin.take()
+    port, tls = ports[listener]
+    assert ask(port, CASES[case], tls) in {400} | OTHER_STATUS.get(case, set())
+    assert origin.take() == b""
+
+
+@pytest.mark.parametrize("listener", ["plain", "tls"])
+@pytest.mark.parametrize("case", TAKEN)
+def test_what_has_one_reading_is_taken(ports, origin, listener, case):
+    origin.take()
+    port, tls = ports[listener]
+    assert ask(port, TAKEN[case], tls) in {200, 100}
+    assert origin.take() != b""
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_naive_proxy_hands_it_on(naive, origin, case):
+    """Each case is able to fail."""
+    origin.take()
+    ask(naive.port, CASES[case])
+    assert origin.take() != b""
+
+
+PSEUDO = {b":method": b"GET", b":scheme": b"http", b":authority": b"a", b":path": b"/pets"}
+
+
+def h2(*more, body=None, **changed):
+    """A request with pseudo-header fields changed (`None` leaves one out) and others after them."""
+    pseudo = PSEUDO | {b":" + name.encode(): value for name, value in changed.items()}
+    pairs = [(name, value) for name, value in pseudo.items() if value is not None]
+    return h2_request(pairs + list(more), body)
+
+
+# Without a fragment, which the parser takes away before anybody reads it.
+H2_TARGETS = {name: target for name, target in TARGETS.items() if name != "fragment"}
+
+H2_CASES = {f"path: {name}": h2(path=target) for name, target in H2_TARGETS.items()} | {
+    "no path": h2(path=None),
+    "no method": h2(method=None),
+    "no scheme": h2(scheme=None),
+    "no authority": h2(authority=None),
+    "two paths": h2_request([*PSEUDO.items(), (b":path", b"/admin")]),
+    "two authorities": h2_request([*PSEUDO.items(), (b":authority", b"b")]),
+    "a pseudo-header after others": h2_request([(b":method", b"GET"), (b"x-a", b"b"), (b":path", b"/pets"), (b":scheme", b"http"), (b":authority", b"a")]),
+    "a pseudo-header nobody knows": h2((b":x", b"b")),
+    "a response's pseudo-header": h2((b":status", b"200")),
+    "an empty authority": h2(authority=b""),
+    "an authority with user": h2(authority=b"u@a"),
+    "an authority with a path": h2(authority=b"a/b"),
+    "another host": h2((b"host", b"b")),
+    "two hosts": h2((b"host", b"a"), (b"host", b"a")),
+    "a name in capitals": h2((b"X-A", b"b")),
+    "a name with a space": h2((b"x a", b"b")),
+    "a name with a colon": h2((b"x:a", b"b")),
+    "a name with a line end": h2((b"x-a: b\r\nx-b", b"c")),
+    "an empty name": h2((b"", b"b")),
+    "a line end in a value": h2((b"x-a", b"b\r\nx-b: c")),
+    "a line feed in a value": h2((b"x-a", b"b\nx-b: c")),
+    "a NUL in a value": h2((b"x-a", b"b\0c")),
+    "a line end in a path": h2(path=b"/pets HTTP/1.1\r\nx-a: b\r\n\r\nGET /admin"),
+    "a line end in a method": h2(method=b"GET /admin HTTP/1.1\r\nx-a: b\r\n\r\nGET"),
+    "a line end in an authority": h2(authority=b"a\r\nx-a: b"),
+    "a method that is no token": h2(method=b"G@T("),
+    "a transfer coding": h2((b"transfer-encoding", b"chunked"), method=b"POST", body=b"0\r\n\r\n"),
+    "a connection's header": h2((b"connection", b"x-a")),
+    "keep-alive": h2((b"keep-alive", b"timeout=5")),
+    "a proxy's connection": h2((b"proxy-connection", b"keep-alive")),
+    "an upgrade": h2((b"upgrade", b"h2c")),
+    "te of another kind": h2((b"te", b"gzip")),
+    "two lengths": h2((b"content-length", b"1"), (b"content-length", b"2"), method=b"POST", body=b"a"),
+    "a length with a sign": h2((b"content-length", b"+1"), method=b"POST", body=b"a"),
+    "an expectation nobody knows": h2((b"expect", b"banana")),
+    "a tunnel": h2(method=b"CONNECT", path=None, scheme=None, authority=b"a:443"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("listener", ["plain", "tls"])
+@pytest.mark.parametrize("case", H2_CASES)
+def test_what_has_two_readings_is_refused_over_http_2(ports, origin, listener, case):
+    origin.take()
+    port, tls = ports[listener]
+    answer = ask_h2(port, H2_CASES[case], tls)
+    assert answer != 200
+    assert answer is None or answer == 400 or case in OTHER_STATUS
+    assert origin.take() == b""
+
+
+@pytest.mark.parametrize("listener", ["plain", "tls"])
+def test_what_has_one_reading_is_taken_over_http_2(ports, origin, listener):
+    origin.take()
+    port, tls = ports[listener]
+    for request in [h2(), h2((b"te", b"trailers")), h2((b"host", b"a")), h2((b"content-length", b"1"), method=b"POST", body=b"a")]:
+        assert ask_h2(port, request, tls) == 200
+        assert origin.take().startswith((b"GET /pets HTTP/1.1\r\n", b"POST /pets HTTP/1.1\r\n"))
+
+
+@pytest.mark.parametrize("case", H2_CASES)
+def test_a_naive_proxy_hands_it_on_over_http_2(naive, origin, case):
+    """Each case is able to fail."""
+    origin.take()
+    ask(naive.port, H2_CASES[case])
+    assert origin.take() != b""

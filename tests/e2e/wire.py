@@ -1,0 +1,214 @@
+"""Bytes that no library would send, an origin that keeps every byte it got, and a proxy that understands nothing."""
+
+import socket
+import ssl
+import struct
+import threading
+
+# How long a side may be silent before it is taken to have nothing more to say.
+QUIET = 5
+
+
+class RawServer:
+    """Serves each connection in a thread of its own, on a port of the kernel's choice."""
+
+    def __init__(self):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        with connection:
+            try:
+                self.serve(connection)
+            except OSError:
+                pass  # The other side went away.
+
+    def stop(self):
+        self.socket.close()
+
+
+class RawOrigin(RawServer):
+    """Keeps what it gets and answers every end of a head."""
+
+    def __init__(self):
+        self.got = b""
+        self.lock = threading.Lock()
+        super().__init__()
+
+    def serve(self, connection):
+        head = b""
+        while data := connection.recv(65536):
+            with self.lock:
+                self.got += data
+            head += data
+            while (end := head_end(head)) is not None:
+                head = head[end:]
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    def take(self):
+        """What came since it was last asked."""
+        with self.lock:
+            got, self.got = self.got, b""
+        return got
+
+
+class NaiveProxy(RawServer):
+    """Hands on whatever looks like the end of a head, as it came. What it lets through a gate must refuse."""
+
+    def __init__(self, origin):
+        self.origin = origin
+        super().__init__()
+
+    def serve(self, connection):
+        connection.settimeout(QUIET)
+        data = connection.recv(65536)
+        while data and head_end(data) is None:
+            more = connection.recv(65536)
+            if not more:
+                break
+            data += more
+        if data.startswith(PREFACE):
+            data = translated(data)
+        with socket.create_connection(("127.0.0.1", self.origin.port), timeout=QUIET) as upstream:
+            upstream.sendall(data)
+            connection.sendall(upstream.recv(65536))
+
+
+def head_end(data):
+    ends = [data.find(mark) + len(mark) for mark in (b"\r\n\r\n", b"\n\n") if mark in data]
+    return min(ends, default=None)
+
+
+def connect(port, tls=False, alpn=()):
+    connection = socket.create_connection(("127.0.0.1", port), timeout=QUIET)
+    if tls:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_alpn_protocols(list(alpn))
+        connection = context.wrap_socket(connection, server_hostname="localhost")
+    return connection
+
+
+def status(data):
+    """The status of the first answer, or `None` where the connection was closed without one."""
+    line = data.split(b"\r\n", 1)[0].split(b" ")
+    return int(line[1]) if len(line) > 1 and line[0].startswith(b"HTTP/1") else None
+
+
+def ask(port, request, tls=False):
+    """The status of the answer to these bytes, over HTTP/1.1."""
+    with connect(port, tls, ["http/1.1"]) as connection:
+        connection.sendall(request)
+        data = b""
+        try:
+            while head_end(data) is None and (more := connection.recv(65536)):
+                data += more
+        except ConnectionResetError:
+            pass
+    return status(data)
+
+
+# HTTP/2, RFC 9113, with header fields as literals that are neither indexed nor compressed (RFC 7541 section 6.2.2).
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, RST_STREAM, SETTINGS, GOAWAY = 0, 1, 3, 4, 7
+END_STREAM, END_HEADERS = 1, 4
+# Statuses of RFC 7541's static table.
+STATUSES = {0x88: 200, 0x89: 204, 0x8A: 206, 0x8B: 304, 0x8C: 400, 0x8D: 404, 0x8E: 500}
+
+
+def frame(kind, flags, stream, payload=b""):
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def number(value):
+    """An integer with a prefix of 7 bits (RFC 7541 section 5.1)."""
+    if value < 127:
+        return bytes([value])
+    value -= 127
+    out = b"\x7f"
+    while value >= 128:
+        out += bytes([value % 128 + 128])
+        value //= 128
+    return out + bytes([value])
+
+
+def fields(pairs):
+    return b"".join(b"\0" + number(len(name)) + name + number(len(value)) + value for name, value in pairs)
+
+
+def h2_request(pairs, body=None):
+    flags = END_HEADERS | (END_STREAM if body is None else 0)
+    request = PREFACE + frame(SETTINGS, 0, 0) + frame(HEADERS, flags, 1, fields(pairs))
+    return request if body is None else request + frame(DATA, END_STREAM, 1, body)
+
+
+def ask_h2(port, request, tls=False):
+    """The status of the answer on the first stream; `None` where the stream or the connection was ended instead."""
+    with connect(port, tls, ["h2"]) as connection:
+        connection.sendall(request)
+        data = b""
+        try:
+            while more := connection.recv(65536):
+                data += more
+                for kind, _, stream, payload in frames(data):
+                    if kind == HEADERS and stream == 1:
+                        return STATUSES.get(payload[0], payload)
+                    if kind == GOAWAY or (kind == RST_STREAM and stream == 1):
+                        return None
+        except ConnectionResetError:
+            pass
+    return None
+
+
+def frames(data):
+    while len(data) >= 9:
+        length = int.from_bytes(data[:3], "big")
+        if len(data) < 9 + length:
+            return
+        yield data[3], data[4], int.from_bytes(data[5:9], "big"), data[9 : 9 + length]
+        data = data[9 + length :]
+
+
+def translated(data):
+    """The request of `h2_request` as HTTP/1.1, told off field by field."""
+    pairs, body = [], b""
+    for kind, _, _, payload in frames(data[len(PREFACE) :]):
+        if kind == HEADERS:
+            pairs = list(literals(payload))
+        elif kind == DATA:
+            body += payload
+    pseudo = {name: value for name, value in pairs if name.startswith(b":")}
+    first = lambda name, other: pseudo.get(name, other)  # noqa: E731
+    lines = [first(b":method", b"GET") + b" " + first(b":path", b"/") + b" HTTP/1.1", b"host: " + first(b":authority", b"a")]
+    lines += [name + b": " + value for name, value in pairs if not name.startswith(b":")]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+def literals(block):
+    while block:
+        name, block = text(block[1:])
+        value, block = text(block)
+        yield name, value
+
+
+def text(block):
+    length, at = block[0], 1
+    if length == 127:
+        shift = 0
+        while True:
+            length += (block[at] & 127) << shift
+            shift, at = shift + 7, at + 1
+            if block[at - 1] < 128:
+                break
+    return block[at : at + length], block[at + length :]
