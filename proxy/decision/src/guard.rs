@@ -40,8 +40,6 @@ pub struct Guard {
     pub(crate) action: EntityUid,
     pub(crate) action_text: Arc<str>,
     pub(crate) resource: Resource,
-    /// What every resource of the route is in, where a policy asks that.
-    pub(crate) resource_parent: Option<EntityUid>,
     pub(crate) inputs: Inputs,
 }
 
@@ -200,7 +198,7 @@ impl Guard {
             Ok(request) => request,
             Err(error) => return Outcome::refusal(Code::PolicyError, error.to_string()),
         };
-        let parent = self.resource_parent.as_ref();
+        let parent = self.applicable.resource_parent.as_ref();
         let entities = match identity.entities_with(&resource.uid, parent) {
             Ok(entities) => entities,
             Err(refusal) => return refusal,

@@ -103,13 +103,13 @@ impl Identity {
     }
 
     /// The principal and the action, and the resource if it is in something. A resource that is the caller is that one
-    /// entity, with all that it has and is in.
+    /// entity, with all that it has and is in. The application is not put into itself.
     pub(crate) fn entities_with(
         &self,
         resource: &EntityUid,
         parent: Option<&EntityUid>,
     ) -> Result<Cow<'_, Entities>, Outcome> {
-        let Some(parent) = parent.cloned() else {
+        let Some(parent) = parent.filter(|parent| *parent != resource).cloned() else {
             return Ok(Cow::Borrowed(&self.entities));
         };
         let entity = match self.entities.get(resource) {

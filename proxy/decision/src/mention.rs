@@ -59,12 +59,17 @@ impl Mentions {
         walk.mentions
     }
 
-    /// These, where resources are of the principal's type: the resource can be the caller, one entity under two names. What
-    /// policies ask of the one then depends on who the other is, on its groups and on its attributes; and where such a
-    /// resource is in the application, what they ask about groups depends on which one it is.
-    pub(crate) fn with_self_as_resource(mut self, in_application: bool) -> Self {
-        self.resource_parents |= in_application && self.caller.groups;
+    /// These, where resources are in the application and the caller can be one or in one: with it the caller is in the
+    /// application, so what policies ask about the caller's groups depends on which resource it is, and on what that is in.
+    pub(crate) fn with_resource_above_caller(mut self) -> Self {
+        self.resource_parents |= self.caller.groups;
         self.resource |= self.resource_parents;
+        self
+    }
+
+    /// These, where resources are of the principal's type: the resource can be the caller, one entity under two names. What
+    /// policies ask of the one then depends on who the other is, on its groups and on its attributes.
+    pub(crate) fn with_self_as_resource(mut self) -> Self {
         self.caller.principal |= self.resource;
         self.caller.groups |= self.resource;
         self.caller.attributes.extend(&self.resource_attributes);

@@ -43,7 +43,7 @@ impl Policies {
             .principal
             .rsplit_once("::")
             .map_or_else(String::new, |(namespace, _)| format!("{namespace}::"));
-        let index = index::index(&loaded, config)?;
+        let index = index::index(&loaded, config, &namespace)?;
         let types = Types {
             principal: loaded.principal,
             group: loaded.group,
@@ -94,7 +94,6 @@ impl Policies {
         Ok(Guard {
             number: self.guards.fetch_add(1, Ordering::Relaxed),
             shared: Arc::clone(&self.shared),
-            resource_parent: self.parent(resource.ty(), &applicable),
             applicable,
             action_text: entity_text(&action).into(),
             action,
@@ -152,17 +151,11 @@ impl Policies {
         }
     }
 
-    /// `PetStore::Application::"PetStore"`, as Verified Permissions' quick start has it.
-    fn application(&self) -> Result<EntityUid, String> {
-        let name = self.namespace.strip_suffix("::").unwrap_or_default();
-        entity(&format!("{}Application", self.namespace), name)
-    }
-
     fn resource(&self, ask: &Ask<'_>) -> Result<Resource, Vec<String>> {
         let resource = match ask.resource {
             Some(text) => Resource::parse(text, ask.parameters)?,
             None => Resource::Fixed(Named::new(
-                self.application().map_err(|message| vec![message])?,
+                application(&self.namespace).map_err(|message| vec![message])?,
             )),
         };
         let ty = resource.ty().to_string();
@@ -211,17 +204,12 @@ impl Policies {
             ),
         })
     }
+}
 
-    /// Where the schema lets resources be in the application, they are.
-    fn parent(&self, resource: &EntityTypeName, applicable: &Applicable) -> Option<EntityUid> {
-        let application = self.application().ok()?;
-        let within = self
-            .schema
-            .entity(&resource.to_string())?
-            .parents
-            .contains(&application.type_name().to_string());
-        (within && applicable.mentions.resource_parents).then_some(application)
-    }
+/// `PetStore::Application::"PetStore"`, as Verified Permissions' quick start has it.
+fn application(namespace: &str) -> Result<EntityUid, String> {
+    let name = namespace.strip_suffix("::").unwrap_or_default();
+    entity(&format!("{namespace}Application"), name)
 }
 
 fn entity(ty: &str, id: &str) -> Result<EntityUid, String> {

@@ -122,7 +122,7 @@ fn comparisons_and_membership_mention_ids() {
 
 #[test]
 fn what_is_asked_of_a_resource_is_asked_of_a_caller_who_is_it() {
-    let selves = |conditions| of(conditions).with_self_as_resource(false).caller;
+    let selves = |conditions| of(conditions).with_self_as_resource().caller;
     let email = selves("when { resource has email && resource.email like \"a*\" }");
     assert!(email.principal && email.groups);
     assert!(email.attributes.touch(&["email"]) && !email.attributes.touch(&["level"]));
@@ -134,7 +134,10 @@ fn what_is_asked_of_a_resource_is_asked_of_a_caller_who_is_it() {
     let eq = selves("when { resource == principal }");
     assert!(eq.principal && !eq.attributes.touch(&["level"]));
     let group = of("when { principal in A::Group::\"g\" }");
-    assert!(!group.clone().with_self_as_resource(false).resource);
-    let group = group.with_self_as_resource(true);
-    assert!(group.resource && group.resource_parents && group.caller.principal);
+    assert!(!group.clone().with_self_as_resource().resource);
+    let group = group.with_resource_above_caller();
+    assert!(group.resource && group.resource_parents && !group.caller.principal);
+    assert!(group.with_self_as_resource().caller.principal);
+    let email = of("when { principal has email }").with_resource_above_caller();
+    assert!(!email.resource && !email.resource_parents);
 }

@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use cedar_policy::{Effect, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet};
 
+use super::application;
 use crate::{
     Config, Problem, Problems,
     identity::Lens,
@@ -21,6 +22,8 @@ pub(super) type Index = HashMap<(EntityUid, EntityTypeName), Arc<Applicable>>;
 pub(crate) struct Applicable {
     pub(crate) policies: PolicySet,
     pub(crate) mentions: Mentions,
+    /// What every resource is in, where a policy can come to something else by it.
+    pub(crate) resource_parent: Option<EntityUid>,
     pub(super) lens: Arc<Lens>,
     /// The lens's number within the snapshot.
     pub(super) lens_number: usize,
@@ -36,21 +39,21 @@ impl Applicable {
 }
 
 /// Indexes a policy set for callers of the settings' principal type.
-pub(super) fn index(loaded: &Loaded, config: &Config) -> Result<Index, Problems> {
+pub(super) fn index(loaded: &Loaded, config: &Config, namespace: &str) -> Result<Index, Problems> {
     let mut lenses = HashMap::new();
     let mut index = Index::new();
     for (key, policies) in sort(loaded, config) {
         let policies = PolicySet::from_policies(policies)
             .map_err(|error| Problems(vec![Problem::of_file(&config.path, error.to_string())]))?;
-        let mut mentions = Mentions::of(policies.policies(), &config.principal);
-        if key.1 == loaded.principal {
-            mentions = mentions.with_self_as_resource(is_in_more_than_groups(loaded, config));
-        }
+        let parent = application_above(&loaded.schema, &key.1, namespace);
+        let mentions = Mentions::of(policies.policies(), &config.principal);
+        let mentions = as_related(mentions, loaded, &key.1, parent.is_some());
         let lens = Arc::new(lens(&loaded.schema, &key.0, &mentions));
         let next = lenses.len();
         let lens_number = *lenses.entry(Arc::clone(&lens)).or_insert(next);
         let applicable = Applicable {
             policies,
+            resource_parent: parent.filter(|_| mentions.resource_parents),
             mentions,
             lens,
             lens_number,
@@ -60,13 +63,34 @@ pub(super) fn index(loaded: &Loaded, config: &Config) -> Result<Index, Problems>
     Ok(index)
 }
 
-/// Whether the schema lets principals be in anything else, such as the application.
-fn is_in_more_than_groups(loaded: &Loaded, config: &Config) -> bool {
-    let principal = loaded.schema.entity(&config.principal);
-    principal.is_some_and(|ty| {
-        let mut parents = ty.parents.iter();
-        parents.any(|parent| Some(parent) != config.group.as_ref())
-    })
+/// What policies mention, and what that depends on where resources can be the caller or a group of the caller.
+fn as_related(
+    mut mentions: Mentions,
+    loaded: &Loaded,
+    resource: &EntityTypeName,
+    in_application: bool,
+) -> Mentions {
+    let is_caller = *resource == loaded.principal;
+    let is_group = loaded.group.as_ref() == Some(resource);
+    if in_application && (is_caller || is_group) {
+        mentions = mentions.with_resource_above_caller();
+    }
+    if is_caller {
+        mentions = mentions.with_self_as_resource();
+    }
+    mentions
+}
+
+/// Where the schema lets resources be in the application, they are.
+fn application_above(
+    schema: &Schema,
+    resource: &EntityTypeName,
+    namespace: &str,
+) -> Option<EntityUid> {
+    let application = application(namespace).ok()?;
+    let parents = &schema.entity(&resource.to_string())?.parents;
+    let within = parents.contains(&application.type_name().to_string());
+    within.then_some(application)
 }
 
 /// Every action and type of resource, with the policies that Cedar's type checker does not find to be always false there.

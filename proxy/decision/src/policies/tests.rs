@@ -1,4 +1,5 @@
 mod remembered;
+mod unrelated;
 mod world;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -50,13 +51,17 @@ fn policies_under(schema: &str, text: &str) -> Policies {
 }
 
 fn load(schema: &str, text: &str) -> Result<Policies, crate::Problems> {
+    load_with(schema, text, "Pets::Group")
+}
+
+fn load_with(schema: &str, text: &str, group: &str) -> Result<Policies, crate::Problems> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("pets.cedarschema"), schema).unwrap();
     std::fs::write(dir.path().join("pets.cedar"), text).unwrap();
     let config = Config {
         path: dir.path().to_owned(),
         principal: "Pets::User".into(),
-        group: Some("Pets::Group".into()),
+        group: Some(group.into()),
     };
     Policies::load(&config, 7)
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::{Ask, Basis, Denied, Guard, Outcome, Permit};
 
 /// Conditions of which each mentions something else.
-const CONDITIONS: [&str; 18] = [
+pub(super) const CONDITIONS: [&str; 18] = [
     "principal == Pets::User::\"pool|a\"",
     "principal in Pets::Group::\"pool|a\"",
     "principal is Pets::User in Pets::Group::\"pool|b\"",
@@ -33,7 +33,7 @@ const CONDITIONS: [&str; 18] = [
     "context.time < datetime(\"2026-01-01T12:00:00Z\")",
 ];
 
-fn policies_of(conditions: &'static [&'static str]) -> impl Strategy<Value = String> {
+pub(super) fn policies_of(conditions: &'static [&'static str]) -> impl Strategy<Value = String> {
     let clause = (any::<bool>(), prop::sample::select(conditions));
     let policy = (any::<bool>(), prop::collection::vec(clause, 0..3));
     prop::collection::vec(policy, 1..4).prop_map(|policies| {
@@ -62,7 +62,7 @@ fn some_text() -> impl Strategy<Value = Option<String>> {
     ]))
 }
 
-fn some_who() -> impl Strategy<Value = Who> {
+pub(super) fn some_who() -> impl Strategy<Value = Who> {
     let groups = prop::collection::vec(prop::sample::select(vec!["a", "b", "pool|a", ""]), 0..=3);
     let prefix = prop::sample::select(vec![None, Some("pool"), Some("other"), Some("")]);
     let level = prop::option::of(prop::sample::select(vec![0, 5, i64::MAX]));
@@ -98,7 +98,7 @@ fn some_who() -> impl Strategy<Value = Who> {
     })
 }
 
-fn some_request() -> impl Strategy<Value = Req> {
+pub(super) fn some_request() -> impl Strategy<Value = Req> {
     let query = prop::sample::select(vec![
         "",
         "limit=1",
@@ -124,7 +124,7 @@ fn some_request() -> impl Strategy<Value = Req> {
 }
 
 /// Routes of one snapshot, which share its memory.
-const ROUTES: [Ask<'static>; 3] = [
+pub(super) const ROUTES: [Ask<'static>; 3] = [
     GET,
     Ask {
         resource: None,
@@ -216,12 +216,12 @@ fn absent_and_empty_claims_stay_apart() {
     assert_apart(token, &empty, &Who::new("u", &[]));
 }
 
-/// Users as resources, who the schema also lets be in the application.
+/// Users and groups as resources, which the schema also lets be in the application.
 const USERS: &str = r#"namespace Pets {
-    entity Group;
+    entity Group in [Application];
     entity Application;
     entity User in [Group, Application] = { email?: String, level?: Long };
-    action "get /users/{petId}" appliesTo { principal: User, resource: User };
+    action "get /users/{petId}" appliesTo { principal: User, resource: [User, Group] };
 }"#;
 
 const GET_USER: Ask<'static> = Ask {
@@ -230,7 +230,12 @@ const GET_USER: Ask<'static> = Ask {
     ..GET
 };
 
-/// Conditions of which each mentions something else of a resource that may be the caller.
+const GET_GROUP: Ask<'static> = Ask {
+    resource: Some("Pets::Group::\"pool|{petId}\""),
+    ..GET_USER
+};
+
+/// Conditions of which each mentions something else of a resource that may be the caller or its group.
 const SELF_CONDITIONS: [&str; 12] = [
     "resource has email && resource.email == \"a\"",
     "resource has level",
@@ -249,25 +254,28 @@ const SELF_CONDITIONS: [&str; 12] = [
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
     #[test]
-    fn remembered_decisions_about_users_equal_fresh_ones(
-        text in policies_of(&SELF_CONDITIONS), asked in prop::collection::vec((some_who(), some_request()), 32),
+    fn remembered_decisions_about_users_and_groups_equal_fresh_ones(
+        text in policies_of(&SELF_CONDITIONS),
+        asked in prop::collection::vec((some_who(), some_request(), 0..2_usize), 32),
     ) {
         let loaded = load(USERS, &text);
         prop_assume!(loaded.is_ok());
-        let guard = loaded.unwrap().guard(&GET_USER).unwrap();
-        for (who, request) in asked {
-            let fresh = said(guard.decide_afresh(request.clone(), &who, noon()));
+        let policies = loaded.unwrap();
+        let guards = [GET_USER, GET_GROUP].map(|route| policies.guard(&route).unwrap());
+        for (who, request, route) in asked {
+            let fresh = said(guards[route].decide_afresh(request.clone(), &who, noon()));
             let who = Who { digest: Some(sha256(&format!("{who:?}"))), ..who };
-            prop_assert_eq!(said(guard.decide(request, &who, noon())), fresh, "{}", text);
+            prop_assert_eq!(said(guards[route].decide(request, &who, noon())), fresh, "{}", text);
         }
     }
 }
 
-/// Whether each of two users who differ in their id alone may ask for user 1; fresh and remembered.
-fn who_may(text: &str) -> [bool; 2] {
-    let guard = load(USERS, text).unwrap().guard(&GET_USER).unwrap();
+/// Whether each of two users, who are in the group of their own id and in another, may ask for user or group 1; fresh and
+/// remembered.
+fn who_may(route: &Ask<'_>, text: &str) -> [bool; 2] {
+    let guard = load(USERS, text).unwrap().guard(route).unwrap();
     ["1", "2"].map(|id| {
-        let who = Who::new(id, &["a"]).id_token(&json!({"email": "a"}));
+        let who = Who::new(id, &["a", id]).id_token(&json!({"email": "a"}));
         let fresh = said(guard.decide_afresh(Req::default(), &who, noon()));
         let remembered = said(guard.decide(Req::default(), &who, noon()));
         assert_eq!(remembered, fresh, "{id}: {text}");
@@ -275,8 +283,8 @@ fn who_may(text: &str) -> [bool; 2] {
     })
 }
 
-/// A resource that is the caller has the caller's groups and attributes and is in the application, whatever other policies
-/// mention.
+/// A resource that is the caller has the caller's groups and attributes and is in the application, as is a caller in a group
+/// that is the resource, whatever other policies mention.
 #[test]
 fn a_caller_who_is_the_resource_is_one_entity() {
     let others = [
@@ -284,19 +292,35 @@ fn a_caller_who_is_the_resource_is_one_entity() {
         "@id(\"x\") forbid(principal, action, resource) when { principal has email && principal.email == \"\" };",
         "@id(\"x\") forbid(principal, action, resource) when { !(resource in Pets::Application::\"Pets\") };",
     ];
-    for (condition, of_others) in [
-        ("resource in Pets::Group::\"pool|a\"", false),
-        ("resource has email", false),
-        ("resource has email && resource.email like \"a*\"", false),
-        ("resource in Pets::Application::\"Pets\"", true),
-        ("principal in Pets::Application::\"Pets\"", false),
+    for (route, condition, of_others) in [
+        (GET_USER, "resource in Pets::Group::\"pool|a\"", false),
+        (GET_USER, "resource has email", false),
+        (
+            GET_USER,
+            "resource has email && resource.email like \"a*\"",
+            false,
+        ),
+        (GET_USER, "resource in Pets::Application::\"Pets\"", true),
+        (GET_USER, "principal in Pets::Application::\"Pets\"", false),
+        (GET_GROUP, "principal in resource", false),
+        (GET_GROUP, "resource in Pets::Application::\"Pets\"", true),
+        (GET_GROUP, "principal in Pets::Application::\"Pets\"", false),
     ] {
         for other in others {
             let text = format!(
                 "@id(\"r\") permit(principal, action, resource) when {{ {condition} }}; {other}"
             );
-            assert_eq!(who_may(&text), [true, of_others], "{text}");
+            assert_eq!(who_may(&route, &text), [true, of_others], "{text}");
         }
+    }
+}
+
+#[test]
+fn a_forbid_on_being_in_the_application_holds_for_callers_in_the_resource() {
+    let text = r#"@id("r") permit(principal, action, resource);
+        @id("f") forbid(principal in Pets::Application::"Pets", action, resource);"#;
+    for route in [GET_USER, GET_GROUP] {
+        assert_eq!(who_may(&route, text), [false, true], "{route:?}");
     }
 }
 
