@@ -10,6 +10,7 @@ mod forward;
 pub(crate) mod head;
 mod identify;
 mod judge;
+pub(crate) mod linger;
 mod pace;
 pub(crate) mod record;
 pub(crate) mod refuse;
