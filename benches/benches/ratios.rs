@@ -15,6 +15,8 @@ use tokio::runtime::{Builder, Runtime};
 fn main() -> Result<ExitCode> {
     // `cargo test --benches` runs this too, without `--bench`: then that it can be set up is enough.
     let measured = std::env::args().any(|argument| argument == "--bench");
+    // As in the product.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

@@ -25,6 +25,8 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    // The allocator asks for huge pages, which take 20 MB before anything is done; without them it works as well.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     // One TLS stack in the process; it must stand before anything makes a client or a listener.
     if rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
