@@ -8,10 +8,12 @@ import time
 
 import pytest
 import requests
+import yaml
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from portcullis import claims, unpad
+from origin import Issuer, Origin
+from portcullis import Portcullis, claims, unpad, wait_until
 
 
 def b64(data):
@@ -195,3 +197,72 @@ def test_hostile_tokens_are_refused_fast(gate, mine, tokens):
     for number in range(50):
         refusal(gate, signed(mine, header | {"kid": f"unknown{number}"}, body))
     assert time.monotonic() - started < 5, "an unknown key id must not fetch each time"
+
+
+# Of an OpenID Connect issuer, whose key signs more than access tokens
+
+
+class Company:
+    """A gate in front of one route, for tokens of an issuer of kind `oidc`."""
+
+    def __init__(self, folder):
+        self.issuer, self.origin = Issuer(), Origin()
+        folder.mkdir()
+        file = folder / "portcullis.yaml"
+        file.write_text(yaml.safe_dump({
+            "listeners": [{"address": "127.0.0.1:0"}],
+            "admin": {"address": "127.0.0.1:0"},
+            "issuers": {"company": {"kind": "oidc", "issuer": self.issuer.issuer, "audiences": ["api"]}},
+            "upstreams": {"origin": {"servers": [self.origin.url]}},
+            "routes": [{
+                "match": {"path": "/pets"}, "authenticate": {"bearer": {"issuers": ["company"]}},
+                "authorize": "authenticated", "upstream": {"to": "origin"},
+            }],
+        }))  # fmt: skip
+        self.gate = Portcullis(folder, command=["serve", "--config", file])
+
+    def token(self, header=None, **more):
+        now = int(time.time())
+        body = {"iss": self.issuer.issuer, "sub": "someone", "aud": "api", "iat": now, "exp": now + 600} | more
+        return signed(self.issuer.keys["rsa"], {"alg": "RS256", "kid": "rsa"} | (header or {}), body)
+
+    def stop(self):
+        self.gate.stop()
+        self.issuer.stop()
+        self.origin.stop()
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory):
+    company = Company(tmp_path_factory.mktemp("company") / "data")
+    wait_until(lambda: company.gate.get("/pets", company.token()).status_code == 200, "the keys are fetched")
+    yield company
+    company.stop()
+
+
+@pytest.mark.parametrize("typ", ["JWT", "jwt", "application/jwt", "at+jwt", "AT+JWT", "application/at+jwt"])
+def test_an_access_token_may_say_that_it_is_one(company, typ):
+    token = company.token({"typ": typ})
+    assert [company.gate.get("/pets", token).status_code for _ in range(2)] == [200, 200]
+
+
+@pytest.mark.parametrize(
+    "typ",
+    [
+        "logout+jwt", "secevent+jwt", "application/secevent+jwt", "dpop+jwt", "entity-statement+jwt", "JOSE+JSON", "JWE", "",
+    ],
+)  # fmt: skip
+def test_a_token_of_another_kind_is_no_access_token(company, typ):
+    token = company.token({"typ": typ})
+    assert [refusal(company.gate, token) for _ in range(2)] == ["token_use_invalid"] * 2
+
+
+def test_a_security_event_is_no_access_token(company):
+    events = {"http://schemas.openid.net/event/backchannel-logout": {}}
+    for header in ({}, {"typ": "JWT"}, {"typ": "logout+jwt"}):
+        assert refusal(company.gate, company.token(header, events=events)) == "token_use_invalid"
+
+
+def test_a_payload_is_claims_as_it_stands(company):
+    for header in ({"cty": "JWT"}, {"cty": "application/json"}, {"zip": "DEF"}):
+        assert refusal(company.gate, company.token(header)) == "token_header_refused"

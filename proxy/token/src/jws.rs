@@ -50,8 +50,9 @@ impl<'t> Jws<'t> {
 }
 
 /// `crit` names extensions that must be understood (RFC 7515 section 4.1.11) and none is; `b64` (RFC 7797) only counts
-/// with it. The others bring a key of the sender's choice.
-const REFUSED: [&str; 5] = ["crit", "jwk", "jku", "x5u", "x5c"];
+/// with it. `jwk` and its like bring a key of the sender's choice. `cty` and `zip` say that the payload is not the claims
+/// themselves but another token (RFC 7519 section 5.2) or packed (RFC 7516 section 4.1.3).
+const REFUSED: [&str; 7] = ["crit", "jwk", "jku", "x5u", "x5c", "cty", "zip"];
 
 fn read_header(mut header: Map<String, Value>) -> Result<Header, Refusal> {
     if REFUSED.into_iter().any(|name| header.contains_key(name)) {
@@ -66,7 +67,23 @@ fn read_header(mut header: Map<String, Value>) -> Result<Header, Refusal> {
         Some(Value::String(kid)) => Some(kid),
         Some(_) => return Err(Refusal::Malformed),
     };
+    match header.get("typ") {
+        None => {}
+        Some(Value::String(typ)) if is_access_type(typ) => {}
+        Some(Value::String(_)) => return Err(Refusal::TokenUseInvalid),
+        Some(_) => return Err(Refusal::Malformed),
+    }
     Ok(Header { algorithm, kid })
+}
+
+/// Whether a token of this `typ` may be an access token (RFC 9068 section 4), or an ID token, which has no name of its own:
+/// an issuer signs logout tokens, security events and more with the same key (RFC 8725 section 3.11).
+///
+/// Media types are compared without case, and `application/` may be left out (RFC 7515 section 4.1.9).
+fn is_access_type(typ: &str) -> bool {
+    let typ = typ.to_ascii_lowercase();
+    let name = typ.strip_prefix("application/").unwrap_or(&typ);
+    matches!(name, "jwt" | "at+jwt")
 }
 
 /// The algorithm of that name, `none` and HMAC aside (RFC 8725 section 3.1).

@@ -17,7 +17,8 @@ pub enum Refusal {
     /// Not a JWS in compact form with a JSON header and JSON claims of the right types.
     #[error("the token is malformed")]
     Malformed,
-    /// Its header asks for what is never done: `crit`, or a key of its own (`jwk`, `jku`, `x5u`, `x5c`).
+    /// Its header asks for what is never done: `crit`, a key of its own (`jwk`, `jku`, `x5u`, `x5c`), or a payload that is
+    /// not the claims themselves (`cty`, `zip`).
     #[error("the token's header carries a parameter that is not accepted")]
     HeaderRefused,
     /// Its `alg` is not the algorithm of the issuer's key.
@@ -41,7 +42,7 @@ pub enum Refusal {
     /// `nbf` or `iat` is still to come.
     #[error("the token is not valid yet")]
     NotYetValid,
-    /// An ID token where access tokens are asked for, or the reverse.
+    /// An ID token where access tokens are asked for, or the reverse, or neither by its `typ` or `events`.
     #[error("the token is of the wrong kind")]
     TokenUseInvalid,
     /// None of the scopes asked for is in it.

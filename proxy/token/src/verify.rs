@@ -115,6 +115,7 @@ pub(crate) fn claims(
     let token_use = match rules.kind {
         Kind::Cognito => Some(check_cognito(&read, &rules.audience)?),
         Kind::Oidc => {
+            check_kind(&read)?;
             check_audience(read.aud, &rules.audience)?;
             None
         }
@@ -190,6 +191,14 @@ fn check_cognito(read: &Read<'_>, audience: &Audience) -> Result<TokenUse, Refus
         Ok(token_use)
     } else {
         Err(Refusal::AudienceInvalid)
+    }
+}
+
+/// RFC 8417 section 2.2: `events` makes a token a security event, whatever its `typ`; a logout token is one.
+fn check_kind(read: &Read<'_>) -> Result<(), Refusal> {
+    match read.events {
+        Some(_) => Err(Refusal::TokenUseInvalid),
+        None => Ok(()),
     }
 }
 

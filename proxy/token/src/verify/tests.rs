@@ -29,11 +29,15 @@ fn claims_refusal(changes: Value) -> Refusal {
 }
 
 fn oidc(changes: Value) -> Result<Claims, Refusal> {
+    oidc_headed(json!({}), changes)
+}
+
+fn oidc_headed(header_changes: Value, changes: Value) -> Result<Claims, Refusal> {
     let claims = with(
         access(),
         json!({"token_use": null, "client_id": null, "aud": "api://pets"}),
     );
-    let token = sign(&header(), &with(claims, changes));
+    let token = sign(&with(header(), header_changes), &with(claims, changes));
     verify(
         &token,
         &keys(),
@@ -110,11 +114,62 @@ fn a_header_that_brings_a_key_or_an_extension_is_refused() {
         ("jku", json!("https://evil.test/jwks.json")),
         ("x5u", json!("https://evil.test/x")),
         ("x5c", json!([])),
+        ("cty", json!("JWT")),
+        ("cty", json!(null)),
+        ("zip", json!("DEF")),
     ] {
-        let token = sign(&with(header(), json!({name: value})), &access());
+        let mut header = header();
+        header[name] = value;
+        let token = sign(&header, &access());
         assert_eq!(refusal(&token), Refusal::HeaderRefused, "{name}");
     }
 }
+
+#[test]
+fn a_header_says_an_access_token_or_nothing() {
+    for typ in [
+        json!(null),
+        json!("JWT"),
+        json!("jwt"),
+        json!("application/jwt"),
+        json!("at+jwt"),
+        json!("AT+JWT"),
+        json!("application/at+jwt"),
+        json!("Application/At+Jwt"),
+    ] {
+        let passed = oidc_headed(json!({"typ": typ}), json!({}));
+        assert!(passed.is_ok(), "{typ}: {passed:?}");
+    }
+    for typ in OTHER_KINDS {
+        assert_eq!(
+            oidc_headed(json!({"typ": typ}), json!({})).unwrap_err(),
+            Refusal::TokenUseInvalid,
+            "{typ}"
+        );
+        let token = sign(&with(header(), json!({"typ": typ})), &access());
+        assert_eq!(refusal(&token), Refusal::TokenUseInvalid, "{typ}");
+    }
+    for typ in ["null", "7", r#"["JWT"]"#] {
+        let header = format!(r#"{{"kid":"k1","alg":"RS256","typ":{typ}}}"#);
+        let token = sign_text(&header, &access().to_string());
+        assert_eq!(refusal(&token), Refusal::Malformed, "{typ}");
+    }
+}
+
+const OTHER_KINDS: [&str; 12] = [
+    "logout+jwt",
+    "secevent+jwt",
+    "application/secevent+jwt",
+    "dpop+jwt",
+    "entity-statement+jwt",
+    "JOSE",
+    "JOSE+JSON",
+    "JWE",
+    "",
+    "application/",
+    "application/application/jwt",
+    "JWT ",
+];
 
 #[test]
 fn a_name_given_twice_is_refused() {
@@ -334,6 +389,21 @@ fn an_oidc_token_is_for_its_audience() {
         oidc(json!({"aud": ["api://pets", 1]})).unwrap_err(),
         Refusal::Malformed
     );
+}
+
+#[test]
+fn an_event_is_no_access_token() {
+    let logout = json!({"http://schemas.openid.net/event/backchannel-logout": {}});
+    for events in [logout, json!({}), json!([])] {
+        assert_eq!(
+            oidc(json!({"events": events})).unwrap_err(),
+            Refusal::TokenUseInvalid,
+            "{events}"
+        );
+    }
+    // `token_use` says what kind a Cognito token is, and a trigger may add a claim of any name to it.
+    let token = sign(&header(), &with(access(), json!({"events": {}})));
+    assert!(outcome(&token).is_ok());
 }
 
 #[test]
