@@ -117,6 +117,10 @@ impl ProxyHttp for Gateway {
         // A body that nobody reads is drained before the connection is used again, but not for long.
         session.set_total_drain_timeout(Some(DRAIN));
         session.set_read_timeout(Some(self.pace.silence));
+        // A connection has a limit of its own (`listen`), a stream on it that waits for its window none.
+        if session.as_http1().is_none() {
+            session.set_write_timeout(Some(self.pace.silence));
+        }
         let mut judged = judge::judge(self, session, ctx).await;
         if let Err(error) = &mut judged {
             error::mark(error);

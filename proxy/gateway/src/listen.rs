@@ -5,6 +5,8 @@
 
 mod connections;
 mod deadline;
+mod progress;
+mod stalled;
 mod stream;
 mod tls;
 
@@ -27,6 +29,7 @@ use connections::Counted;
 pub(crate) use connections::{Caps, Connections, Refused};
 use deadline::Requested;
 pub(crate) use deadline::{FIRST_REQUEST, HeaderDeadline, head_is_read};
+use stalled::Stalling;
 pub(crate) use stream::is_answering;
 pub(crate) use tls::{Certificates, Pem};
 
@@ -64,15 +67,24 @@ impl Bound {
     }
 }
 
-/// Accepts connections until `shutdown` turns true, then waits for those that are open. One that brings no request within
-/// `first_request` is closed.
+/// How long connections are waited for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// Until they bring a request.
+    pub(crate) first_request: Duration,
+    /// While they take nothing of what is written to them.
+    pub(crate) stall: Duration,
+}
+
+/// Accepts connections until `shutdown` turns true, then waits for those that are open. One that wears out the patience is
+/// closed.
 ///
 /// INVARIANT: a connection's task is in the set of its listener, so none outlives this call.
 pub(crate) async fn serve<A>(
     bound: Bound,
     app: Arc<A>,
     open: Arc<Connections>,
-    first_request: Duration,
+    patience: Patience,
     mut shutdown: watch::Receiver<bool>,
 ) where
     A: ServerApp + Send + Sync + 'static,
@@ -104,7 +116,7 @@ pub(crate) async fn serve<A>(
                     stream,
                     acceptor.clone(),
                     app.clone(),
-                    first_request,
+                    patience,
                     shutdown.clone(),
                 );
                 connections.spawn(while_counted(counted, served));
@@ -151,7 +163,7 @@ async fn connection<A>(
     mut stream: l4::stream::Stream,
     acceptor: Option<Arc<Acceptor>>,
     app: Arc<A>,
-    first_request: Duration,
+    patience: Patience,
     shutdown: watch::Receiver<bool>,
 ) where
     A: ServerApp + Send + Sync + 'static,
@@ -166,8 +178,9 @@ async fn connection<A>(
     let Some(stream) = secured(stream, acceptor).await else {
         return;
     };
+    let stream = Box::new(Stalling::new(stream, patience.stall));
     let connection = Service::handle_event(stream, app, shutdown.clone());
-    deadline::first_request(connection, &requested, first_request, shutdown).await;
+    deadline::first_request(connection, &requested, patience.first_request, shutdown).await;
 }
 
 /// The connection with its TLS, if it speaks that; `None` where the handshake failed.

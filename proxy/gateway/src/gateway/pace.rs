@@ -8,7 +8,7 @@ use pingora::{Error, ErrorType};
 /// The least that is asked of a caller.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
-    /// How long it may be silent.
+    /// How long it may be silent, and take nothing of its answer.
     pub(crate) silence: Duration,
     /// Over which time its bytes are counted.
     pub(crate) window: Duration,

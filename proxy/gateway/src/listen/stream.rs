@@ -1,4 +1,5 @@
-//! HTTP/2 streams whose callers do not keep a reader waiting: Pingora has timeouts for reads on HTTP/1 only.
+//! HTTP/2 streams whose callers do not keep a reader or a writer waiting: Pingora has timeouts for reads on HTTP/1 only, and
+//! those for writes do not ask whether a write gets on.
 
 use std::time::Duration;
 
@@ -21,18 +22,22 @@ use pingora::{
 use tokio::time::timeout;
 use tokio_stream::Stream;
 
-/// A request's stream, as Pingora serves it but for the timeout of its reads.
+use super::progress::writing;
+
+/// A request's stream, as Pingora serves it but for the timeouts of its reads and writes.
 struct Timed {
     stream: HttpSession,
     read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
 }
 
-/// A session that keeps the read timeout it is given, whatever its version of HTTP.
+/// A session that keeps the timeouts it is given, whatever its version of HTTP.
 pub(super) fn timed(session: ServerSession) -> ServerSession {
     match session {
         ServerSession::H2(stream) => ServerSession::new_custom(Box::new(Timed {
             stream,
             read_timeout: None,
+            write_timeout: None,
         })),
         other => other,
     }
@@ -121,7 +126,7 @@ impl Session for Timed {
     }
 
     async fn write_body(&mut self, data: Bytes, end: bool) -> Result<()> {
-        self.stream.write_body(data, end).await?;
+        writing(self.write_timeout, self.stream.write_body(data, end)).await?;
         self.note(end);
         Ok(())
     }
@@ -133,17 +138,17 @@ impl Session for Timed {
     }
 
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
-        let end = self.stream.response_duplex_vec(tasks).await?;
+        let end = writing(self.write_timeout, self.stream.response_duplex_vec(tasks)).await?;
         self.note(end);
         Ok(end)
     }
 
     fn set_write_timeout(&mut self, timeout: Option<Duration>) {
-        self.stream.set_write_timeout(timeout);
+        self.write_timeout = timeout;
     }
 
     fn get_write_timeout(&self) -> Option<Duration> {
-        self.stream.get_write_timeout()
+        self.write_timeout
     }
 
     fn set_total_drain_timeout(&mut self, timeout: Option<Duration>) {

@@ -12,7 +12,7 @@ use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     gateway::Gateway,
-    listen::{self, Bound, Connections, HeaderDeadline},
+    listen::{self, Bound, Connections, HeaderDeadline, Patience},
 };
 
 /// Serves until the shutdown, and until what was under way is done.
@@ -28,6 +28,10 @@ pub(super) async fn serve(
         upstream_keepalive_pool_size: IDLE_CONNECTIONS,
         ..ServerConf::default()
     });
+    let patience = Patience {
+        first_request,
+        stall: gateway.pace.silence,
+    };
     let mut proxy = http_proxy(&conf, gateway);
     let mut options = HttpServerOptions::default();
     options.h2c = true;
@@ -43,7 +47,7 @@ pub(super) async fn serve(
             bound,
             app.clone(),
             open.clone(),
-            first_request,
+            patience,
             down.clone(),
         ));
     }

@@ -8,4 +8,5 @@ mod limits;
 mod pools;
 mod raw;
 mod reload;
+mod stalled;
 mod tls;

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::mount::Mount;
 
-const SETTINGS: &str = "
+pub(super) const SETTINGS: &str = "
 listeners: [{address: 127.0.0.1:0}]
 pools: {store: 'sqlite:pools.db', seal: {file: seal.key}, public_url: 'http://127.0.0.1:1'}
 routes:
