@@ -178,7 +178,7 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_slow_reader_is_waited_for_and_none_is_not() {
         const PATIENCE: Duration = Duration::from_millis(300);
         let (near, mut far) = duplex(1);

@@ -71,6 +71,5 @@ fn settle(partial: &Path, to: &Path) -> io::Result<()> {
     }
     copy.sync_all()?;
     fs::rename(partial, to)?;
-    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    File::open(to.parent().unwrap_or(to))?.sync_all()
 }
