@@ -7,7 +7,7 @@ import yaml
 
 from portcullis import Portcullis
 from test_gate import CERTIFICATE
-from wire import NaiveProxy, RawOrigin, ask, ask_h2, h2_request
+from wire import NaiveProxy, RawOrigin, ask, ask_all, ask_h2, h2_request
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +195,14 @@ def test_what_has_two_readings_is_refused(ports, origin, listener, case):
     origin.take()
     port, tls = ports[listener]
     assert ask(port, CASES[case], tls) in {400} | OTHER_STATUS.get(case, set())
+    assert origin.take() == b""
+
+
+@pytest.mark.parametrize("case", FRAMES)
+def test_what_follows_a_body_without_an_end_is_no_request(ports, origin, case):
+    origin.take()
+    answers = ask_all(ports["plain"][0], FRAMES[case] + get(b"/second"))
+    assert answers.count(b"HTTP/1.1 ") <= 1
     assert origin.take() == b""
 
 

@@ -105,6 +105,19 @@ def status(data):
     return int(line[1]) if len(line) > 1 and line[0].startswith(b"HTTP/1") else None
 
 
+def ask_all(port, request):
+    """Everything that is answered until the connection ends, over HTTP/1.1."""
+    data = b""
+    with connect(port) as connection:
+        connection.sendall(request)
+        try:
+            while more := connection.recv(65536):
+                data += more
+        except ConnectionResetError:
+            pass
+    return data
+
+
 def ask(port, request, tls=False):
     """The status of the answer to these bytes, over HTTP/1.1."""
     with connect(port, tls, ["http/1.1"]) as connection:
