@@ -64,8 +64,13 @@ impl Sqlite {
         make_private(&path)?;
         let options = Options::new(&path);
         let place = Place::of(&path)?;
-        let connection = options.writer()?;
-        Migrator::new(migrations)?.sqlite(&connection)?;
+        let migrator = Migrator::new(migrations)?;
+        let connection = connection::patiently(options.locked, || {
+            // To turn a new file's log on, SQLite asks for a lock that it does not wait for.
+            let connection = options.writer()?;
+            migrator.sqlite(&connection)?;
+            Ok(connection)
+        })?;
         let readers = Readers::open(options.clone(), place.clone(), runtime.clone())?;
         let writer = Writer::start(connection, options, place.clone(), meter, runtime)?;
         Ok(Self {
@@ -113,4 +118,31 @@ fn make_private(path: &Path) -> Result<()> {
         path: path.to_owned(),
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use testkit::SqliteFile;
+    use tokio::time::timeout;
+
+    use super::connection::control;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_new_store_waits_for_the_process_that_makes_it() {
+        let file = SqliteFile::new().unwrap();
+        let path = file.folder().join("store.db");
+        make_private(&path).unwrap();
+        let other = Options::new(&path).open().unwrap();
+        control(&other, "BEGIN IMMEDIATE").unwrap();
+        control(&other, "CREATE TABLE t (n INTEGER)").unwrap();
+        let opening = Sqlite::open(path, &[], Meter::default());
+        tokio::pin!(opening);
+        let early = timeout(Duration::from_millis(100), &mut opening).await;
+        assert!(early.is_err(), "{:?}", early.map(|end| end.err()));
+        control(&other, "COMMIT").unwrap();
+        opening.await.unwrap();
+    }
 }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -65,6 +66,20 @@ impl Options {
         // Without it a plan depends on the first arguments, and others make SQLite prepare the statement again each time.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         Ok(connection)
+    }
+}
+
+/// Tries again while another process is in the way, until it has been for `locked`.
+pub(super) fn patiently<T>(locked: Duration, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    let give_up = Instant::now() + locked;
+    let mut attempts = 1;
+    loop {
+        match attempt() {
+            Err(Error::Conflict { .. }) if Instant::now() < give_up => thread::sleep(PAUSE),
+            Err(Error::Conflict { .. }) => return Err(Error::Conflict { attempts }),
+            end => return end,
+        }
+        attempts += 1;
     }
 }
 
@@ -134,6 +149,8 @@ fn value(raw: ValueRef<'_>, at: usize) -> Result<Value> {
     Err(Error::column(&at.to_string(), problem))
 }
 
+/// Between two attempts, where the database did not wait by itself.
+pub(super) const PAUSE: Duration = Duration::from_millis(20);
 const BUSY: Duration = Duration::from_secs(5);
 const LOCKED: Duration = Duration::from_secs(15);
 

@@ -5,14 +5,14 @@
 
 use std::path::PathBuf;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::connection::{Options, control};
+use super::connection::{self, Options, control};
 use super::place::Place;
 use crate::error::{Error, Result};
 use crate::job::Job;
@@ -121,16 +121,8 @@ impl Task {
 
     /// Begins a transaction; where another process holds the lock, tries again until it has held it for long.
     fn begin(&mut self) -> Result<Tx> {
-        let give_up = Instant::now() + self.options.locked;
-        let mut attempts = 1;
-        loop {
-            match self.try_begin() {
-                Err(Error::Conflict { .. }) if Instant::now() < give_up => thread::sleep(PAUSE),
-                Err(Error::Conflict { .. }) => return Err(Error::Conflict { attempts }),
-                end => return end,
-            }
-            attempts += 1;
-        }
+        let locked = self.options.locked;
+        connection::patiently(locked, || self.try_begin())
     }
 
     fn try_begin(&mut self) -> Result<Tx> {
@@ -254,8 +246,6 @@ fn run(tx: &Tx, sql: &'static str) -> Result<()> {
 const QUEUE: usize = 256;
 /// How many writes share a commit at most: more would make the first of them wait for the last.
 const GROUP: usize = 64;
-/// Between two tries, where the database did not wait by itself.
-const PAUSE: Duration = Duration::from_millis(20);
 /// Work never waits for anything but the database, so this only ends a write that waits for another one; a statement that
 /// runs is not cut short.
 const JOB: Duration = Duration::from_secs(10);

@@ -4,6 +4,7 @@ use testkit::SqliteFile;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::super::connection::PAUSE;
 use super::*;
 use crate::job::job;
 
