@@ -241,7 +241,9 @@ impl ProxyHttp for Gateway {
         } else {
             ctx.snapshot.unrouted.count(ctx.outcome, took);
         }
-        self.recorder.record(&ctx.record(session));
+        if self.recorder.is_on() {
+            self.recorder.record(&ctx.record(session));
+        }
     }
 }
 

@@ -22,7 +22,7 @@ mod tree;
 mod upstream;
 pub mod written;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, num::NonZeroU8, path::PathBuf};
 
 pub use header::Template;
 pub use issuer::Issuer;
@@ -34,7 +34,7 @@ pub use problem::{Problem, Problems};
 pub use route::{Authorize, Bearer, Guarded, Handling, Policies, Route};
 pub use schema::schema;
 pub use upstream::{Scheme, Server, Upstream};
-pub use written::{Certificate, Limits, Listener, Log, Tls};
+pub use written::{Certificate, Decisions, Limits, Listener, Log, Tls};
 
 /// Settings in which nothing is left to check.
 #[derive(Debug)]
@@ -45,6 +45,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// Where the gate listens; at least one, no two alike.
     pub listeners: Vec<Listener>,
+    /// Threads that serve requests; as many as there are processors when absent.
+    pub workers: Option<NonZeroU8>,
     /// The admin listener.
     pub admin: Option<SocketAddr>,
     /// Logs and records.

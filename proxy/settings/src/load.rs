@@ -11,8 +11,8 @@ use std::{
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use crate::{
-    Lines, Place, Problem, Problems, Settings, check::Check, issuer, limits, listener, mend,
-    naming, pools, route, tree, upstream, written,
+    Decisions, Lines, Place, Problem, Problems, Settings, check::Check, issuer, limits, listener,
+    mend, naming, pools, route, tree, upstream, written,
 };
 
 /// Reads the settings in a file, with the secrets and certificates they name.
@@ -98,6 +98,7 @@ fn settings(raw: written::Settings, file: &Path, check: &mut Check<'_>) -> Setti
             .data
             .map_or_else(|| check.dir.clone(), |data| check.path(&data)),
         listeners,
+        workers: raw.workers,
         admin,
         log: log(raw.log, check),
         trusted_peers: raw.trusted_peers,
@@ -181,7 +182,11 @@ fn log(mut log: written::Log, check: &mut Check<'_>) -> written::Log {
         check.report(&Place::from("log").key("level"), message);
     }
     let mut seen: HashSet<PathBuf> = HashSet::new();
-    for (name, file) in [("decisions", &mut log.decisions), ("file", &mut log.file)] {
+    let decisions = match &mut log.decisions {
+        Decisions::File(file) => Some(file),
+        Decisions::Stdout | Decisions::Nowhere => None,
+    };
+    for (name, file) in [("decisions", decisions), ("file", log.file.as_mut())] {
         let Some(file) = file else { continue };
         *file = check.path(file);
         let place = Place::from("log").key(name);

@@ -4,10 +4,10 @@
 mod form;
 mod route;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU8, path::PathBuf};
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 pub use route::{Authenticate, Authorize, AuthorizeWord, Bearer, Forward, Policies, Route, Serve};
 
@@ -20,6 +20,9 @@ pub struct Settings {
     #[serde(default)]
     #[schemars(length(min = 1))]
     pub listeners: Vec<Listener>,
+    /// Threads that serve requests; as many as there are processors when absent.
+    #[serde(default)]
+    pub workers: Option<NonZeroU8>,
     /// Who signs the tokens that routes accept, by name.
     #[serde(default)]
     pub issuers: BTreeMap<String, token::Config>,
@@ -114,10 +117,34 @@ pub struct Admin {
 pub struct Log {
     /// A level as `info`, or a `tracing` filter as `warn,portcullis=debug`; `info` when absent.
     pub level: Option<String>,
-    /// Decision records' file; standard output when absent.
-    pub decisions: Option<PathBuf>,
+    /// Decision records' file, or `none`; standard output when absent.
+    pub decisions: Decisions,
     /// The log's file; standard error when absent.
     pub file: Option<PathBuf>,
+}
+
+/// Where decision records go.
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "Option<String>")]
+pub enum Decisions {
+    /// To standard output.
+    #[default]
+    Stdout,
+    /// To a file.
+    File(PathBuf),
+    /// Nobody wants them: `none`.
+    Nowhere,
+}
+
+impl<'de> Deserialize<'de> for Decisions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let file = Option::<PathBuf>::deserialize(deserializer)?;
+        Ok(match file {
+            None => Self::Stdout,
+            Some(word) if word.as_os_str() == "none" => Self::Nowhere,
+            Some(path) => Self::File(path),
+        })
+    }
 }
 
 /// What bounds the verification of tokens.

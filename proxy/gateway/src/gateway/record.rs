@@ -2,28 +2,28 @@
 //!
 //! A slow disk must not slow requests, so the queue is bounded and what does not fit is counted and dropped.
 
+mod queue;
 mod sink;
 
 use std::{
+    cell::RefCell,
     fs::File,
     io::{self, Read as _, Seek as _, SeekFrom, Write},
     net::IpAddr,
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel},
-    },
+    path::Path,
+    sync::mpsc::{Receiver, sync_channel},
     time::{Duration, Instant},
 };
 
 use decision::{Basis, Decided, Permit};
 use pingora::proxy::Session;
 use serde::Serialize;
+use settings::Decisions;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{Ctx, identify::Caller};
 use crate::logs;
+use queue::{Giver, Taker};
 pub(crate) use sink::Losses;
 use sink::Sink;
 
@@ -68,83 +68,92 @@ pub(crate) struct Micros {
 /// Takes records; cloning shares the writer.
 #[derive(Debug, Clone)]
 pub(crate) struct Recorder {
-    queue: SyncSender<Message>,
-    /// Asks for the file to be opened anew; beside the queue, which may be full of lines for a disk that does not answer.
-    reopen: Arc<AtomicBool>,
+    /// Absent where nobody wants records.
+    queue: Option<Giver>,
     losses: Losses,
 }
 
 /// The writing thread; it ends when every [`Recorder`] is gone.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    done: Receiver<()>,
-}
-
-#[derive(Debug)]
-enum Message {
-    Line(Vec<u8>),
-    /// Wakes a writer that waits.
-    Wake,
+    done: Option<Receiver<()>>,
 }
 
 impl Recorder {
-    /// Starts a writer to a file, or to standard output.
-    pub(crate) fn start(file: Option<PathBuf>, losses: Losses) -> io::Result<(Self, Writer)> {
-        let sink = match &file {
-            Some(path) => {
+    /// Starts a writer.
+    pub(crate) fn start(to: &Decisions, losses: Losses) -> io::Result<(Self, Writer)> {
+        let (sink, file) = match to {
+            Decisions::Nowhere => return Ok(Self::nowhere(losses)),
+            Decisions::Stdout => (
+                Sink::new(Box::new(io::stdout()), false, losses.clone()),
+                None,
+            ),
+            Decisions::File(path) => {
                 let (file, torn) = open(path)?;
-                Sink::new(file, torn, losses.clone())
+                (Sink::new(file, torn, losses.clone()), Some(path.clone()))
             }
-            None => Sink::new(Box::new(io::stdout()), false, losses.clone()),
         };
-        let (queue, messages) = sync_channel(QUEUE);
+        let (giver, taker) = queue::queue();
         let (tell, done) = sync_channel(1);
-        let reopen = Arc::new(AtomicBool::new(false));
-        let asked = reopen.clone();
         std::thread::Builder::new()
             .name("records".into())
             .spawn(move || {
-                write_all(&messages, &asked, sink, file.as_deref());
+                write_all(&taker, sink, file.as_deref());
                 // Nobody may be waiting any more.
                 let _ = tell.send(());
             })?;
         let recorder = Self {
-            queue,
-            reopen,
+            queue: Some(giver),
             losses,
         };
-        Ok((recorder, Writer { done }))
+        Ok((recorder, Writer { done: Some(done) }))
     }
 
-    /// Queues one record; never waits.
+    fn nowhere(losses: Losses) -> (Self, Writer) {
+        let recorder = Self {
+            queue: None,
+            losses,
+        };
+        (recorder, Writer { done: None })
+    }
+
+    /// Whether anybody wants records.
+    pub(super) fn is_on(&self) -> bool {
+        self.queue.is_some()
+    }
+
+    /// Queues one record; never waits for the disk.
     pub(crate) fn record(&self, record: &Record<'_>) {
-        let mut line = Vec::with_capacity(512);
-        if serde_json::to_writer(&mut line, record).is_err() {
-            self.losses.add(1);
+        let Some(queue) = &self.queue else {
             return;
-        }
-        line.push(b'\n');
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
-            self.queue.try_send(Message::Line(line))
-        {
-            self.losses.add(1);
-        }
+        };
+        LINE.with_borrow_mut(|line| {
+            line.clear();
+            let written = serde_json::to_writer(&mut *line, record);
+            line.push(b'\n');
+            if written.is_err() || !queue.give(line) {
+                self.losses.add(1);
+            }
+        });
     }
 
     /// Asks for the file to be opened anew, after it was moved away; never waits.
     pub(crate) fn reopen(&self) {
-        self.reopen.store(true, Ordering::Release);
-        // A full queue wakes the writer as well.
-        if let Err(TrySendError::Disconnected(_)) = self.queue.try_send(Message::Wake) {
-            tracing::error!("The writer of decision records is gone");
+        if let Some(queue) = &self.queue {
+            queue.reopen();
         }
     }
+}
+
+thread_local! {
+    static LINE: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(1024));
 }
 
 impl Writer {
     /// Waits until everything queued is written, though not for ever: standard output may be a pipe that nobody reads.
     pub(crate) fn finish(self) {
-        if self.done.recv_timeout(FINISH).is_err() {
+        let done = self.done.as_ref();
+        if done.is_some_and(|done| done.recv_timeout(FINISH).is_err()) {
             tracing::warn!("Decision records are left unwritten");
         }
     }
@@ -169,32 +178,14 @@ fn last(path: &Path) -> io::Result<u8> {
     Ok(last)
 }
 
-fn write_all(
-    messages: &Receiver<Message>,
-    asked: &AtomicBool,
-    mut sink: Sink,
-    file: Option<&Path>,
-) {
-    while let Some(message) = next(messages, &mut sink) {
-        if asked.swap(false, Ordering::Acquire) {
+fn write_all(taker: &Taker, mut sink: Sink, file: Option<&Path>) {
+    while let Some(taken) = taker.take() {
+        if taken.reopen {
             reopen(&mut sink, file);
         }
-        if let Message::Line(line) = message {
-            sink.push(&line, Instant::now());
-        }
-    }
-    sink.flush(Instant::now());
-}
-
-/// The next message; flushes before it waits for one.
-fn next(messages: &Receiver<Message>, sink: &mut Sink) -> Option<Message> {
-    match messages.try_recv() {
-        Ok(message) => Some(message),
-        Err(TryRecvError::Disconnected) => None,
-        Err(TryRecvError::Empty) => {
-            sink.flush(Instant::now());
-            messages.recv().ok()
-        }
+        sink.push(&taken.lines, Instant::now());
+        sink.flush(Instant::now());
+        taker.give_back(taken.lines);
     }
 }
 
@@ -246,7 +237,6 @@ impl Ctx {
     }
 }
 
-const QUEUE: usize = 16 * 1024;
 const FINISH: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
@@ -284,7 +274,7 @@ mod tests {
     fn every_record_is_a_line_and_a_moved_file_is_made_anew() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("decisions.jsonl");
-        let (recorder, writer) = Recorder::start(Some(path.clone()), losses()).unwrap();
+        let (recorder, writer) = Recorder::start(&Decisions::File(path.clone()), losses()).unwrap();
         recorder.record(&record("one"));
         until("the first record", || !ids(&path).is_empty());
         let moved = dir.path().join("moved.jsonl");
@@ -325,7 +315,7 @@ mod tests {
             let text = std::fs::read_to_string(&path).unwrap();
             text.lines().map(str::to_owned).collect()
         };
-        let (recorder, writer) = Recorder::start(Some(path.clone()), losses()).unwrap();
+        let (recorder, writer) = Recorder::start(&Decisions::File(path.clone()), losses()).unwrap();
         recorder.record(&record("one"));
         until("a whole line", || {
             lines().iter().any(|line| line.ends_with('}'))
@@ -346,27 +336,43 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_counted() {
-        let (queue, messages) = sync_channel(1);
+        let (queue, taker) = queue::queue();
         let recorder = Recorder {
-            queue,
-            reopen: Arc::default(),
+            queue: Some(queue),
             losses: losses(),
         };
-        recorder.record(&record("kept"));
-        recorder.record(&record("lost"));
+        let path = "/".repeat(queue::ROOM / 2);
+        let long = Record {
+            path: Some(&path),
+            ..record("long")
+        };
+        recorder.record(&long);
+        assert_eq!(recorder.losses.count(), 0);
+        recorder.record(&long);
         assert_eq!(recorder.losses.count(), 1);
         // Nobody takes from the queue: this must not wait for room in it.
         recorder.reopen();
-        assert!(recorder.reopen.load(Ordering::Acquire));
-        drop(messages);
+        assert!(taker.take().unwrap().reopen);
+        drop(taker);
         recorder.record(&record("lost too"));
         assert_eq!(recorder.losses.count(), 2);
     }
 
     #[test]
+    fn nobody_need_want_records() {
+        let (recorder, writer) = Recorder::start(&Decisions::Nowhere, losses()).unwrap();
+        assert!(!recorder.is_on());
+        recorder.record(&record("unwanted"));
+        recorder.reopen();
+        writer.finish();
+        assert_eq!(recorder.losses.count(), 0);
+    }
+
+    #[test]
     fn what_cannot_be_written_is_counted() {
         let losses = losses();
-        let (recorder, writer) = Recorder::start(Some("/dev/full".into()), losses.clone()).unwrap();
+        let (recorder, writer) =
+            Recorder::start(&Decisions::File("/dev/full".into()), losses.clone()).unwrap();
         for id in ["one", "two", "three"] {
             recorder.record(&record(id));
         }

@@ -31,6 +31,7 @@ impl Fixed {
         Self {
             settings: vec![
                 ("listeners", format!("{listeners:?}")),
+                ("workers", format!("{:?}", settings.workers)),
                 ("admin", format!("{:?}", settings.admin)),
                 ("log", format!("{:?}", settings.log)),
                 ("limits", format!("{:?}", settings.limits)),

@@ -97,7 +97,7 @@ impl Process {
         let loaded = Loaded::load(file, overrides)?;
         let log = &loaded.settings.log;
         let logs = logs::start(log.level.as_deref(), log.file.clone())?;
-        let runtimes = Runtimes::start()?;
+        let runtimes = Runtimes::start(loaded.settings.workers)?;
         // Before anything is bound or printed: whoever sees that may send a signal.
         let signals = {
             let _entered = runtimes.background.enter();
@@ -123,7 +123,7 @@ impl Process {
         let public_url = pools::public_url(&mut settings, &overrides, &sockets.bound)?;
         let shared = Shared::open(&settings, &runtimes, signals.as_mut())?;
         let dropped = shared.metrics.records_dropped.clone();
-        let (recorder, writer) = Recorder::start(settings.log.decisions.clone(), dropped)
+        let (recorder, writer) = Recorder::start(&settings.log.decisions, dropped)
             .context("decision records cannot be written")?;
         let file = settings.file.clone();
         Ok(Self {

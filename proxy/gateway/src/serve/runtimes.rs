@@ -1,6 +1,10 @@
 //! The runtimes of a process, so that none waits for another's work.
 
-use std::{thread::available_parallelism, time::Duration};
+use std::{
+    num::{NonZero, NonZeroU8},
+    thread::available_parallelism,
+    time::Duration,
+};
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -16,12 +20,13 @@ pub(crate) struct Runtimes {
 }
 
 impl Runtimes {
-    /// Starts them.
-    pub(super) fn start() -> std::io::Result<Self> {
-        let threads = available_parallelism().map_or(2, std::num::NonZero::get);
+    /// Starts them, with so many threads that serve requests.
+    pub(super) fn start(workers: Option<NonZeroU8>) -> std::io::Result<Self> {
+        let processors = available_parallelism().map_or(2, NonZero::get);
+        let workers = workers.map_or(processors, |workers| workers.get().into());
         Ok(Self {
-            gate: runtime("gate", threads)?,
-            engine: runtime("engine", threads)?,
+            gate: runtime("gate", workers)?,
+            engine: runtime("engine", processors)?,
             background: runtime("background", 1)?,
         })
     }

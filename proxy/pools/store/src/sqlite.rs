@@ -141,7 +141,7 @@ mod tests {
         let opening = Sqlite::open(path, &[], Meter::default());
         tokio::pin!(opening);
         let early = timeout(Duration::from_millis(100), &mut opening).await;
-        assert!(early.is_err(), "{:?}", early.map(|end| end.err()));
+        assert!(early.is_err(), "{:?}", early.map(Result::err));
         control(&other, "COMMIT").unwrap();
         opening.await.unwrap();
     }

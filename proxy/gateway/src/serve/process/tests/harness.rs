@@ -56,7 +56,7 @@ impl Gate {
         let mut process = Process::open(
             loaded,
             logs::Sink::stderr(),
-            Runtimes::start().unwrap(),
+            Runtimes::start(None).unwrap(),
             None,
         )
         .unwrap();
