@@ -12,7 +12,7 @@ VENV := target/venv
 # What each step is about, above what it prints.
 say = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help run build test fmt clippy deny codegen unit e2e setup
+.PHONY: help run build test fmt clippy deny codegen unit e2e setup compare
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,6 +61,13 @@ e2e: $(VENV)/ready ## end to end: the real binary under boto3, the AWS CLI and p
 	$(call say,End to end)
 	cargo build --locked --bin portcullis
 	$(VENV)/bin/python -m pytest tests/e2e
+
+compare: $(VENV)/ready ## speed beside bare Pingora, nginx and HAProxy, on a quiet machine; ARGS='--memory' for memory too
+	@scripts/setup compare
+	$(call say,Build what is compared)
+	cargo build --profile dist --locked -p portcullis --bin portcullis --example bare
+	$(call say,Compare)
+	$(VENV)/bin/python benches/compare/compare.py $(ARGS)
 
 # Marked ready only when all of it is installed; a changed list makes it anew.
 $(VENV)/ready: tests/requirements.txt

@@ -1,0 +1,12 @@
+-- wrk: the tokens of a file in turn, from the first again after the last.
+
+function init(args)
+   for line in io.lines(args[1]) do
+      tokens[#tokens + 1] = wrk.format("GET", nil, { Authorization = "Bearer " .. line })
+   end
+end
+
+function request()
+   at = at % #tokens + 1
+   return tokens[at]
+end
