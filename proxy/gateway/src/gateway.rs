@@ -9,7 +9,7 @@ mod error;
 mod forward;
 pub(crate) mod head;
 mod identify;
-mod judge;
+pub(crate) mod judge;
 pub(crate) mod linger;
 mod pace;
 pub(crate) mod record;

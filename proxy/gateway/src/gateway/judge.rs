@@ -87,7 +87,7 @@ fn admitted(
 }
 
 /// The request as it was sent.
-fn raw(session: &Session, peer: IpAddr) -> Raw<'_> {
+pub(crate) fn raw(session: &Session, peer: IpAddr) -> Raw<'_> {
     let sent = session.req_header();
     let digest = session.digest();
     Raw {

@@ -1,0 +1,205 @@
+//! Admission by itself, for tests that stand outside and feed it anything: what the gate makes of a request's bytes before
+//! it asks any route.
+
+use std::{
+    io::Cursor,
+    net::IpAddr,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use http::{HeaderMap, HeaderName, Method, StatusCode};
+use ipnet::IpNet;
+use pingora::proxy::Session;
+
+use crate::gateway::{
+    admit::{Raw, Rules, admit, identity_key},
+    head::Head,
+    judge,
+    refuse::Refusal,
+};
+
+/// What admission knows besides requests.
+#[derive(Debug, Default)]
+pub struct Admission(Rules);
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum Reading {
+    /// The parser below admission did not take it for one.
+    Unread,
+    /// Admission refused it.
+    Refused {
+        /// The answer's status.
+        status: StatusCode,
+        /// The answer's `code`.
+        code: &'static str,
+    },
+    /// It was admitted.
+    Admitted {
+        /// Its one reading.
+        head: Box<Admitted>,
+        /// The body that would go upstream; `None` where it cannot be read to its end.
+        body: Option<Vec<u8>>,
+    },
+}
+
+/// The canonical head of an admitted request: what routes, policies and the upstream get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admitted {
+    /// Its method.
+    pub method: Method,
+    /// Host and port.
+    pub authority: String,
+    /// The host alone.
+    pub host: String,
+    /// Path and query, as they go upstream.
+    pub target: String,
+    /// The path alone.
+    pub path: String,
+    /// The header fields that go upstream.
+    pub headers: HeaderMap,
+    /// Who sent it.
+    pub client: IpAddr,
+}
+
+/// A request of HTTP/2, taken apart as the protocol does it.
+#[derive(Debug)]
+pub struct Fields<'f> {
+    /// `:method`
+    pub method: &'f Method,
+    /// `:path`
+    pub path: &'f [u8],
+    /// `:authority`
+    pub authority: Option<&'f str>,
+    /// All other fields.
+    pub headers: &'f HeaderMap,
+}
+
+impl Admission {
+    /// Admission of a gate that believes these peers, sets these headers from tokens and lets policies read those.
+    pub fn new(
+        trusted_peers: Vec<IpNet>,
+        identity_headers: &[HeaderName],
+        policy_headers: &[HeaderName],
+    ) -> Self {
+        let keys = identity_headers.iter();
+        let mut rules = Rules {
+            trusted_peers,
+            identity_headers: keys
+                .map(|name| identity_key(name.as_str()).into_owned())
+                .collect(),
+            ..Rules::default()
+        };
+        for name in policy_headers {
+            rules.read(name.clone());
+        }
+        Self(rules)
+    }
+
+    /// Reads the first request on a connection of HTTP/1, as Pingora does it for the listeners.
+    pub fn http1(&self, bytes: &[u8], peer: IpAddr) -> Reading {
+        let mut session = Session::new_h1(Box::new(Cursor::new(bytes.to_vec())));
+        if !matches!(at_once(session.read_request()), Some(Ok(true))) {
+            return Reading::Unread;
+        }
+        match admit(&judge::raw(&session, peer), &self.0) {
+            Ok(head) => Reading::Admitted {
+                head: Box::new(head.into()),
+                body: body(&mut session),
+            },
+            Err(refusal) => refusal.into(),
+        }
+    }
+
+    /// Reads a request of HTTP/2, which has no body here.
+    pub fn http2(&self, fields: &Fields<'_>, peer: IpAddr) -> Reading {
+        let raw = Raw {
+            method: fields.method,
+            target: fields.path,
+            authority: fields.authority,
+            headers: fields.headers,
+            head: None,
+            peer,
+            tls: false,
+        };
+        match admit(&raw, &self.0) {
+            Ok(head) => Reading::Admitted {
+                head: Box::new(head.into()),
+                body: Some(Vec::new()),
+            },
+            Err(refusal) => refusal.into(),
+        }
+    }
+}
+
+impl From<Refusal> for Reading {
+    fn from(refusal: Refusal) -> Self {
+        let line = refusal.line();
+        Self::Refused {
+            status: line.status,
+            code: line.code,
+        }
+    }
+}
+
+impl From<Head> for Admitted {
+    fn from(head: Head) -> Self {
+        Self {
+            target: head.target(),
+            authority: head.authority.as_str().to_owned(),
+            host: head.authority.host().to_owned(),
+            method: head.method,
+            path: head.path,
+            headers: head.headers,
+            client: head.client,
+        }
+    }
+}
+
+/// All of the body, as the upstream would get it.
+fn body(session: &mut Session) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(piece) = at_once(session.read_request_body())?.ok()? {
+        body.extend_from_slice(&piece);
+    }
+    Some(body)
+}
+
+/// What a future gives that waits for nothing: all bytes are there, and behind them the connection's end.
+fn at_once<F: Future>(future: F) -> Option<F::Output> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn http1(bytes: &str) -> Reading {
+        Admission::default().http1(bytes.as_bytes(), IpAddr::from([192, 0, 2, 7]))
+    }
+
+    #[test]
+    fn requests_are_read_admitted_and_refused() {
+        let chunked = "POST /a?b HTTP/1.1\r\nHost: A\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+        match http1(chunked) {
+            Reading::Admitted { head, body } => {
+                assert_eq!((&*head.target, &*head.authority), ("/a?b", "a"));
+                assert_eq!(body.as_deref(), Some(&b"abc"[..]));
+            }
+            other => panic!("{other:?}"),
+        }
+        let cut = http1("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabc");
+        assert!(matches!(cut, Reading::Admitted { body: None, .. }));
+        let refused = http1("GET /a/../b HTTP/1.1\r\nHost: a\r\n\r\n");
+        let status = StatusCode::BAD_REQUEST;
+        let code = "path_ambiguous";
+        assert!(
+            matches!(refused, Reading::Refused { status: s, code: c } if s == status && c == code)
+        );
+        assert!(matches!(http1("GET / HTTP/1.1\r\nHost"), Reading::Unread));
+    }
+}
