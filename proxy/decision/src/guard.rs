@@ -5,7 +5,7 @@ use std::{sync::Arc, time::SystemTime};
 use cedar_policy::{Authorizer, Context, Decision, EntityUid, Response};
 
 use crate::{
-    Caller, Code, Decided, Denied, Outcome, Permit, PolicyError, Request,
+    Caller, Code, Decided, Denied, Memory, Outcome, Permit, PolicyError, Request,
     identity::Identity,
     inputs::{Inputs, Values, write_text},
     policies::{Applicable, Shared},
@@ -122,7 +122,7 @@ impl Guard {
             action: Arc::clone(&self.action_text),
             resource: resource
                 .map_or_else(|_| Arc::from(""), |resource| Arc::clone(&resource.text)),
-            remembered: answer.remembered,
+            memory: answer.memory,
         }
     }
 
@@ -135,7 +135,7 @@ impl Guard {
         if let Some(outcome) = identity.recent.get(self.number, &key) {
             return Answer {
                 outcome,
-                remembered: true,
+                memory: Memory::Hit,
             };
         }
         let answer = self.recall_shared(identity, resource, values, &key);
@@ -154,14 +154,15 @@ impl Guard {
         if let Some(outcome) = self.shared.decisions.get(&*key) {
             return Answer {
                 outcome,
-                remembered: true,
+                memory: Memory::Hit,
             };
         }
-        let answer = Answer::fresh(self.evaluate(identity, resource, values));
-        self.shared
-            .decisions
-            .insert(key, Arc::clone(&answer.outcome));
-        answer
+        let outcome = Arc::new(self.evaluate(identity, resource, values));
+        self.shared.decisions.insert(key, Arc::clone(&outcome));
+        Answer {
+            outcome,
+            memory: Memory::Miss,
+        }
     }
 
     /// What the outcome depends on besides the caller.
@@ -257,17 +258,17 @@ impl Applicable {
     }
 }
 
-/// What came of a decision, and whether it was remembered.
+/// What came of a decision, and what part memory had in it.
 struct Answer {
     outcome: Arc<Outcome>,
-    remembered: bool,
+    memory: Memory,
 }
 
 impl Answer {
     fn fresh(outcome: Outcome) -> Self {
         Self {
             outcome: Arc::new(outcome),
-            remembered: false,
+            memory: Memory::Bypass,
         }
     }
 }

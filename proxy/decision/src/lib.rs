@@ -27,7 +27,7 @@ mod testing;
 pub use check::{Checked, check};
 pub use config::Config;
 pub use guard::{Ask, Guard, default_action};
-pub use outcome::{Code, Decided, Outcome, PolicyError};
+pub use outcome::{Code, Decided, Memory, Outcome, PolicyError};
 pub use permit::{Basis, Denied, Permit};
 pub use policies::Policies;
 pub use problem::{Problem, Problems};

@@ -107,7 +107,7 @@ pub struct Decided {
     pub(crate) principal: Arc<str>,
     pub(crate) action: Arc<str>,
     pub(crate) resource: Arc<str>,
-    pub(crate) remembered: bool,
+    pub(crate) memory: Memory,
 }
 
 impl Decided {
@@ -138,6 +138,22 @@ impl Decided {
 
     /// Whether an equal decision was remembered, so no policy was evaluated.
     pub fn is_remembered(&self) -> bool {
-        self.remembered
+        self.memory == Memory::Hit
     }
+
+    /// What part the memory of decisions had in it.
+    pub fn memory(&self) -> Memory {
+        self.memory
+    }
+}
+
+/// What part the memory of decisions had in one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    /// An equal one was found.
+    Hit,
+    /// None was found; from now on this one is.
+    Miss,
+    /// It was not looked for: a policy reads the time, the inputs are too long to be kept, or they are unacceptable.
+    Bypass,
 }

@@ -7,18 +7,21 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::json;
 
 use self::world::{Req, Who};
-use crate::{Ask, Basis, Code, Config, Decided, Guard, Policies};
+use crate::{Ask, Basis, Code, Config, Decided, Guard, Memory, Policies};
 
 const SCHEMA: &str = r#"
     namespace Pets {
-        type Token = { scope?: Set<String>, client_id?: String, exp?: Long };
+        type Token = {
+            scope?: Set<String>, client_id?: String, exp?: Long,
+            spent?: decimal, since?: datetime, session?: duration, net?: ipaddr,
+        };
         type Ctx = {
             token?: Token, method: String, host: String, path: String, clientIp: ipaddr, time: datetime,
             pathParameters: { petId?: String }, queryStringParameters: { limit?: String, kind?: String },
             headers: { "x-tenant"?: String },
         };
         entity Group;
-        entity User in [Group] = { email?: String, level?: Long };
+        entity User in [Group] = { email?: String, level?: Long, tier?: decimal } tags String;
         entity Application;
         entity Pet in [Application];
         action read;
@@ -260,6 +263,7 @@ fn claims_are_projected() {
         wrong.outcome().detail(),
         Some("claim `email` has another type than in the schema")
     );
+    assert_eq!(wrong.memory(), Memory::Bypass);
     assert_eq!(wrong.principal(), r#"Pets::User::"pool|u""#);
     let unmentioned = Who::new("u", &[]).access(&json!({"scope": "pets/read", "exp": "soon"}));
     assert_eq!(
@@ -354,8 +358,9 @@ fn time_and_address_are_values_of_their_types() {
     );
     assert!(guard.reads_time() && guard.reads_client_ip());
     assert_eq!(code(&guard, &Who::new("u", &[])), Code::Permitted);
-    assert!(
-        !decide(&guard, Req::default(), &Who::new("u", &[])).is_remembered(),
+    assert_eq!(
+        decide(&guard, Req::default(), &Who::new("u", &[])).memory(),
+        Memory::Bypass,
         "the next moment may differ"
     );
     assert!(
@@ -372,7 +377,8 @@ fn equal_decisions_are_remembered() {
         digest,
         ..Who::new(id, &["readers"])
     };
-    assert!(!decide(&guard, Req::default(), &reader("u", Some([1; 32]))).is_remembered());
+    let first = decide(&guard, Req::default(), &reader("u", Some([1; 32])));
+    assert_eq!(first.memory(), Memory::Miss);
     let again = decide(
         &guard,
         Req {
@@ -401,12 +407,12 @@ fn a_huge_request_is_decided_and_forgotten() {
         tenant: Some("a".repeat(length)),
         ..Req::default()
     };
-    for (length, remembered) in [(10, true), (10_000, false)] {
+    for (length, memory) in [(10, Memory::Hit), (10_000, Memory::Bypass)] {
         decide(&guard, tenant(length), &Who::new("u", &[]));
         let again = decide(&guard, tenant(length), &Who::new("u", &[]));
         assert_eq!(
-            (again.outcome().code(), again.is_remembered()),
-            (Code::Permitted, remembered)
+            (again.outcome().code(), again.memory()),
+            (Code::Permitted, memory)
         );
     }
 }

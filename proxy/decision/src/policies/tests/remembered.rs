@@ -12,7 +12,7 @@ use super::{
 use crate::{Ask, Basis, Denied, Guard, Outcome, Permit};
 
 /// Conditions of which each mentions something else.
-pub(super) const CONDITIONS: [&str; 18] = [
+pub(super) const CONDITIONS: [&str; 27] = [
     "principal == Pets::User::\"pool|a\"",
     "principal in Pets::Group::\"pool|a\"",
     "principal is Pets::User in Pets::Group::\"pool|b\"",
@@ -31,6 +31,15 @@ pub(super) const CONDITIONS: [&str; 18] = [
     "context.headers has \"x-tenant\" && context.headers[\"x-tenant\"] == \"a\"",
     "context.clientIp.isInRange(ip(\"10.0.0.0/31\"))",
     "context.time < datetime(\"2026-01-01T12:00:00Z\")",
+    "action in Pets::Action::\"read\"",
+    "action == Pets::Action::\"put /pets/{petId}\"",
+    "principal.hasTag(\"a\") && principal.getTag(\"a\") == \"a\"",
+    "principal has tier && principal.tier.lessThan(decimal(\"1.5\"))",
+    "context has token.spent && context.token.spent.greaterThanOrEqual(decimal(\"1.5\"))",
+    "context has token.since && context.token.since >= datetime(\"2026-01-01\")",
+    "context has token.session && context.token.session > duration(\"1h\")",
+    "context has token.net && context.token.net.isInRange(ip(\"10.0.0.0/8\"))",
+    "context has token && context.token has net && context.token.net.isIpv4()",
 ];
 
 pub(super) fn policies_of(conditions: &'static [&'static str]) -> impl Strategy<Value = String> {
@@ -62,6 +71,21 @@ fn some_text() -> impl Strategy<Value = Option<String>> {
     ]))
 }
 
+fn one_of(texts: &'static [&'static str]) -> impl Strategy<Value = Option<Value>> {
+    prop::option::of(prop::sample::select(texts).prop_map(Value::from))
+}
+
+/// A decimal, a datetime, a duration and an address.
+fn some_extensions() -> impl Strategy<Value = [Option<Value>; 4]> {
+    let extensions = (
+        one_of(&["1.5", "1.50", "1.4999"]),
+        one_of(&["2025-12-31", "2026-01-01T00:00:00Z"]),
+        one_of(&["1h", "1h1ms", "60m"]),
+        one_of(&["10.0.0.1", "10.0.0.0/7", "::1"]),
+    );
+    extensions.prop_map(|(spent, since, session, net)| [spent, since, session, net])
+}
+
 pub(super) fn some_who() -> impl Strategy<Value = Who> {
     let groups = prop::collection::vec(prop::sample::select(vec!["a", "b", "pool|a", ""]), 0..=3);
     let prefix = prop::sample::select(vec![None, Some("pool"), Some("other"), Some("")]);
@@ -69,33 +93,40 @@ pub(super) fn some_who() -> impl Strategy<Value = Who> {
     let claims = (
         some_text(),
         level,
-        prop::option::of((some_text(), some_text())),
-        0..2_i64,
+        prop::option::of((some_text(), some_text(), some_extensions())),
+        (0..2_i64, one_of(&["1.5", "0.1"])),
     );
     let id = prop::sample::select(vec!["a", "b", "pool|a"]);
-    (prefix, id, groups, claims).prop_map(|(prefix, id, groups, (email, level, token, exp))| {
-        let some = |pairs: Vec<(&str, Option<Value>)>| -> Value {
-            pairs
-                .into_iter()
-                .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-                .collect::<BTreeMap<_, _>>()
-                .into_iter()
-                .collect::<Map<_, _>>()
-                .into()
-        };
-        let who = Who::of(prefix, id, &groups).id_token(&some(vec![
-            ("email", email.map(Value::from)),
-            ("level", level.map(Value::from)),
-        ]));
-        match token {
-            Some((scope, client)) => who.access(&some(vec![
-                ("scope", scope.map(Value::from)),
-                ("client_id", client.map(Value::from)),
-                ("exp", Some(exp.into())),
-            ])),
-            None => who,
-        }
-    })
+    (prefix, id, groups, claims).prop_map(
+        |(prefix, id, groups, (email, level, token, (exp, tier)))| {
+            let some = |pairs: Vec<(&str, Option<Value>)>| -> Value {
+                pairs
+                    .into_iter()
+                    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+                    .collect::<BTreeMap<_, _>>()
+                    .into_iter()
+                    .collect::<Map<_, _>>()
+                    .into()
+            };
+            let who = Who::of(prefix, id, &groups).id_token(&some(vec![
+                ("email", email.map(Value::from)),
+                ("level", level.map(Value::from)),
+                ("tier", tier),
+            ]));
+            match token {
+                Some((scope, client, [spent, since, session, net])) => who.access(&some(vec![
+                    ("scope", scope.map(Value::from)),
+                    ("client_id", client.map(Value::from)),
+                    ("exp", Some(exp.into())),
+                    ("spent", spent),
+                    ("since", since),
+                    ("session", session),
+                    ("net", net),
+                ])),
+                None => who,
+            }
+        },
+    )
 }
 
 pub(super) fn some_request() -> impl Strategy<Value = Req> {
@@ -124,8 +155,13 @@ pub(super) fn some_request() -> impl Strategy<Value = Req> {
 }
 
 /// Routes of one snapshot, which share its memory.
-pub(super) const ROUTES: [Ask<'static>; 3] = [
+pub(super) const ROUTES: [Ask<'static>; 4] = [
     GET,
+    // Of an action in no group.
+    Ask {
+        action: "put /pets/{petId}",
+        ..GET
+    },
     Ask {
         resource: None,
         ..GET
