@@ -204,9 +204,14 @@ impl Guard {
             Ok(entities) => entities,
             Err(refusal) => return refusal,
         };
-        let policies = &self.applicable.policies;
-        let response = Authorizer::new().is_authorized(&request, policies, &entities);
-        self.applicable.outcome(&response)
+        let scoped = &self.applicable.scoped;
+        match scoped.select(&identity.uid, &resource.uid, &entities) {
+            Ok(policies) => {
+                let response = Authorizer::new().is_authorized(&request, &policies, &entities);
+                self.applicable.outcome(&response)
+            }
+            Err(message) => Outcome::refusal(Code::PolicyError, message),
+        }
     }
 
     fn context(&self, identity: &Identity, values: &Values<'_>) -> Result<Context, Outcome> {

@@ -1,6 +1,7 @@
 //! A policy set, loaded and indexed.
 
 mod index;
+mod scope;
 mod shared;
 
 use std::sync::{

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use cedar_policy::{Effect, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet};
 
-use super::application;
+use super::{application, scope::Scoped};
 use crate::{
     Config, Problem, Problems,
     identity::Lens,
@@ -20,11 +20,13 @@ pub(super) type Index = HashMap<(EntityUid, EntityTypeName), Arc<Applicable>>;
 /// The policies that can apply to one action and type of resource.
 #[derive(Debug)]
 pub(crate) struct Applicable {
+    /// All of them.
     pub(crate) policies: PolicySet,
+    pub(crate) scoped: Scoped,
     pub(crate) mentions: Mentions,
     /// What every resource is in, where a policy can come to something else by it.
     pub(crate) resource_parent: Option<EntityUid>,
-    pub(super) lens: Arc<Lens>,
+    pub(crate) lens: Arc<Lens>,
     /// The lens's number within the snapshot.
     pub(super) lens_number: usize,
 }
@@ -43,8 +45,10 @@ pub(super) fn index(loaded: &Loaded, config: &Config, namespace: &str) -> Result
     let mut lenses = HashMap::new();
     let mut index = Index::new();
     for (key, policies) in sort(loaded, config) {
-        let policies = PolicySet::from_policies(policies)
-            .map_err(|error| Problems(vec![Problem::of_file(&config.path, error.to_string())]))?;
+        let unsorted = |message| Problems(vec![Problem::of_file(&config.path, message)]);
+        let policies =
+            PolicySet::from_policies(policies).map_err(|error| unsorted(error.to_string()))?;
+        let scoped = Scoped::new(&policies).map_err(unsorted)?;
         let parent = application_above(&loaded.schema, &key.1, namespace);
         let mentions = Mentions::of(policies.policies(), &config.principal);
         let mentions = as_related(mentions, loaded, &key.1, parent.is_some());
@@ -53,6 +57,7 @@ pub(super) fn index(loaded: &Loaded, config: &Config, namespace: &str) -> Result
         let lens_number = *lenses.entry(Arc::clone(&lens)).or_insert(next);
         let applicable = Applicable {
             policies,
+            scoped,
             resource_parent: parent.filter(|_| mentions.resource_parents),
             mentions,
             lens,

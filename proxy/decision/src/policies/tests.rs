@@ -1,4 +1,5 @@
 mod remembered;
+mod scoped;
 mod unrelated;
 mod world;
 

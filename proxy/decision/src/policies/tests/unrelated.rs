@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use cedar_policy::{
     Authorizer, Context, Decision, Entities, Entity, EntityUid, PolicyId, PolicySet, Request,
-    RestrictedExpression,
+    Response, RestrictedExpression,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -20,7 +20,7 @@ use crate::{Ask, Code, Guard, Outcome, Policies};
 const ALL: &str = r#"@id("all") permit(principal, action, resource) when {
     [principal].isEmpty() || [context].isEmpty() || [resource].isEmpty() || resource in Pets::Application::"none" };"#;
 
-fn outcome(guard: &Guard, request: &Req, who: &Who) -> Outcome {
+pub(super) fn outcome(guard: &Guard, request: &Req, who: &Who) -> Outcome {
     match guard.decide(request.clone(), who, noon()) {
         Ok(permit) => match permit.into_parts().1 {
             crate::Basis::Policies(decided) => decided.outcome().clone(),
@@ -56,18 +56,18 @@ proptest! {
 
 /// A schema's parents of each type, and the type that callers' groups have.
 #[derive(Debug, Clone)]
-struct World {
+pub(super) struct World {
     user: Vec<&'static str>,
     group: Vec<&'static str>,
     application: Vec<&'static str>,
-    groups: &'static str,
+    pub(super) groups: &'static str,
 }
 
 /// Types of resources.
 const TYPES: [&str; 4] = ["User", "Group", "Application", "Pet"];
 
 /// What policies ask of entities.
-const QUESTIONS: [&str; 17] = [
+pub(super) const QUESTIONS: [&str; 17] = [
     "principal in Pets::Application::\"Pets\"",
     "principal in Pets::Application::\"pool|a\"",
     "principal in Pets::Group::\"pool|a\"",
@@ -87,7 +87,7 @@ const QUESTIONS: [&str; 17] = [
     "Pets::User::\"pool|a\" has email",
 ];
 
-fn some_world() -> impl Strategy<Value = World> {
+pub(super) fn some_world() -> impl Strategy<Value = World> {
     let maybe = |parent| prop::option::of(Just(parent)).prop_map(Vec::from_iter);
     let groups = prop::sample::select(vec!["Group", "Group", "Application", "User"]);
     let parents = [(); 3].map(|()| maybe("Application"));
@@ -105,7 +105,7 @@ fn some_world() -> impl Strategy<Value = World> {
 }
 
 impl World {
-    fn schema(&self) -> String {
+    pub(super) fn schema(&self) -> String {
         let within = |parents: &[&str]| match parents {
             [] => String::new(),
             parents => format!(" in [{}]", parents.join(", ")),
@@ -155,18 +155,28 @@ impl World {
         Entities::from_entities(entities, None).ok()
     }
 
+    /// What Cedar says of all policies and all entities; nothing where there are no such entities.
+    pub(super) fn respond(
+        &self,
+        policies: &PolicySet,
+        who: &Who,
+        (ty, id): (&str, &str),
+    ) -> Option<Response> {
+        let (principal, resource) = (uid("User", &who.id), uid(ty, id));
+        let entities = self.entities(who, ty, &resource)?;
+        let action = uid("Action", "get /x");
+        let request = Request::new(principal, action, resource, Context::empty(), None).unwrap();
+        Some(Authorizer::new().is_authorized(&request, policies, &entities))
+    }
+
     /// Ids of the policies that decide, and what they decide.
     fn decide(
         &self,
         policies: &PolicySet,
         who: &Who,
-        (ty, id): (&str, &str),
+        resource: (&str, &str),
     ) -> Option<(bool, Vec<String>)> {
-        let (principal, resource) = (uid("User", &who.id), uid(ty, id));
-        let entities = self.entities(who, ty, &resource)?;
-        let action = uid("Action", "get /x");
-        let request = Request::new(principal, action, resource, Context::empty(), None).unwrap();
-        let response = Authorizer::new().is_authorized(&request, policies, &entities);
+        let response = self.respond(policies, who, resource)?;
         let reason = response.diagnostics().reason().map(ToString::to_string);
         let mut ids: Vec<_> = reason.collect();
         ids.sort();
@@ -178,7 +188,7 @@ fn uid(ty: &str, id: &str) -> EntityUid {
     format!("Pets::{ty}::{id:?}").parse().unwrap()
 }
 
-fn parsed(text: &str) -> PolicySet {
+pub(super) fn parsed(text: &str) -> PolicySet {
     let policies = text.parse::<PolicySet>().unwrap();
     let named = policies
         .policies()
@@ -198,7 +208,7 @@ fn attributes(who: &Who) -> HashMap<String, RestrictedExpression> {
     values.collect()
 }
 
-fn resource() -> impl Strategy<Value = (&'static str, &'static str)> {
+pub(super) fn resource() -> impl Strategy<Value = (&'static str, &'static str)> {
     let id = prop::sample::select(vec!["pool|a", "pool|b", "Pets"]);
     (prop::sample::select(&TYPES[..]), id)
 }
