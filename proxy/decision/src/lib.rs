@@ -8,6 +8,7 @@
 
 mod check;
 mod config;
+mod effect;
 mod guard;
 mod identity;
 mod inputs;
@@ -26,6 +27,7 @@ mod testing;
 
 pub use check::{Checked, check};
 pub use config::Config;
+pub use effect::{Callers, Never, Unmet};
 pub use guard::{Ask, Guard, default_action};
 pub use outcome::{Code, Decided, Memory, Outcome, PolicyError};
 pub use permit::{Basis, Denied, Permit};

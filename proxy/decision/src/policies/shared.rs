@@ -14,6 +14,7 @@ use crate::{
     Caller, Outcome,
     identity::{Identity, Types},
     resource::entity_text,
+    schema::Record,
 };
 
 /// Belongs to one snapshot, so whatever it remembers is of the snapshot's generation.
@@ -108,8 +109,18 @@ impl Shared {
     }
 
     /// The type of principals.
-    pub(super) fn principal_type(&self) -> String {
+    pub(crate) fn principal_type(&self) -> String {
         self.types.principal.to_string()
+    }
+
+    /// The type of callers' groups.
+    pub(crate) fn group_type(&self) -> Option<String> {
+        self.types.group.as_ref().map(ToString::to_string)
+    }
+
+    /// What the schema says of principals.
+    pub(crate) fn attributes(&self) -> &Record {
+        &self.types.attributes
     }
 }
 

@@ -1,3 +1,4 @@
+mod effect;
 mod remembered;
 mod scoped;
 mod unrelated;
