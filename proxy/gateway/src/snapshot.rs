@@ -11,7 +11,7 @@ use std::sync::Arc;
 use http::HeaderName;
 use route::Table;
 use serde_json::Value;
-use settings::{Place, Problem, Settings, Template};
+use settings::{Place, Problem, Settings, Template, TokenPlace};
 use token::{IssuerIndex, Requirements, Verifier};
 use tokio::runtime::Handle;
 
@@ -77,6 +77,7 @@ pub(crate) enum Authenticate {
     Bearer {
         issuers: Vec<IssuerIndex>,
         requirements: Requirements,
+        places: Vec<TokenPlace>,
     },
 }
 

@@ -1,12 +1,14 @@
 //! Issuers, checked.
 
+mod fetch;
+
 use std::collections::{BTreeMap, HashMap};
 
 use engine::pool;
-use token::{Audience, Config, Kind, Naming, Rules};
+use token::{Audience, Kind, Naming, Rules, Transport};
 use url::{Host, Url};
 
-use crate::{Place, check::Check, load::check_name};
+use crate::{Place, check::Check, load::check_name, written};
 
 /// Who signs tokens that routes accept.
 #[derive(Debug, Clone)]
@@ -21,12 +23,18 @@ pub enum Issuer {
         naming: Naming,
     },
     /// Anybody else, whose keys are fetched.
-    Remote {
-        /// What its tokens are held to.
-        rules: Rules,
-        /// Where its keys are; found by discovery when absent.
-        jwks_uri: Option<Url>,
-    },
+    Remote(Box<Remote>),
+}
+
+/// An issuer that is not a pool of ours.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    /// What its tokens are held to.
+    pub rules: Rules,
+    /// Where its keys are; found by discovery when absent.
+    pub jwks_uri: Option<Url>,
+    /// The way to them.
+    pub transport: Transport,
 }
 
 impl Issuer {
@@ -34,7 +42,7 @@ impl Issuer {
     pub fn name(&self) -> &str {
         match self {
             Self::Embedded { name, .. } => name,
-            Self::Remote { rules, .. } => &rules.name,
+            Self::Remote(remote) => &remote.rules.name,
         }
     }
 
@@ -42,7 +50,7 @@ impl Issuer {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Embedded { .. } => Kind::Cognito,
-            Self::Remote { rules, .. } => rules.kind,
+            Self::Remote(remote) => remote.rules.kind,
         }
     }
 
@@ -50,14 +58,14 @@ impl Issuer {
     pub fn naming(&self) -> &Naming {
         match self {
             Self::Embedded { naming, .. } => naming,
-            Self::Remote { rules, .. } => &rules.naming,
+            Self::Remote(remote) => &remote.rules.naming,
         }
     }
 }
 
 /// The issuers that could be made sense of.
 pub(crate) fn check(
-    raw: &BTreeMap<String, Config>,
+    raw: &BTreeMap<String, written::Issuer>,
     pools: Option<&engine::Config>,
     check: &mut Check<'_>,
 ) -> Vec<Issuer> {
@@ -78,7 +86,7 @@ pub(crate) fn check(
 
 /// No two issuers may claim the same tokens, be they pools of the engine or not.
 fn check_distinct(
-    raw: &BTreeMap<String, Config>,
+    raw: &BTreeMap<String, written::Issuer>,
     pools: Option<&engine::Config>,
     check: &mut Check<'_>,
 ) {
@@ -120,13 +128,20 @@ fn report_same(
     );
 }
 
-fn embedded(name: &str, pool: &str, raw: &Config, place: &Place, check: &mut Check<'_>) -> Issuer {
+fn embedded(
+    name: &str,
+    pool: &str,
+    raw: &written::Issuer,
+    place: &Place,
+    check: &mut Check<'_>,
+) -> Issuer {
     let stray = [
         ("kind", raw.kind.is_some()),
         ("issuer", raw.issuer.is_some()),
         ("jwks_uri", raw.jwks_uri.is_some()),
         ("clients", !raw.clients.is_empty()),
         ("audiences", !raw.audiences.is_empty()),
+        ("fetch", raw.fetch.is_some()),
     ];
     for (key, _) in stray.into_iter().filter(|(_, is_there)| *is_there) {
         check.report(
@@ -153,7 +168,12 @@ fn embedded(name: &str, pool: &str, raw: &Config, place: &Place, check: &mut Che
     }
 }
 
-fn remote(name: &str, raw: &Config, place: &Place, check: &mut Check<'_>) -> Option<Issuer> {
+fn remote(
+    name: &str,
+    raw: &written::Issuer,
+    place: &Place,
+    check: &mut Check<'_>,
+) -> Option<Issuer> {
     let message = "is missing; write it, or `embedded` for a pool of the engine";
     if raw.kind.is_none() {
         check.report(&place.key("kind"), message);
@@ -168,6 +188,10 @@ fn remote(name: &str, raw: &Config, place: &Place, check: &mut Check<'_>) -> Opt
         .jwks_uri
         .as_ref()
         .and_then(|url| check_url(url, &place.key("jwks_uri"), check));
+    let start = jwks_uri
+        .clone()
+        .or_else(|| Url::parse(raw.issuer.as_ref()?).ok());
+    let transport = fetch::check(raw.fetch.as_ref(), start.as_ref(), place, check);
     let kind = raw.kind?;
     let audience = audience(raw, kind, place, check);
     let iss = raw.issuer.clone()?;
@@ -182,11 +206,15 @@ fn remote(name: &str, raw: &Config, place: &Place, check: &mut Check<'_>) -> Opt
         audience,
         naming: naming(raw, default, place, check),
     };
-    Some(Issuer::Remote { rules, jwks_uri })
+    Some(Issuer::Remote(Box::new(Remote {
+        rules,
+        jwks_uri,
+        transport,
+    })))
 }
 
 /// Who may be meant: an issuer without an audience would accept tokens that were given to anybody.
-fn audience(raw: &Config, kind: Kind, place: &Place, check: &mut Check<'_>) -> Audience {
+fn audience(raw: &written::Issuer, kind: Kind, place: &Place, check: &mut Check<'_>) -> Audience {
     let ((key, values), (stray, strays)) = match kind {
         Kind::Cognito => (("clients", &raw.clients), ("audiences", &raw.audiences)),
         Kind::Oidc => (("audiences", &raw.audiences), ("clients", &raw.clients)),
@@ -211,7 +239,12 @@ fn audience(raw: &Config, kind: Kind, place: &Place, check: &mut Check<'_>) -> A
     Audience::AnyOf(values.clone())
 }
 
-fn cognito_naming(iss: &str, raw: &Config, place: &Place, check: &mut Check<'_>) -> Naming {
+fn cognito_naming(
+    iss: &str,
+    raw: &written::Issuer,
+    place: &Place,
+    check: &mut Check<'_>,
+) -> Naming {
     let id = iss.rsplit('/').next().unwrap_or_default();
     let is_named = raw
         .principal
@@ -226,7 +259,7 @@ fn cognito_naming(iss: &str, raw: &Config, place: &Place, check: &mut Check<'_>)
     Naming::cognito(id)
 }
 
-fn naming(raw: &Config, default: Naming, place: &Place, check: &mut Check<'_>) -> Naming {
+fn naming(raw: &written::Issuer, default: Naming, place: &Place, check: &mut Check<'_>) -> Naming {
     let Some(principal) = &raw.principal else {
         return default;
     };

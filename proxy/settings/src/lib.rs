@@ -25,13 +25,13 @@ pub mod written;
 use std::{net::SocketAddr, num::NonZeroU8, path::PathBuf};
 
 pub use header::Template;
-pub use issuer::Issuer;
+pub use issuer::{Issuer, Remote};
 pub use lines::Lines;
 pub use load::load;
 pub use place::Place;
 pub use pools::{Operator, Pools};
 pub use problem::{Problem, Problems};
-pub use route::{Authorize, Bearer, Guarded, Handling, Policies, Route};
+pub use route::{Authorize, Bearer, Guarded, Handling, Policies, Route, TokenPlace};
 pub use schema::schema;
 pub use upstream::{Scheme, Server, Upstream};
 pub use written::{Certificate, Decisions, Limits, Listener, Log, Tls};

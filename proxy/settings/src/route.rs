@@ -2,12 +2,15 @@
 
 mod forward;
 mod guard;
+mod place;
 
 use http::HeaderName;
 use route::Match;
 use token::Requirements;
 
 use crate::{Issuer, Place, Template, check::Check, written};
+
+pub use written::TokenPlace;
 
 /// One route.
 #[derive(Debug, Clone)]
@@ -51,6 +54,8 @@ pub struct Bearer {
     pub issuers: Vec<usize>,
     /// What else is asked of a token.
     pub requirements: Requirements,
+    /// Where it may stand; at least one, no two alike.
+    pub places: Vec<TokenPlace>,
 }
 
 /// What decides.

@@ -2,6 +2,7 @@
 //! type; [`crate::load`] makes [`crate::Settings`] of it.
 
 mod form;
+mod issuer;
 mod route;
 
 use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU8, path::PathBuf};
@@ -9,7 +10,10 @@ use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU8, path::PathBuf}
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
-pub use route::{Authenticate, Authorize, AuthorizeWord, Bearer, Forward, Policies, Route, Serve};
+pub use issuer::{Fetch, Issuer, Principal, Proxy};
+pub use route::{
+    Authenticate, Authorize, AuthorizeWord, Bearer, Forward, Policies, Route, Serve, TokenPlace,
+};
 
 /// Everything a `portcullis.yaml` says.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -25,7 +29,7 @@ pub struct Settings {
     pub workers: Option<NonZeroU8>,
     /// Who signs the tokens that routes accept, by name.
     #[serde(default)]
-    pub issuers: BTreeMap<String, token::Config>,
+    pub issuers: BTreeMap<String, Issuer>,
     /// Cedar policy directories, by name.
     #[serde(default)]
     pub policies: BTreeMap<String, decision::Config>,

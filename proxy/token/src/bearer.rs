@@ -24,6 +24,11 @@ pub fn bearer<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Result<&'a str,
         return Err(Refusal::Missing);
     }
     let token = std::str::from_utf8(token).map_err(|_| Refusal::Malformed)?;
+    b64token(token)
+}
+
+/// A token in the characters that one may have (RFC 6750 section 2.1), wherever it stands.
+pub fn b64token(token: &str) -> Result<&str, Refusal> {
     if token.is_empty() || !token.bytes().all(is_b64token) {
         return Err(Refusal::Malformed);
     }

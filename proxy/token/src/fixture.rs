@@ -8,8 +8,10 @@ use aws_lc_rs::{
     rand::SystemRandom,
     rsa::KeySize,
     signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
-        RSA_PSS_SHA256, RsaKeyPair,
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING,
+        ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair,
+        KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256,
+        RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
     },
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -30,9 +32,14 @@ pub(crate) static RSA: LazyLock<RsaKeyPair> =
     LazyLock::new(|| RsaKeyPair::generate(KeySize::Rsa2048).unwrap());
 pub(crate) static OTHER_RSA: LazyLock<RsaKeyPair> =
     LazyLock::new(|| RsaKeyPair::generate(KeySize::Rsa2048).unwrap());
-static EC: LazyLock<EcdsaKeyPair> =
-    LazyLock::new(|| EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap());
+static EC: LazyLock<EcdsaKeyPair> = LazyLock::new(|| ec(&ECDSA_P256_SHA256_FIXED_SIGNING));
+static EC384: LazyLock<EcdsaKeyPair> = LazyLock::new(|| ec(&ECDSA_P384_SHA384_FIXED_SIGNING));
+static EC521: LazyLock<EcdsaKeyPair> = LazyLock::new(|| ec(&ECDSA_P521_SHA512_FIXED_SIGNING));
 static ED: LazyLock<Ed25519KeyPair> = LazyLock::new(|| Ed25519KeyPair::generate().unwrap());
+
+fn ec(algorithm: &'static EcdsaSigningAlgorithm) -> EcdsaKeyPair {
+    EcdsaKeyPair::generate(algorithm).unwrap()
+}
 
 pub(crate) fn b64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
@@ -49,8 +56,21 @@ pub(crate) fn rsa_jwk(pair: &RsaKeyPair, kid: &str) -> Value {
 }
 
 pub(crate) fn ec_jwk(kid: &str) -> Value {
-    let (x, y) = EC.public_key().as_ref()[1..].split_at(32);
-    json!({"kty": "EC", "crv": "P-256", "kid": kid, "x": b64(x), "y": b64(y)})
+    curve_jwk(&EC, "P-256", kid)
+}
+
+pub(crate) fn ec384_jwk(kid: &str) -> Value {
+    curve_jwk(&EC384, "P-384", kid)
+}
+
+pub(crate) fn ec521_jwk(kid: &str) -> Value {
+    curve_jwk(&EC521, "P-521", kid)
+}
+
+fn curve_jwk(pair: &EcdsaKeyPair, curve: &str, kid: &str) -> Value {
+    let point = &pair.public_key().as_ref()[1..];
+    let (x, y) = point.split_at(point.len() / 2);
+    json!({"kty": "EC", "crv": curve, "kid": kid, "x": b64(x), "y": b64(y)})
 }
 
 pub(crate) fn ed_jwk(kid: &str) -> Value {
@@ -71,30 +91,45 @@ pub(crate) fn sign(header: &Value, payload: &Value) -> String {
 
 pub(crate) fn sign_text(header: &str, payload: &str) -> String {
     let message = format!("{}.{}", b64(header), b64(payload));
-    let signature = if header.contains("ES256") {
-        EC.sign(&SystemRandom::new(), message.as_bytes())
+    let bytes = message.as_bytes();
+    let is = |alg: &str| header.contains(alg);
+    let curve = |pair: &EcdsaKeyPair| {
+        pair.sign(&SystemRandom::new(), bytes)
             .unwrap()
             .as_ref()
             .to_vec()
-    } else if header.contains("EdDSA") {
-        ED.sign(message.as_bytes()).as_ref().to_vec()
+    };
+    let signature = if is("ES256") {
+        curve(&EC)
+    } else if is("ES384") {
+        curve(&EC384)
+    } else if is("ES512") {
+        curve(&EC521)
+    } else if is("EdDSA") || is("Ed25519") {
+        ED.sign(bytes).as_ref().to_vec()
     } else {
-        let encoding = if header.contains("PS256") {
-            &RSA_PSS_SHA256
-        } else {
-            &RSA_PKCS1_SHA256
-        };
-        let mut signature = vec![0; RSA.public_modulus_len()];
-        RSA.sign(
-            encoding,
-            &SystemRandom::new(),
-            message.as_bytes(),
-            &mut signature,
+        let encodings: [(&str, &dyn RsaEncoding); 5] = [
+            ("RS384", &RSA_PKCS1_SHA384),
+            ("RS512", &RSA_PKCS1_SHA512),
+            ("PS256", &RSA_PSS_SHA256),
+            ("PS384", &RSA_PSS_SHA384),
+            ("PS512", &RSA_PSS_SHA512),
+        ];
+        let encoding = encodings.into_iter().find(|(alg, _)| is(alg));
+        rsa(
+            &RSA,
+            encoding.map_or(&RSA_PKCS1_SHA256, |(_, encoding)| encoding),
+            bytes,
         )
-        .unwrap();
-        signature
     };
     format!("{message}.{}", b64(signature))
+}
+
+fn rsa(pair: &RsaKeyPair, encoding: &'static dyn RsaEncoding, message: &[u8]) -> Vec<u8> {
+    let mut signature = vec![0; pair.public_modulus_len()];
+    pair.sign(encoding, &SystemRandom::new(), message, &mut signature)
+        .unwrap();
+    signature
 }
 
 pub(crate) fn header() -> Value {

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
-use crate::{Refusal, json};
+use crate::{Algorithm, Refusal, json};
 
 /// A token taken apart. Nothing in it is verified.
 pub(crate) struct Jws<'t> {
@@ -59,7 +58,7 @@ fn read_header(mut header: Map<String, Value>) -> Result<Header, Refusal> {
         return Err(Refusal::HeaderRefused);
     }
     let algorithm = match header.get("alg") {
-        Some(Value::String(name)) => asymmetric(name).ok_or(Refusal::AlgorithmRefused)?,
+        Some(Value::String(name)) => Algorithm::named(name).ok_or(Refusal::AlgorithmRefused)?,
         _ => return Err(Refusal::Malformed),
     };
     let kid = match header.remove("kid") {
@@ -84,14 +83,6 @@ fn is_access_type(typ: &str) -> bool {
     let typ = typ.to_ascii_lowercase();
     let name = typ.strip_prefix("application/").unwrap_or(&typ);
     matches!(name, "jwt" | "at+jwt")
-}
-
-/// The algorithm of that name, `none` and HMAC aside (RFC 8725 section 3.1).
-fn asymmetric(name: &str) -> Option<Algorithm> {
-    match name.parse().ok()? {
-        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => None,
-        algorithm => Some(algorithm),
-    }
 }
 
 fn decode_object(part: &str) -> Result<Map<String, Value>, Refusal> {

@@ -1,4 +1,4 @@
-//! Key sets: the public keys of one issuer, parsed once, each with the one algorithm it is for.
+//! Key sets: the public keys of one issuer, parsed once, each with the algorithms it is for.
 
 mod jwk;
 mod remote;
@@ -6,7 +6,8 @@ mod remote;
 use std::{pin::Pin, sync::Arc};
 
 use aws_lc_rs::signature::ParsedPublicKey;
-use jsonwebtoken::Algorithm;
+
+use crate::Algorithm;
 
 pub use jwk::{Ignored, MalformedKeySet};
 pub use remote::{FetchError, FetchLimits, KeySetStatus, RemoteKeys, Source};
@@ -24,10 +25,10 @@ pub trait Keys: Send + Sync + 'static {
         self.current().generation()
     }
 
-    /// The keys after one more look for `kid`, which the current set lacks.
+    /// The keys after one more look for `kid`, which the current set lacks, or for whatever is new where a token names none.
     ///
     /// Whoever calls may be hostile: implementors bound how often this does I/O, and share one look among all who ask.
-    fn fetch_unknown<'a>(&'a self, kid: &'a str) -> BoxFuture<'a, Arc<KeySet>>;
+    fn fetch_unknown<'a>(&'a self, kid: Option<&'a str>) -> BoxFuture<'a, Arc<KeySet>>;
 }
 
 /// One issuer's public keys.
@@ -81,50 +82,70 @@ impl KeySet {
         &self.keys
     }
 
-    /// The key a token names.
+    /// How a signature stands under the keys that may have made it.
     ///
-    /// `kid` may be absent (RFC 7515 section 4.1.4 makes it optional) only where exactly one key has the algorithm:
-    /// trying several keys would let a token choose among them.
-    pub(crate) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Found<'_> {
-        let mut fitting = self.keys.iter().filter(|key| key.algorithm == algorithm);
-        let Some(kid) = kid else {
-            return match (fitting.next(), fitting.next()) {
-                (Some(key), None) => Found::Key(key),
-                _ => Found::Ambiguous,
-            };
-        };
-        if let Some(key) = fitting.find(|key| key.kid.as_deref() == Some(kid)) {
-            return Found::Key(key);
+    /// A `kid` is a hint (RFC 7515 section 4.1.4): it narrows the keys to those of that name, or, where none has it, to
+    /// those without a name; a token without one narrows nothing. Several keys may have one name (RFC 7517 section 4.5).
+    /// Whichever it is, only keys for the token's algorithm are tried, and no more than [`MOST_TRIED`].
+    pub(crate) fn check(
+        &self,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Checked {
+        let is_named = kid.is_some() && self.has(kid);
+        let candidates = self.keys.iter().filter(|key| match kid {
+            Some(_) if is_named => key.kid() == kid,
+            Some(_) => key.kid.is_none(),
+            None => true,
+        });
+        let fitting = candidates.filter_map(|key| key.public(algorithm));
+        let count = fitting.clone().take(MOST_TRIED + 1).count();
+        if count > MOST_TRIED {
+            return Checked::TooMany;
         }
-        let known = self.keys.iter().any(|key| key.kid.as_deref() == Some(kid));
-        if known {
-            Found::OtherAlgorithm
-        } else {
-            Found::Unknown
+        let mut fitting = fitting;
+        if fitting.any(|public| public.verify_sig(message, signature).is_ok()) {
+            return Checked::Valid;
         }
+        match (is_named, kid, count) {
+            (true, _, 0) => Checked::OtherAlgorithm,
+            (true, ..) => Checked::Invalid,
+            (false, None, 1..) => Checked::Unnamed,
+            (false, ..) => Checked::Unknown,
+        }
+    }
+
+    /// Whether a key has this name.
+    pub(crate) fn has(&self, kid: Option<&str>) -> bool {
+        self.keys.iter().any(|key| key.kid() == kid)
     }
 }
 
-/// What a key set has for a token.
-#[derive(Debug)]
-pub(crate) enum Found<'k> {
-    /// The key.
-    Key(&'k Key),
-    /// The key named is for another algorithm.
+/// How a signature stands under a key set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Checked {
+    /// A key made it.
+    Valid,
+    /// No key of the name given made it.
+    Invalid,
+    /// No key fits that made it, and the token names none; a fresher set may have one.
+    Unnamed,
+    /// The keys named are for other algorithms.
     OtherAlgorithm,
-    /// The token names no key, and not exactly one fits.
-    Ambiguous,
-    /// No key of that name: one more fetch may help.
+    /// No key of that name; a fresher set may have one.
     Unknown,
+    /// More keys fit than are tried.
+    TooMany,
 }
 
-/// One public key, for one algorithm.
-#[derive(Debug)]
+/// One public key.
+#[derive(Debug, Clone)]
 pub struct Key {
     kid: Option<String>,
-    // INVARIANT: an asymmetric algorithm; `jwk` makes no other.
-    algorithm: Algorithm,
-    public: ParsedPublicKey,
+    // INVARIANT: not empty, and what the key's type, curve and `alg` allow; `jwk` makes no other.
+    verifiers: Vec<(Algorithm, ParsedPublicKey)>,
 }
 
 impl Key {
@@ -138,13 +159,17 @@ impl Key {
         self.kid.as_deref()
     }
 
-    /// The only algorithm it verifies.
-    pub fn algorithm(&self) -> Algorithm {
-        self.algorithm
+    /// The algorithms it verifies: one, except for an RSA key without `alg`.
+    pub fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+        self.verifiers.iter().map(|(algorithm, _)| *algorithm)
     }
 
-    /// Whether `signature` over `message` was made with its private half.
-    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        self.public.verify_sig(message, signature).is_ok()
+    fn public(&self, algorithm: Algorithm) -> Option<&ParsedPublicKey> {
+        let mut verifiers = self.verifiers.iter();
+        verifiers.find_map(|(of, public)| (*of == algorithm).then_some(public))
     }
 }
+
+/// So many signatures are checked for one token at most, whatever the set: a set that is made badly must not make each
+/// forged token dear.
+pub(crate) const MOST_TRIED: usize = 8;

@@ -3,6 +3,7 @@
 //!
 //! Stands between routing and the decision on a request's way. Verification is pure; only key refresh does I/O.
 
+mod algorithm;
 mod bearer;
 mod claims;
 mod config;
@@ -13,14 +14,15 @@ mod keys;
 mod refusal;
 mod requirements;
 mod revocation;
+mod transport;
 mod verifier;
 mod verify;
 
-pub use bearer::bearer;
+pub use algorithm::Algorithm;
+pub use bearer::{b64token, bearer};
 pub use claims::Claims;
-pub use config::{Config, Kind, Principal, TokenUse};
+pub use config::{Kind, TokenUse};
 pub use issuer::{Audience, Issuer, Naming, Rules};
-pub use jsonwebtoken::Algorithm;
 pub use keys::{
     BoxFuture, FetchError, FetchLimits, Ignored, Key, KeySet, KeySetStatus, Keys, MalformedKeySet,
     RemoteKeys, Source,
@@ -28,6 +30,7 @@ pub use keys::{
 pub use refusal::{Kind as RefusalKind, Refusal};
 pub use requirements::Requirements;
 pub use revocation::{Revocations, Standing};
+pub use transport::{NoCertificate, Proxy, Transport};
 pub use verifier::{IssuerIndex, Limits, SameIssuer, Verified, Verifier};
 pub use verify::{MAX_TOKEN_BYTES, Unverified, verify};
 

@@ -8,8 +8,8 @@ pub enum Refusal {
     /// No bearer token came with the request.
     #[error("a bearer token is required")]
     Missing,
-    /// More than one `Authorization` header, so more than one reading.
-    #[error("send one `Authorization` header")]
+    /// More than one place has credentials, so there is more than one reading.
+    #[error("send one token, in one place and once")]
     Ambiguous,
     /// Larger than the limit.
     #[error("the token is too large")]
@@ -126,17 +126,17 @@ impl Refusal {
     /// The value of `WWW-Authenticate` (RFC 6750 section 3), `None` where the status is 503.
     ///
     /// `scopes` are those the route asks for; they are named only where they are what is lacking. A request without a
-    /// token learns nothing but the scheme (RFC 6750 section 3.1, last paragraph).
+    /// token learns no error (RFC 6750 section 3.1, last paragraph), and the scheme is never without a parameter (section 3).
     pub fn challenge(self, scopes: &[String]) -> Option<String> {
         let error = match self.kind() {
-            Kind::Missing => return Some("Bearer".into()),
+            Kind::Missing => return Some(SCHEME.into()),
             Kind::Unavailable => return None,
             Kind::InvalidRequest => "invalid_request",
             Kind::InvalidToken => "invalid_token",
             Kind::InsufficientScope => "insufficient_scope",
         };
         let mut value = format!(
-            "Bearer error=\"{error}\", error_description=\"{}\"",
+            "{SCHEME}, error=\"{error}\", error_description=\"{}\"",
             Description(self)
         );
         if self == Self::ScopeMissing && !scopes.is_empty() {
@@ -147,6 +147,9 @@ impl Refusal {
         Some(value)
     }
 }
+
+/// One protection space for all routes (RFC 9110 section 11.5): a token is not tied to one by where it is asked for.
+const SCHEME: &str = r#"Bearer realm="portcullis""#;
 
 /// The message in the characters that `error_description` may hold (RFC 6750 section 3: no quote, no backslash).
 struct Description(Refusal);
@@ -169,15 +172,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_token_the_challenge_names_only_the_scheme() {
-        assert_eq!(Refusal::Missing.challenge(&[]).as_deref(), Some("Bearer"));
+    fn without_a_token_the_challenge_names_no_error() {
+        let challenge = Refusal::Missing.challenge(&["pets/read".into()]);
+        assert_eq!(challenge.as_deref(), Some("Bearer realm=\"portcullis\""));
     }
 
     #[test]
     fn a_bad_token_is_named_with_its_reason() {
         assert_eq!(
             Refusal::Expired.challenge(&["a".into()]).as_deref(),
-            Some("Bearer error=\"invalid_token\", error_description=\"the token has expired\"")
+            Some(
+                "Bearer realm=\"portcullis\", error=\"invalid_token\", error_description=\"the token has expired\""
+            )
         );
     }
 
@@ -188,8 +194,8 @@ mod tests {
                 .challenge(&["pets/read".into(), "pets\"/write".into()])
                 .as_deref(),
             Some(
-                "Bearer error=\"insufficient_scope\", error_description=\"the token lacks the scope that is asked \
-                 for\", scope=\"pets/read pets/write\""
+                "Bearer realm=\"portcullis\", error=\"insufficient_scope\", error_description=\"the token lacks the \
+                 scope that is asked for\", scope=\"pets/read pets/write\""
             )
         );
         assert_eq!(Refusal::ScopeMissing.status(), 403);

@@ -248,11 +248,11 @@ async fn signing_keys(issuer: &Issuer, token: &Jws<'_>) -> Result<Arc<KeySet>, R
     if let Signed::Yes = verify::check_signature(token, &keys)? {
         return Ok(keys);
     }
-    let kid = token.header.kid.as_deref().ok_or(Refusal::KeyUnknown)?;
+    let kid = token.header.kid.as_deref();
     let keys = issuer.keys().fetch_unknown(kid).await;
     match verify::check_signature(token, &keys)? {
         Signed::Yes => Ok(keys),
-        Signed::UnknownKey => Err(Refusal::KeyUnknown),
+        Signed::Elsewhere(refusal) => Err(refusal),
     }
 }
 

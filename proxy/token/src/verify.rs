@@ -11,7 +11,7 @@ use crate::{
     Audience, Claims, KeySet, Kind, Refusal, Rules, TokenUse,
     claims::{Read, Times},
     jws::{Header, Jws},
-    keys::Found,
+    keys::Checked,
 };
 
 /// The size over which a token is not looked at, where the settings say nothing else.
@@ -57,7 +57,7 @@ impl<'t> Unverified<'t> {
         }
         match check_signature(&self.0, keys)? {
             Signed::Yes => claims(self.0, keys, rules, leeway, now),
-            Signed::UnknownKey => Err(Refusal::KeyUnknown),
+            Signed::Elsewhere(refusal) => Err(refusal),
         }
     }
 }
@@ -79,12 +79,12 @@ pub(crate) fn iss<'j>(token: &'j Jws<'_>) -> Option<&'j str> {
     token.payload.get("iss").and_then(Value::as_str)
 }
 
-/// The kid a token names.
+/// Whether a key set is the one that a token was signed under.
 pub(crate) enum Signed {
     /// With a key of the set.
     Yes,
-    /// With a key that the set lacks; a fresher set may have it.
-    UnknownKey,
+    /// With a key that the set lacks, and a fresher one may have; if there is none, this is why the token is refused.
+    Elsewhere(Refusal),
 }
 
 /// Whether a key of the set signed the token.
@@ -93,12 +93,14 @@ pub(crate) fn check_signature(token: &Jws<'_>, keys: &KeySet) -> Result<Signed, 
         return Err(Refusal::KeysUnavailable);
     }
     let header = &token.header;
-    match keys.find(header.kid.as_deref(), header.algorithm) {
-        Found::Key(key) if key.verifies(token.message, &token.signature) => Ok(Signed::Yes),
-        Found::Key(_) => Err(Refusal::SignatureInvalid),
-        Found::OtherAlgorithm => Err(Refusal::AlgorithmRefused),
-        Found::Ambiguous => Err(Refusal::KeyUnknown),
-        Found::Unknown => Ok(Signed::UnknownKey),
+    let kid = header.kid.as_deref();
+    match keys.check(kid, header.algorithm, token.message, &token.signature) {
+        Checked::Valid => Ok(Signed::Yes),
+        Checked::Invalid => Err(Refusal::SignatureInvalid),
+        Checked::Unnamed => Ok(Signed::Elsewhere(Refusal::SignatureInvalid)),
+        Checked::OtherAlgorithm => Err(Refusal::AlgorithmRefused),
+        Checked::Unknown => Ok(Signed::Elsewhere(Refusal::KeyUnknown)),
+        Checked::TooMany => Err(Refusal::KeyUnknown),
     }
 }
 

@@ -1,9 +1,12 @@
 //! Whose request it is: nobody's, or the one a bearer token names.
 
-use std::time::SystemTime;
+mod places;
 
-use http::header;
+use std::{borrow::Cow, time::SystemTime};
+
+use http::{HeaderValue, header};
 use serde_json::{Map, Value};
+use settings::TokenPlace;
 use token::{TokenUse, Verified, Verifier};
 
 use super::{head::Head, refuse::Refusal};
@@ -15,28 +18,39 @@ pub(crate) struct Caller {
 }
 
 /// Finds out who calls; `None` where the route asks nobody.
+///
+/// INVARIANT: what this takes out of the head is gone before anything is decided, so that policies see what the upstream
+/// gets.
 pub(super) async fn identify(
     authenticate: &Authenticate,
     tokens: &Verifier,
-    head: &Head,
+    head: &mut Head,
     now: SystemTime,
 ) -> Result<Option<Caller>, Refusal> {
-    let (issuers, requirements) = match authenticate {
-        Authenticate::None => return Ok(None),
-        Authenticate::Bearer {
-            issuers,
-            requirements,
-        } => (issuers, requirements),
+    let Authenticate::Bearer {
+        issuers,
+        requirements,
+        places,
+    } = authenticate
+    else {
+        return Ok(None);
     };
     let refused = |why| Refusal::Token {
         why,
         scopes: requirements.scopes.clone(),
     };
-    let values = head.headers.get_all(header::AUTHORIZATION);
-    let token = token::bearer(values.iter().map(http::HeaderValue::as_bytes)).map_err(refused)?;
-    let result = tokens.verify(token, issuers, requirements, now).await;
+    let token = match places.as_slice() {
+        [TokenPlace::Header] => Cow::Borrowed(in_header(head).map_err(refused)?),
+        places => Cow::Owned(places::take(head, places).map_err(refused)?),
+    };
+    let result = tokens.verify(&token, issuers, requirements, now).await;
     let verified = result.map_err(refused)?;
     Ok(Some(Caller { verified }))
+}
+
+fn in_header(head: &Head) -> Result<&str, token::Refusal> {
+    let values = head.headers.get_all(header::AUTHORIZATION);
+    token::bearer(values.iter().map(HeaderValue::as_bytes))
 }
 
 impl Caller {

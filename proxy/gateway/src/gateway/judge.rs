@@ -157,8 +157,13 @@ async fn permit(
     proxy: &Proxy,
 ) -> Result<(), Refusal> {
     let started = Instant::now();
-    let identified =
-        identify::identify(&proxy.authenticate, &ctx.snapshot.verifier, &head, ctx.time).await;
+    let identified = identify::identify(
+        &proxy.authenticate,
+        &ctx.snapshot.verifier,
+        &mut head,
+        ctx.time,
+    )
+    .await;
     ctx.micros.identify = observed(&gate.metrics.stages.identify, started);
     let caller = match identified {
         Ok(caller) => caller,

@@ -208,6 +208,10 @@ impl Refusal {
                 Some(challenge) => Some((header::WWW_AUTHENTICATE, challenge)),
                 None => Some((header::RETRY_AFTER, RETRY_AFTER.to_owned())),
             },
+            Self::Malformed(Malformed::AuthorizationRepeated) => {
+                let challenge = token::Refusal::Ambiguous.challenge(&[])?;
+                Some((header::WWW_AUTHENTICATE, challenge))
+            }
             Self::EngineUnavailable => Some((header::RETRY_AFTER, RETRY_AFTER.to_owned())),
             _ => None,
         }

@@ -7,18 +7,23 @@ use token::{
     Audience, BoxFuture, FetchLimits, Issuer, KeySet, Keys, Kind, RemoteKeys, Rules, Source,
     Verifier,
 };
-use url::Url;
 
-use super::{IssuerView, Maker, Snapshot};
+use super::{
+    IssuerView, Maker, Snapshot,
+    view::{FetchView, KeyView},
+};
 use crate::{metrics::Metrics, status::Degraded};
 
 /// An issuer whose keys are fetched.
 #[derive(Debug, Clone)]
 pub(crate) struct RemoteIssuer {
-    name: String,
-    iss: String,
-    jwks_uri: Option<Url>,
     keys: Arc<RemoteKeys>,
+}
+
+impl RemoteIssuer {
+    fn name(&self) -> &str {
+        &self.keys.source().name
+    }
 }
 
 impl Maker {
@@ -37,8 +42,21 @@ impl Maker {
                 settings::Issuer::Embedded { name, pool, naming } => {
                     issuers.push(self.embedded(name, pool, naming.clone()));
                 }
-                settings::Issuer::Remote { rules, jwks_uri } => {
-                    let keys = self.remote(settings, rules, jwks_uri.as_ref(), known, problems);
+                settings::Issuer::Remote(issuer) => {
+                    let settings::Remote {
+                        rules,
+                        jwks_uri,
+                        transport,
+                    } = &**issuer;
+                    let source = Source {
+                        name: rules.name.clone(),
+                        issuer: rules.iss.clone(),
+                        jwks_uri: jwks_uri.clone(),
+                        dir: Some(settings.data.clone()),
+                        transport: transport.clone(),
+                        limits: FetchLimits::default(),
+                    };
+                    let keys = self.remote(settings, source, known, problems);
                     issuers.push(Issuer::new(rules.clone(), keys.keys(), None));
                     remote.extend(keys.into_remote());
                 }
@@ -74,41 +92,30 @@ impl Maker {
         }
     }
 
+    /// The keys as they are fetched already, where the settings left that alone: those made anew go on with the same set.
     fn remote(
         &self,
         settings: &Settings,
-        rules: &Rules,
-        jwks_uri: Option<&Url>,
+        source: Source,
         known: &[RemoteIssuer],
         problems: &mut Vec<Problem>,
     ) -> Fetched {
-        let same = |issuer: &&RemoteIssuer| {
-            issuer.name == *rules.name
-                && issuer.iss == rules.iss
-                && issuer.jwks_uri.as_ref() == jwks_uri
-        };
+        let same = |issuer: &&RemoteIssuer| *issuer.keys.source() == source;
         if let Some(issuer) = known.iter().find(same) {
             return Fetched::Yes(issuer.clone());
         }
         let Some(background) = &self.background else {
             return Fetched::No;
         };
-        let source = Source {
-            name: rules.name.clone(),
-            issuer: rules.iss.clone(),
-            jwks_uri: jwks_uri.cloned(),
-            dir: Some(settings.data.clone()),
-            limits: FetchLimits::default(),
-        };
-        match RemoteKeys::start(source, background) {
+        let of_same = |issuer: &&RemoteIssuer| issuer.keys.source().issuer == source.issuer;
+        let previous = known.iter().find(of_same).map(|issuer| &*issuer.keys);
+        let name = source.name.clone();
+        match RemoteKeys::start(source, previous, background) {
             Ok(keys) => Fetched::Yes(RemoteIssuer {
-                name: rules.name.to_string(),
-                iss: rules.iss.clone(),
-                jwks_uri: jwks_uri.cloned(),
                 keys: Arc::new(keys),
             }),
             Err(error) => {
-                let place = Place::from("issuers").key(&*rules.name);
+                let place = Place::from("issuers").key(&*name);
                 problems.push(settings.lines.problem(&place, error.to_string()));
                 Fetched::No
             }
@@ -146,7 +153,7 @@ impl Keys for NoKeys {
         Arc::new(KeySet::never_loaded())
     }
 
-    fn fetch_unknown<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Arc<KeySet>> {
+    fn fetch_unknown<'a>(&'a self, _: Option<&'a str>) -> BoxFuture<'a, Arc<KeySet>> {
         Box::pin(async { self.current() })
     }
 }
@@ -158,7 +165,10 @@ impl Snapshot {
         issuers
             .map(|issuer| {
                 let rules = issuer.rules();
-                let remote = self.remote.iter().find(|remote| remote.name == *rules.name);
+                let remote = self
+                    .remote
+                    .iter()
+                    .find(|remote| remote.name() == &*rules.name);
                 let status = remote.map(|remote| remote.keys.status());
                 let keys = issuer.keys().current();
                 IssuerView {
@@ -166,10 +176,15 @@ impl Snapshot {
                     issuer: rules.iss.clone(),
                     embedded: rules.audience == Audience::Embedded,
                     loaded: keys.is_loaded(),
-                    keys: keys.keys().len(),
+                    keys: KeyView::of(&keys),
                     age_seconds: status.as_ref().and_then(|s| s.age).map(|age| age.as_secs()),
                     next_refresh_seconds: status.as_ref().map(|s| s.next_refresh.as_secs()),
-                    last_error: status.and_then(|s| s.last_error),
+                    last_error: status.as_ref().and_then(|s| s.last_error.clone()),
+                    kept_error: status.as_ref().and_then(|s| s.kept_error.clone()),
+                    fetches: status.map(|s| FetchView {
+                        succeeded: s.succeeded,
+                        failed: s.failed,
+                    }),
                 }
             })
             .collect()
@@ -179,15 +194,21 @@ impl Snapshot {
     pub(super) fn degraded_issuers(&self) -> Vec<Degraded> {
         let views = self.issuer_views().into_iter();
         let unwell = views.filter_map(|view| {
-            let why = match view.last_error {
-                Some(error) if view.loaded => format!("its last good keys are in use: {error}"),
-                Some(error) => format!("its keys have never been loaded: {error}"),
-                None if view.loaded => return None,
-                None => "its keys have not been loaded yet".to_owned(),
+            let fetched = match view.last_error {
+                Some(error) if view.loaded => {
+                    Some(format!("its last good keys are in use: {error}"))
+                }
+                Some(error) => Some(format!("its keys have never been loaded: {error}")),
+                None if view.loaded => None,
+                None => Some("its keys have not been loaded yet".to_owned()),
             };
-            Some(Degraded {
+            let kept = view
+                .kept_error
+                .map(|error| format!("the next start has no keys of it: {error}"));
+            let why: Vec<_> = fetched.into_iter().chain(kept).collect();
+            (!why.is_empty()).then(|| Degraded {
                 what: format!("issuers.{}", view.name),
-                why,
+                why: why.join("; "),
             })
         });
         unwell.collect()
@@ -198,11 +219,11 @@ impl Snapshot {
         for remote in &self.remote {
             let status = remote.keys.status();
             if let Some(age) = status.age {
-                let gauge = metrics.key_set_age.with_label_values(&[&remote.name]);
+                let gauge = metrics.key_set_age.with_label_values(&[remote.name()]);
                 gauge.set(age.as_secs_f64());
             }
             for (result, count) in [("success", status.succeeded), ("failure", status.failed)] {
-                metrics.observe_fetches(&remote.name, result, count);
+                metrics.observe_fetches(remote.name(), result, count);
             }
         }
     }

@@ -103,6 +103,7 @@ impl Parts<'_> {
         Some(Authenticate::Bearer {
             issuers: bearer.issuers.iter().map(index).collect::<Option<_>>()?,
             requirements: bearer.requirements.clone(),
+            places: bearer.places.clone(),
         })
     }
 

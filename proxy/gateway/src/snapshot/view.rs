@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use settings::{Handling, Issuer, Route, Settings};
+use settings::{Handling, Issuer, Route, Settings, TokenPlace};
+use token::KeySet;
 
 use super::{Authorize, Kind, Plan};
 
@@ -33,10 +34,39 @@ pub(crate) struct IssuerView {
     pub(crate) embedded: bool,
     /// Whether its keys have been seen at all.
     pub(crate) loaded: bool,
-    pub(crate) keys: usize,
+    pub(crate) keys: Vec<KeyView>,
+    /// Since when the set is known to be right.
     pub(crate) age_seconds: Option<u64>,
     pub(crate) next_refresh_seconds: Option<u64>,
+    /// Why the latest fetch failed.
     pub(crate) last_error: Option<String>,
+    /// Why the set is not on disk for the next start.
+    pub(crate) kept_error: Option<String>,
+    pub(crate) fetches: Option<FetchView>,
+}
+
+/// A key that verifies tokens of an issuer.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct KeyView {
+    pub(crate) kid: Option<String>,
+    pub(crate) algorithms: Vec<&'static str>,
+}
+
+/// How often an issuer's keys were fetched.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct FetchView {
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
+}
+
+impl KeyView {
+    pub(super) fn of(keys: &KeySet) -> Vec<Self> {
+        let view = |key: &token::Key| Self {
+            kid: key.kid().map(str::to_owned),
+            algorithms: key.algorithms().map(token::Algorithm::as_str).collect(),
+        };
+        keys.keys().iter().map(view).collect()
+    }
 }
 
 impl RouteView {
@@ -80,7 +110,8 @@ impl RouteView {
                     .iter()
                     .filter_map(|index| settings.issuers.get(*index))
                     .map(Issuer::name);
-                format!("bearer {}", names.collect::<Vec<_>>().join(","))
+                let names = names.collect::<Vec<_>>().join(",");
+                format!("bearer {names}{}", places(&bearer.places))
             }
         };
         self.authorize = match &guarded.authorize {
@@ -93,6 +124,22 @@ impl RouteView {
         };
         let upstream = settings.upstreams.get(guarded.upstream);
         self.upstream = upstream.map(|upstream| upstream.name.clone());
+    }
+}
+
+/// Where a token may stand, unless that is the header alone.
+fn places(places: &[TokenPlace]) -> String {
+    let name = |place: &TokenPlace| match place {
+        TokenPlace::Header => "header".to_owned(),
+        TokenPlace::Cookie(name) => format!("cookie {name}"),
+        TokenPlace::Query(name) => format!("query {name}"),
+    };
+    match places {
+        [TokenPlace::Header] => String::new(),
+        places => {
+            let names: Vec<_> = places.iter().map(name).collect();
+            format!(" in {}", names.join(", "))
+        }
     }
 }
 

@@ -150,9 +150,10 @@ fn good_settings_are_resolved() {
         .iter()
         .find(|issuer| issuer.name() == "aws")
         .unwrap();
-    let Issuer::Remote { rules, .. } = aws else {
+    let Issuer::Remote(remote) = aws else {
         panic!("not remote")
     };
+    let rules = &remote.rules;
     assert_eq!(rules.naming.prefix.as_deref(), Some("eu-west-1_Ab12"));
 
     let pools = settings.pools.unwrap();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use http::{HeaderName, header};
 use token::{Kind, Requirements, TokenUse};
 
-use super::{Authorize, Bearer, Names, Policies, position};
+use super::{Authorize, Bearer, Names, Policies, place, position};
 use crate::{
     Issuer, Place,
     check::Check,
@@ -72,6 +72,7 @@ fn tokens(raw: written::Bearer, names: &Names<'_>, place: &Place, check: &mut Ch
         );
     }
     check_asked(&raw.claims, &raw.token_use, place, check);
+    let places = place::check(raw.from, &place.key("from"), check);
     let requirements = Requirements {
         token_use: raw.token_use,
         scopes: raw.scopes,
@@ -80,6 +81,7 @@ fn tokens(raw: written::Bearer, names: &Names<'_>, place: &Place, check: &mut Ch
     Bearer {
         issuers,
         requirements,
+        places,
     }
 }
 

@@ -45,7 +45,7 @@ pub enum Serve {
 pub enum Authenticate {
     /// Nobody is asked.
     None,
-    /// `Authorization: Bearer` with a JWT.
+    /// A JWT, as `Authorization: Bearer` where nothing else is said.
     Bearer(Bearer),
 }
 
@@ -64,6 +64,22 @@ pub struct Bearer {
     /// Claims that must have one of the given values.
     #[serde(default)]
     pub claims: BTreeMap<String, Vec<String>>,
+    /// Where the token may stand: `header`, `{cookie: NAME}`, `{query: NAME}`; the header alone when absent. In a cookie it
+    /// comes with whatever request another site makes a browser send: docs/operations.md.
+    #[serde(default)]
+    pub from: Option<Vec<TokenPlace>>,
+}
+
+/// Where a token may stand in a request.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenPlace {
+    /// `Authorization: Bearer`.
+    Header,
+    /// The cookie of that name, which the upstream does not get.
+    Cookie(String),
+    /// The query parameter of that name, which the upstream does not get.
+    Query(String),
 }
 
 /// What decides: `none`, `authenticated`, or `{policies: NAME, ...}`.

@@ -1,21 +1,18 @@
 //! JWK (RFC 7517, 7518 section 6, 8037) to keys that can verify, and nothing else.
 
 use aws_lc_rs::signature::{
-    self, ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
-    RsaParameters, RsaPublicKeyComponents, VerificationAlgorithm,
+    self, ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519,
+    ParsedPublicKey, RsaParameters, RsaPublicKeyComponents, VerificationAlgorithm,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{
-    Algorithm,
-    jwk::{
-        AlgorithmParameters, CommonParameters, EllipticCurve, EllipticCurveKeyParameters, Jwk,
-        KeyOperations, OctetKeyPairParameters, PublicKeyUse, RSAKeyParameters,
-    },
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, CommonParameters, EllipticCurve, EllipticCurveKeyParameters, Jwk,
+    KeyOperations, OctetKeyPairParameters, PublicKeyUse, RSAKeyParameters,
 };
 use serde_json::Value;
 
 use super::Key;
-use crate::json;
+use crate::{Algorithm, json};
 
 /// Why a key of a set is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +50,11 @@ pub(super) fn parse_set(document: &[u8]) -> Result<(Vec<Key>, Vec<Ignored>), Mal
     let Some(Value::Array(jwks)) = set.get("keys") else {
         return Err(MalformedKeySet);
     };
+    Ok(parse_all(jwks))
+}
+
+/// Those that can verify, and why the others cannot.
+pub(super) fn parse_all(jwks: &[Value]) -> (Vec<Key>, Vec<Ignored>) {
     let (mut keys, mut ignored) = (Vec::new(), Vec::new());
     for jwk in jwks {
         match parse(jwk) {
@@ -60,26 +62,37 @@ pub(super) fn parse_set(document: &[u8]) -> Result<(Vec<Key>, Vec<Ignored>), Mal
             Err(reason) => ignored.push(reason),
         }
     }
-    Ok((keys, ignored))
+    (keys, ignored)
 }
 
 pub(super) fn parse(jwk: &Value) -> Result<Key, Ignored> {
+    let declared = declared(jwk)?;
     let jwk: Jwk = serde::Deserialize::deserialize(jwk).map_err(|_| Ignored::Malformed)?;
     if let AlgorithmParameters::OctetKey(_) = jwk.algorithm {
         return Err(Ignored::Symmetric);
     }
     check_purpose(&jwk.common)?;
-    let (algorithm, public) = match &jwk.algorithm {
-        AlgorithmParameters::RSA(rsa) => parse_rsa(rsa, declared(&jwk.common)?)?,
-        AlgorithmParameters::EllipticCurve(curve) => parse_curve(curve, declared(&jwk.common)?)?,
-        AlgorithmParameters::OctetKeyPair(pair) => parse_pair(pair, declared(&jwk.common)?)?,
+    let declared = declared.map(|name| Algorithm::named(&name).ok_or(Ignored::Algorithm));
+    let declared = declared.transpose()?;
+    let verifiers = match &jwk.algorithm {
+        AlgorithmParameters::RSA(rsa) => parse_rsa(rsa, declared)?,
+        AlgorithmParameters::EllipticCurve(curve) => vec![parse_curve(curve, declared)?],
+        AlgorithmParameters::OctetKeyPair(pair) => vec![parse_pair(pair, declared)?],
         _ => return Err(Ignored::Algorithm),
     };
     Ok(Key {
         kid: jwk.common.key_id,
-        algorithm,
-        public,
+        verifiers,
     })
+}
+
+/// The key's `alg`, where it has one.
+fn declared(jwk: &Value) -> Result<Option<String>, Ignored> {
+    match jwk.get("alg") {
+        None => Ok(None),
+        Some(Value::String(name)) => Ok(Some(name.clone())),
+        Some(_) => Err(Ignored::Malformed),
+    }
 }
 
 fn check_purpose(common: &CommonParameters) -> Result<(), Ignored> {
@@ -100,40 +113,41 @@ fn check_purpose(common: &CommonParameters) -> Result<(), Ignored> {
     Ok(())
 }
 
-/// The key's `alg`, where it has one.
-fn declared(common: &CommonParameters) -> Result<Option<Algorithm>, Ignored> {
-    common
-        .key_algorithm
-        .map(Algorithm::try_from)
-        .transpose()
-        .map_err(|_| Ignored::Algorithm)
-}
-
-/// An RSA key without `alg` is for RS256, which OpenID Connect prescribes (Core 3.1.3.7 item 7) and all its providers
-/// mean; a key is never for several algorithms, else the token would choose.
+/// An RSA key is for the algorithm its `alg` names. One without may have signed with any of RSA's (RFC 7517 section 4.4,
+/// RFC 7518 section 3.1): which, the token says, but never one that is not asymmetric.
 fn parse_rsa(
     rsa: &RSAKeyParameters,
     declared: Option<Algorithm>,
-) -> Result<(Algorithm, ParsedPublicKey), Ignored> {
-    let algorithm = declared.unwrap_or(Algorithm::RS256);
-    let parameters: &'static RsaParameters = match algorithm {
-        Algorithm::RS256 => &signature::RSA_PKCS1_2048_8192_SHA256,
-        Algorithm::RS384 => &signature::RSA_PKCS1_2048_8192_SHA384,
-        Algorithm::RS512 => &signature::RSA_PKCS1_2048_8192_SHA512,
-        Algorithm::PS256 => &signature::RSA_PSS_2048_8192_SHA256,
-        Algorithm::PS384 => &signature::RSA_PSS_2048_8192_SHA384,
-        Algorithm::PS512 => &signature::RSA_PSS_2048_8192_SHA512,
-        _ => return Err(Ignored::Algorithm),
-    };
+) -> Result<Vec<(Algorithm, ParsedPublicKey)>, Ignored> {
     let (n, e) = (number(&rsa.n)?, number(&rsa.e)?);
     if !(2048..=8192).contains(&bits(&n)) || is_even(&n) || is_even(&e) || e == [1] || e.len() > 4 {
         return Err(Ignored::Weak);
     }
     let components = RsaPublicKeyComponents { n, e };
-    let public = components
-        .to_parsed_public_key(parameters)
-        .map_err(|_| Ignored::Invalid)?;
-    Ok((algorithm, public))
+    let verifier = |algorithm: Algorithm| {
+        let public = components
+            .to_parsed_public_key(rsa_parameters(algorithm)?)
+            .map_err(|_| Ignored::Invalid)?;
+        Ok((algorithm, public))
+    };
+    match declared {
+        Some(algorithm) => Ok(vec![verifier(algorithm)?]),
+        None => Algorithm::RSA.into_iter().map(verifier).collect(),
+    }
+}
+
+fn rsa_parameters(algorithm: Algorithm) -> Result<&'static RsaParameters, Ignored> {
+    Ok(match algorithm {
+        Algorithm::Rs256 => &signature::RSA_PKCS1_2048_8192_SHA256,
+        Algorithm::Rs384 => &signature::RSA_PKCS1_2048_8192_SHA384,
+        Algorithm::Rs512 => &signature::RSA_PKCS1_2048_8192_SHA512,
+        Algorithm::Ps256 => &signature::RSA_PSS_2048_8192_SHA256,
+        Algorithm::Ps384 => &signature::RSA_PSS_2048_8192_SHA384,
+        Algorithm::Ps512 => &signature::RSA_PSS_2048_8192_SHA512,
+        Algorithm::Es256 | Algorithm::Es384 | Algorithm::Es512 | Algorithm::EdDsa => {
+            return Err(Ignored::Algorithm);
+        }
+    })
 }
 
 fn parse_curve(
@@ -142,8 +156,9 @@ fn parse_curve(
 ) -> Result<(Algorithm, ParsedPublicKey), Ignored> {
     let (algorithm, verification, size): (_, &'static dyn VerificationAlgorithm, _) =
         match key.curve {
-            EllipticCurve::P256 => (Algorithm::ES256, &ECDSA_P256_SHA256_FIXED, 32),
-            EllipticCurve::P384 => (Algorithm::ES384, &ECDSA_P384_SHA384_FIXED, 48),
+            EllipticCurve::P256 => (Algorithm::Es256, &ECDSA_P256_SHA256_FIXED, 32),
+            EllipticCurve::P384 => (Algorithm::Es384, &ECDSA_P384_SHA384_FIXED, 48),
+            EllipticCurve::P521 => (Algorithm::Es512, &ECDSA_P521_SHA512_FIXED, 66),
             _ => return Err(Ignored::Algorithm),
         };
     // RFC 7518 section 6.2.1.2: a coordinate has the field's full length.
@@ -166,7 +181,7 @@ fn parse_pair(
         return Err(Ignored::Algorithm);
     }
     let public = ParsedPublicKey::new(&ED25519, bytes(&key.x)?).map_err(|_| Ignored::Invalid)?;
-    Ok((agree(declared, Algorithm::EdDSA)?, public))
+    Ok((agree(declared, Algorithm::EdDsa)?, public))
 }
 
 /// The curve fixes the algorithm; an `alg` that says otherwise makes the key unusable.

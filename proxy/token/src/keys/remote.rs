@@ -3,9 +3,9 @@
 mod fetch;
 mod last_good;
 mod refresh;
+mod source;
 
 use std::{
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -17,56 +17,18 @@ use tokio::{
     task::JoinHandle,
     time::Instant,
 };
-use url::Url;
 
 pub use fetch::FetchError;
+pub use source::{FetchLimits, Source};
 
 use super::{BoxFuture, KeySet, Keys};
 use fetch::Fetcher;
 use last_good::LastGood;
 
-/// Where a remote issuer's keys are, and how they are looked after.
-#[derive(Debug, Clone)]
-pub struct Source {
-    /// The issuer's name in the settings; also names the file of its last good set.
-    pub name: Arc<str>,
-    /// The exact `iss`; discovery starts from it.
-    pub issuer: String,
-    /// Where the keys are; found by discovery when absent.
-    pub jwks_uri: Option<Url>,
-    /// The folder under whose `keys/` the last good set is kept; nothing is kept when absent.
-    pub dir: Option<PathBuf>,
-    /// Times and sizes.
-    pub limits: FetchLimits,
-}
-
-/// Times and sizes of fetching keys.
-#[derive(Debug, Clone, Copy)]
-pub struct FetchLimits {
-    /// How long a set is used before it is fetched anew.
-    pub refresh: Duration,
-    /// The least time between two fetches that unknown key ids cause.
-    pub unknown_key: Duration,
-    /// The most a fetch may take, connection to last byte.
-    pub timeout: Duration,
-    /// The largest document read, in bytes.
-    pub document_bytes: usize,
-}
-
-impl Default for FetchLimits {
-    fn default() -> Self {
-        Self {
-            refresh: Duration::from_mins(5),
-            unknown_key: Duration::from_secs(10),
-            timeout: Duration::from_secs(5),
-            document_bytes: 150 * 1024,
-        }
-    }
-}
-
 /// The keys of a remote issuer. Refreshed until this is dropped.
 #[derive(Debug)]
 pub struct RemoteKeys {
+    source: Source,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
 }
@@ -84,6 +46,8 @@ pub struct KeySetStatus {
     pub next_refresh: Duration,
     /// Why the latest fetch failed; `None` when it succeeded.
     pub last_error: Option<String>,
+    /// Why the set is not on disk for the next start; `None` when it is.
+    pub kept_error: Option<String>,
     /// Fetches that succeeded.
     pub succeeded: u64,
     /// Fetches that failed.
@@ -91,18 +55,35 @@ pub struct KeySetStatus {
 }
 
 impl RemoteKeys {
-    /// Loads the last good set from disk, if there is one, and starts to fetch on `runtime`; waits for nothing.
+    /// Starts to fetch on `runtime` and waits for nothing. Until that succeeds the set is the one of `previous`, if that one
+    /// fetched the same keys on another way, or the last good one on disk.
     ///
     /// Fails where the URLs can never be fetched safely: HTTPS is required, except to a loopback address.
-    pub fn start(source: Source, runtime: &Handle) -> Result<Self, FetchError> {
+    pub fn start(
+        source: Source,
+        previous: Option<&Self>,
+        runtime: &Handle,
+    ) -> Result<Self, FetchError> {
         let fetcher = Fetcher::new(&source)?;
         let last_good = source.dir.as_deref().map(|dir| LastGood::new(dir, &source));
-        let shared = Arc::new(Shared::new(source.name, source.limits));
-        if let Some(kept) = last_good.as_ref().and_then(LastGood::load) {
-            shared.install(kept.keys, kept.age);
+        let shared = Arc::new(Shared::new(Arc::clone(&source.name), source.limits));
+        let is_seeded = previous.is_some_and(|previous| {
+            previous.source.publishes_as(&source) && shared.seed(&previous.shared)
+        });
+        if let (Some(last_good), false) = (&last_good, is_seeded) {
+            shared.load(last_good);
         }
         let task = runtime.spawn(refresh::run(Arc::clone(&shared), fetcher, last_good));
-        Ok(Self { shared, task })
+        Ok(Self {
+            source,
+            shared,
+            task,
+        })
+    }
+
+    /// Where they come from.
+    pub fn source(&self) -> &Source {
+        &self.source
     }
 
     /// How the set stands.
@@ -117,6 +98,7 @@ impl RemoteKeys {
                 .map(|(at, age)| age + now.saturating_duration_since(at)),
             next_refresh: state.next.saturating_duration_since(now),
             last_error: state.last_error.clone(),
+            kept_error: state.kept_error.clone(),
             succeeded: state.succeeded,
             failed: state.failed,
         }
@@ -145,12 +127,10 @@ impl Keys for RemoteKeys {
         self.shared.keys.load().generation()
     }
 
-    fn fetch_unknown<'a>(&'a self, kid: &'a str) -> BoxFuture<'a, Arc<KeySet>> {
+    fn fetch_unknown<'a>(&'a self, kid: Option<&'a str>) -> BoxFuture<'a, Arc<KeySet>> {
         Box::pin(async move {
-            let has_it = |set: &KeySet| set.keys().iter().any(|key| key.kid() == Some(kid));
-            if !has_it(&self.shared.keys.load())
-                && let Some(mut finished) = self.shared.ask()
-            {
+            let is_there = kid.is_some() && self.shared.keys.load().has(kid);
+            if !is_there && let Some(mut finished) = self.shared.ask() {
                 // The fetch bounds itself; this bound is for a runtime that is shutting down.
                 let _ =
                     tokio::time::timeout(self.shared.limits.timeout * 3, finished.changed()).await;
@@ -181,6 +161,7 @@ struct State {
     good: Option<(Instant, Duration)>,
     next: Instant,
     last_error: Option<String>,
+    kept_error: Option<String>,
     succeeded: u64,
     failed: u64,
     /// The `keys` of the document in force, to tell whether a fetched one differs.
@@ -196,6 +177,7 @@ impl Shared {
             good: None,
             next: Instant::now(),
             last_error: None,
+            kept_error: None,
             succeeded: 0,
             failed: 0,
             document: None,
@@ -228,6 +210,31 @@ impl Shared {
         }
         // Subscribed under the lock that `finish` takes, so that its end cannot be missed.
         Some(self.finished.subscribe())
+    }
+
+    /// Puts another's set in force; whether it had one.
+    fn seed(&self, other: &Self) -> bool {
+        // Not under both locks.
+        let (good, document) = {
+            let state = other.state();
+            (state.good, state.document.clone())
+        };
+        let mut state = self.state();
+        (state.good, state.document) = (good, document);
+        self.keys.store(other.keys.load_full());
+        good.is_some()
+    }
+
+    /// Puts the set on disk in force, if there is one.
+    fn load(&self, last_good: &LastGood) {
+        match last_good.load() {
+            Ok(None) => {}
+            Ok(Some(kept)) => self.install(kept.keys, kept.age),
+            Err(why) => {
+                tracing::warn!(issuer = %self.name, why, "The last good key set cannot be used");
+                self.state().kept_error = Some(why);
+            }
+        }
     }
 
     /// Puts a set in force that was known to be right `age` ago; its generation is new only if its keys are.

@@ -49,16 +49,15 @@ const LONGEST: usize = 512;
 
 #[cfg(test)]
 mod tests {
-    use jsonwebtoken::Algorithm;
-
     use super::*;
+    use crate::Algorithm;
 
     #[test]
     fn the_last_headers_are_remembered_and_long_ones_are_not() {
         let headers = Headers::default();
         let header = |kid: usize| {
             Arc::new(Header {
-                algorithm: Algorithm::RS256,
+                algorithm: Algorithm::Rs256,
                 kid: Some(kid.to_string()),
             })
         };

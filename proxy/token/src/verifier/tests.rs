@@ -31,7 +31,7 @@ impl Keys for Rotating {
         self.current.load_full()
     }
 
-    fn fetch_unknown<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Arc<KeySet>> {
+    fn fetch_unknown<'a>(&'a self, _: Option<&'a str>) -> BoxFuture<'a, Arc<KeySet>> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         if let Some(next) = self.next.lock().unwrap().take() {
             self.current.store(Arc::new(next));
@@ -159,12 +159,26 @@ async fn an_unknown_key_is_looked_for_once() {
 }
 
 #[tokio::test]
+async fn a_token_that_names_no_key_may_be_signed_by_a_new_one() {
+    let old = key_set(1, &[rsa_jwk(&OTHER_RSA, "k0")]);
+    let keys = Rotating::new(old, Some(first_keys()));
+    let verifier = verifier(Arc::clone(&keys), None);
+    let token = sign(&json!({"alg": "RS256"}), &access());
+    assert!(
+        ask(&verifier, &token, &Requirements::default())
+            .await
+            .is_ok()
+    );
+    assert_eq!(keys.asked.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
 async fn what_no_key_could_verify_fetches_nothing() {
     let keys = Rotating::new(first_keys(), None);
     let verifier = verifier(Arc::clone(&keys), None);
     for (header, claims) in [
         (json!({"alg": "HS256", "kid": "new"}), access()),
-        (json!({"alg": "ES256"}), access()),
+        (json!({"alg": "ES256", "kid": "k1"}), access()),
         (
             json!({"alg": "RS256", "kid": "new"}),
             with(access(), json!({"iss": "https://evil.test"})),

@@ -76,16 +76,53 @@ fn a_good_token_says_who_the_caller_is() {
 
 #[test]
 fn every_algorithm_of_the_set_verifies() {
-    for header in [
-        json!({"kid": "k2", "alg": "ES256"}),
-        json!({"kid": "k3", "alg": "EdDSA"}),
+    let bare = with(rsa_jwk(&RSA, "k1"), json!({"alg": null}));
+    let keys = key_set(
+        1,
+        &[
+            bare,
+            ec_jwk("k2"),
+            ec384_jwk("k3"),
+            ec521_jwk("k4"),
+            ed_jwk("k5"),
+        ],
+    );
+    let rules = rules(Kind::Cognito, &["web"]);
+    for (kid, algs) in [
+        (
+            "k1",
+            ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"].as_slice(),
+        ),
+        ("k2", &["ES256"]),
+        ("k3", &["ES384"]),
+        ("k4", &["ES512"]),
+        ("k5", &["EdDSA", "Ed25519"]),
     ] {
-        assert!(outcome(&sign(&header, &access())).is_ok(), "{header}");
+        for alg in algs {
+            for header in [json!({"kid": kid, "alg": alg}), json!({"alg": alg})] {
+                let token = sign(&header, &access());
+                let verified = verify(&token, &keys, &rules, LEEWAY, at(NOW));
+                assert!(verified.is_ok(), "{header}: {verified:?}");
+                let forged = format!("{}A", &token[..token.len() - 1]);
+                let forged = if forged == token {
+                    format!("{}Q", &token[..token.len() - 1])
+                } else {
+                    forged
+                };
+                assert!(
+                    verify(&forged, &keys, &rules, LEEWAY, at(NOW)).is_err(),
+                    "{header}"
+                );
+            }
+        }
     }
     let pss = key_set(1, &[with(rsa_jwk(&RSA, "k1"), json!({"alg": "PS256"}))]);
-    let token = sign(&json!({"kid": "k1", "alg": "PS256"}), &access());
-    let rules = rules(Kind::Cognito, &["web"]);
-    assert!(verify(&token, &pss, &rules, LEEWAY, at(NOW)).is_ok());
+    let of = |alg| sign(&json!({"kid": "k1", "alg": alg}), &access());
+    assert!(verify(&of("PS256"), &pss, &rules, LEEWAY, at(NOW)).is_ok());
+    for other in ["RS256", "PS384", "ES256"] {
+        let refused = verify(&of(other), &pss, &rules, LEEWAY, at(NOW)).unwrap_err();
+        assert_eq!(refused, Refusal::AlgorithmRefused, "{other}");
+    }
 }
 
 #[test]
@@ -241,20 +278,89 @@ fn a_token_has_three_parts_and_a_size() {
     assert_eq!(refusal(&"a".repeat(MAX_TOKEN_BYTES + 1)), Refusal::TooLarge);
 }
 
-#[test]
-fn without_a_kid_exactly_one_key_must_fit() {
-    let token = sign(&json!({"alg": "RS256"}), &access());
-    assert!(outcome(&token).is_ok());
-    let two = key_set(1, &[rsa_jwk(&RSA, "k1"), rsa_jwk(&OTHER_RSA, "k4")]);
+/// What a token with this header meets in a set of these keys.
+fn met(header: &Value, jwks: &[Value]) -> Option<Refusal> {
     let rules = rules(Kind::Cognito, &["web"]);
+    let token = sign(header, &access());
+    verify(&token, &key_set(1, jwks), &rules, LEEWAY, at(NOW)).err()
+}
+
+#[test]
+fn without_a_kid_the_keys_that_fit_are_tried() {
+    let bare = json!({"alg": "RS256"});
+    let (own, other) = (rsa_jwk(&RSA, "k1"), rsa_jwk(&OTHER_RSA, "k4"));
+    assert_eq!(met(&bare, std::slice::from_ref(&own)), None);
     assert_eq!(
-        verify(&token, &two, &rules, LEEWAY, at(NOW)).unwrap_err(),
-        Refusal::KeyUnknown
+        met(&bare, &[other.clone(), ec_jwk("k2"), own.clone()]),
+        None
     );
+    assert_eq!(
+        met(&bare, std::slice::from_ref(&other)),
+        Some(Refusal::SignatureInvalid)
+    );
+    assert_eq!(met(&bare, &[ec_jwk("k2")]), Some(Refusal::KeyUnknown));
     assert_eq!(
         refusal(&sign(&json!({"kid": 1, "alg": "RS256"}), &access())),
         Refusal::Malformed
     );
+}
+
+#[test]
+fn keys_of_one_name_are_tried() {
+    let named = json!({"kid": "k1", "alg": "RS256"});
+    let (own, other) = (rsa_jwk(&RSA, "k1"), rsa_jwk(&OTHER_RSA, "k1"));
+    assert_eq!(
+        met(&named, &[other.clone(), ec_jwk("k1"), own.clone()]),
+        None
+    );
+    assert_eq!(
+        met(&named, &[other.clone(), other.clone()]),
+        Some(Refusal::SignatureInvalid)
+    );
+    assert_eq!(
+        met(&named, &[ec_jwk("k1"), ed_jwk("k1")]),
+        Some(Refusal::AlgorithmRefused)
+    );
+    // A key of that name decides, whatever the others are.
+    assert_eq!(
+        met(&named, &[other, rsa_jwk(&RSA, "k2")]),
+        Some(Refusal::SignatureInvalid)
+    );
+}
+
+#[test]
+fn keys_without_a_name_are_tried_where_none_has_it() {
+    let named = json!({"kid": "k9", "alg": "RS256"});
+    let nameless = with(rsa_jwk(&RSA, ""), json!({"kid": null}));
+    assert_eq!(
+        met(&named, &[rsa_jwk(&OTHER_RSA, "k1"), nameless.clone()]),
+        None
+    );
+    assert_eq!(
+        met(&named, &[rsa_jwk(&OTHER_RSA, "k9"), nameless]),
+        Some(Refusal::SignatureInvalid)
+    );
+    let other = with(rsa_jwk(&OTHER_RSA, ""), json!({"kid": null}));
+    assert_eq!(
+        met(&named, &[other, rsa_jwk(&RSA, "k1")]),
+        Some(Refusal::KeyUnknown)
+    );
+}
+
+#[test]
+fn few_keys_are_tried() {
+    for header in [
+        json!({"alg": "RS256"}),
+        json!({"kid": "k1", "alg": "RS256"}),
+    ] {
+        let own = || rsa_jwk(&RSA, "k1");
+        let most = crate::keys::MOST_TRIED;
+        assert_eq!(met(&header, &vec![own(); most]), None);
+        assert_eq!(
+            met(&header, &vec![own(); most + 1]),
+            Some(Refusal::KeyUnknown)
+        );
+    }
 }
 
 #[test]

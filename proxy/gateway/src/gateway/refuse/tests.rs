@@ -95,11 +95,11 @@ fn each_status_has_its_header() {
     let missing = token(token::Refusal::Missing);
     assert_eq!(
         header(&missing, "www-authenticate").as_deref(),
-        Some("Bearer")
+        Some("Bearer realm=\"portcullis\"")
     );
     let expired = header(&token(token::Refusal::Expired), "www-authenticate").unwrap();
     assert!(
-        expired.starts_with("Bearer error=\"invalid_token\""),
+        expired.starts_with("Bearer realm=\"portcullis\", error=\"invalid_token\""),
         "{expired}"
     );
     let scope = header(&token(token::Refusal::ScopeMissing), "www-authenticate").unwrap();

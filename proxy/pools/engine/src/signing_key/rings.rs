@@ -216,7 +216,7 @@ impl Keys for PoolKeys {
         self.slot.public.load_full()
     }
 
-    fn fetch_unknown<'a>(&'a self, _kid: &'a str) -> BoxFuture<'a, Arc<KeySet>> {
+    fn fetch_unknown<'a>(&'a self, _kid: Option<&'a str>) -> BoxFuture<'a, Arc<KeySet>> {
         Box::pin(self.look())
     }
 }

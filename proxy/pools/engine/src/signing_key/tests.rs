@@ -157,7 +157,7 @@ async fn the_gate_sees_keys_of_a_pool_that_comes_later(harness: Harness) {
     let engine = &harness.engine;
     let keys = engine.pool_keys("eu-west-1_Later1");
     assert!(!keys.current().is_loaded());
-    assert!(keys.fetch_unknown("k").await.keys().is_empty());
+    assert!(keys.fetch_unknown(Some("k")).await.keys().is_empty());
 
     let other = harness
         .open_as(json!({"declare": [{"id": "eu-west-1_Later1"}]}))
@@ -192,7 +192,7 @@ async fn the_gate_does_not_keep_an_engine_open(harness: Harness) {
         );
         tokio::task::yield_now().await;
     }
-    keys.fetch_unknown("k").await;
+    keys.fetch_unknown(Some("k")).await;
 }
 
 async fn private_keys_are_sealed(harness: Harness) {

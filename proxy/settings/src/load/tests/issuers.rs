@@ -1,6 +1,7 @@
 //! Issuers: complete, and no two the same.
 
 use super::{Folder, GOOD};
+use crate::{Handling, Issuer, TokenPlace};
 
 #[test]
 fn issuers_must_make_sense() {
@@ -52,6 +53,40 @@ fn issuers_must_make_sense() {
                 "issuers.new.jwks_uri: is not a URL",
             ],
         ),
+        (
+            "{kind: oidc, issuer: https://login.test, audiences: [a], fetch: {ca: nowhere.pem}}",
+            &["issuers.new.fetch.ca: `"],
+        ),
+        (
+            "{kind: oidc, issuer: https://login.test, audiences: [a], fetch: {ca: portcullis.yaml}}",
+            &["issuers.new.fetch.ca: holds no certificate in PEM"],
+        ),
+        (
+            "{kind: oidc, issuer: 'http://127.0.0.1:1', audiences: [a], fetch: {}}",
+            &["issuers.new.fetch: says nothing about an issuer on this machine"],
+        ),
+        (
+            "{kind: oidc, issuer: https://login.test, audiences: [a], fetch: {proxy: {url: 'http://u:hunter2@p:1'}}}",
+            &["issuers.new.fetch.proxy.url: must not hold a user or password"],
+        ),
+        (
+            "{kind: oidc, issuer: https://login.test, audiences: [a], fetch: {proxy: {url: 'socks5://p:1', user: a}}}",
+            &[
+                "issuers.new.fetch.proxy.url: must start with",
+                "issuers.new.fetch.proxy.password: is missing",
+            ],
+        ),
+        (
+            "{kind: oidc, issuer: https://login.test, audiences: [a], fetch: {proxy: {url: 'http://p/x', user: 'a:b'}}}",
+            &[
+                "issuers.new.fetch.proxy.url: is more than",
+                "issuers.new.fetch.proxy.user: must be",
+            ],
+        ),
+        (
+            "{embedded: us-east-1_Staff0002, fetch: {}}",
+            &["issuers.new.fetch: says nothing beside `embedded`"],
+        ),
     ] {
         folder.expect(&with(issuer), expected);
     }
@@ -79,4 +114,83 @@ fn a_pool_and_another_issuer_are_told_apart_by_what_tokens_say() {
     // Where `iss` cannot be known, nothing is said about it.
     let unread = aws.replace("issuer: aws", "issuer: mars");
     folder.expect(&unread, &["pools.issuer: expected `public_url` or `aws`"]);
+}
+
+#[test]
+fn the_way_to_an_issuer_is_read_with_its_secrets() {
+    let folder = Folder::new();
+    folder.certificate("ca");
+    folder.write("proxy.password", "hunter2\n");
+    let issuer = "  new: {kind: oidc, issuer: https://login.test, audiences: [a], principal: {prefix: new}, fetch: {ca: \
+                  ca.crt, proxy: {url: 'http://proxy.test:3128', user: gate, password: {file: proxy.password}}}}\n";
+    let settings = folder
+        .load(&GOOD.replace("policies:\n", &format!("{issuer}policies:\n")))
+        .unwrap();
+    let way = settings.issuers.iter().find_map(|issuer| match issuer {
+        Issuer::Remote(remote) if &*remote.rules.name == "new" => Some(&remote.transport),
+        _ => None,
+    });
+    let proxy = token::Proxy {
+        url: "http://proxy.test:3128".parse().unwrap(),
+        credentials: Some(("gate".into(), "hunter2".into())),
+    };
+    let ca = std::fs::read(folder.0.path().join("ca.crt")).unwrap();
+    let expected = token::Transport::new(Some(ca), Some(proxy)).unwrap();
+    assert_eq!(way, Some(&expected));
+    for name in ["ca.crt", "proxy.password"] {
+        assert!(
+            settings.files.iter().any(|file| file.ends_with(name)),
+            "{name} is not watched"
+        );
+    }
+}
+
+#[test]
+fn places_of_tokens_are_checked() {
+    let folder = Folder::new();
+    let with = |from: &str| {
+        GOOD.replacen(
+            "token_use: [access, id]",
+            &format!("token_use: [access, id], from: {from}"),
+            1,
+        )
+    };
+    let settings = folder
+        .load(&with(
+            "[header, {cookie: __Host-sid}, {query: access_token}]",
+        ))
+        .unwrap();
+    let places = settings
+        .routes
+        .iter()
+        .find_map(|route| match &route.handling {
+            Handling::Upstream(guarded) => guarded
+                .authenticate
+                .as_ref()
+                .map(|bearer| bearer.places.clone()),
+            Handling::Pools => None,
+        });
+    assert_eq!(
+        places.unwrap(),
+        [
+            TokenPlace::Header,
+            TokenPlace::Cookie("__Host-sid".into()),
+            TokenPlace::Query("access_token".into())
+        ]
+    );
+    for (from, expected) in [
+        ("[]", "from: name at least one place"),
+        ("[header, header]", "from[1]: is there twice"),
+        ("[{cookie: 'a b'}]", "from[0]: is not the name of a cookie"),
+        ("[{cookie: ''}]", "from[0]: is not the name of a cookie"),
+        ("[{query: 'a[b]'}]", "from[0]: a query parameter's name"),
+        ("[body]", "from[0]: "),
+    ] {
+        let problems = folder.problems(&with(from));
+        let place = format!("authenticate.bearer.{expected}");
+        assert!(
+            problems.len() == 1 && problems[0].contains(&place),
+            "no `{place}` in {problems:#?}"
+        );
+    }
 }

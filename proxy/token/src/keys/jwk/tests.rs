@@ -8,26 +8,35 @@ fn reason(jwk: &Value) -> Ignored {
     parse(jwk).unwrap_err()
 }
 
+fn algorithms(jwk: &Value) -> Vec<&'static str> {
+    let key = parse(jwk).unwrap();
+    key.algorithms().map(Algorithm::as_str).collect()
+}
+
 #[test]
-fn each_type_has_its_algorithm() {
+fn each_type_has_its_algorithms() {
+    assert_eq!(algorithms(&rsa_jwk(&RSA, "a")), ["RS256"]);
     assert_eq!(
-        parse(&rsa_jwk(&RSA, "a")).unwrap().algorithm(),
-        Algorithm::RS256
+        algorithms(&with(rsa_jwk(&RSA, "a"), json!({"alg": null}))),
+        ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]
     );
     assert_eq!(
-        parse(&with(rsa_jwk(&RSA, "a"), json!({"alg": null})))
-            .unwrap()
-            .algorithm(),
-        Algorithm::RS256
+        algorithms(&with(rsa_jwk(&RSA, "a"), json!({"alg": "PS512"}))),
+        ["PS512"]
     );
+    for (jwk, alg) in [
+        (ec_jwk("b"), "ES256"),
+        (ec384_jwk("b"), "ES384"),
+        (ec521_jwk("b"), "ES512"),
+        (ed_jwk("b"), "EdDSA"),
+    ] {
+        assert_eq!(algorithms(&jwk), [alg]);
+        assert_eq!(algorithms(&with(jwk, json!({"alg": alg}))), [alg]);
+    }
     assert_eq!(
-        parse(&with(rsa_jwk(&RSA, "a"), json!({"alg": "PS512"})))
-            .unwrap()
-            .algorithm(),
-        Algorithm::PS512
+        algorithms(&with(ed_jwk("c"), json!({"alg": "Ed25519"}))),
+        ["EdDSA"]
     );
-    assert_eq!(parse(&ec_jwk("b")).unwrap().algorithm(), Algorithm::ES256);
-    assert_eq!(parse(&ed_jwk("c")).unwrap().algorithm(), Algorithm::EdDSA);
     assert_eq!(parse(&ed_jwk("c")).unwrap().kid(), Some("c"));
 }
 
@@ -44,7 +53,7 @@ fn a_key_for_something_else_is_ignored() {
         Ignored::Operations
     );
     assert!(parse(&rsa(json!({"key_ops": ["verify"]}))).is_ok());
-    for alg in ["HS256", "ES256", "RSA-OAEP", "none", "EdDSA"] {
+    for alg in ["HS256", "ES256", "RSA-OAEP", "none", "EdDSA", "rs256", ""] {
         assert_eq!(
             reason(&rsa(json!({"alg": alg}))),
             Ignored::Algorithm,
@@ -56,8 +65,16 @@ fn a_key_for_something_else_is_ignored() {
         Ignored::Algorithm
     );
     assert_eq!(
-        reason(&with(ec_jwk("b"), json!({"crv": "P-521"}))),
+        reason(&with(ec_jwk("b"), json!({"crv": "Ed25519"}))),
         Ignored::Algorithm
+    );
+    assert_eq!(
+        reason(&with(ec_jwk("b"), json!({"crv": "P-521"}))),
+        Ignored::Invalid
+    );
+    assert_eq!(
+        reason(&with(ec_jwk("b"), json!({"alg": 5}))),
+        Ignored::Malformed
     );
 }
 

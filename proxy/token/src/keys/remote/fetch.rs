@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use reqwest::{Client, redirect};
+use reqwest::Client;
 use serde_json::Value;
 use url::{Host, Url};
 
-use super::Source;
+use super::{FetchLimits, Source};
 use crate::{Key, MalformedKeySet, json, keys::jwk};
 
 /// Why an issuer's keys could not be fetched. URLs are shown without user, password, query and fragment.
@@ -63,6 +63,16 @@ pub enum FetchError {
         /// What it is.
         source: MalformedKeySet,
     },
+    /// A JWK set of more keys than are looked at.
+    #[error("the key set at `{url}` has {keys} keys, more than the limit of {limit}")]
+    TooManyKeys {
+        /// What was fetched.
+        url: String,
+        /// How many it has.
+        keys: usize,
+        /// How many it may have.
+        limit: usize,
+    },
     /// A JWK set without one key that can verify.
     #[error("the key set at `{0}` has no key that can be used")]
     NoKey(String),
@@ -75,21 +85,32 @@ pub(super) struct Fetched {
     pub(super) document: Value,
 }
 
+/// Why a document gives no keys.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Unusable {
+    Malformed,
+    TooMany(usize),
+    NoKey,
+}
+
 impl Fetched {
-    /// `None` for a set without one key that can verify.
-    pub(super) fn parse(document: &[u8]) -> Result<Option<Self>, MalformedKeySet> {
-        let (keys, ignored) = jwk::parse_set(document)?;
+    /// Reads a JWK set of at most so many keys.
+    pub(super) fn parse(document: &[u8], limit: usize) -> Result<Self, Unusable> {
+        let mut set = json::object(document).ok_or(Unusable::Malformed)?;
+        let document = set.remove("keys").ok_or(Unusable::Malformed)?;
+        let jwks = document.as_array().ok_or(Unusable::Malformed)?;
+        // Before any is parsed, which costs more than to read it.
+        if jwks.len() > limit {
+            return Err(Unusable::TooMany(jwks.len()));
+        }
+        let (keys, ignored) = jwk::parse_all(jwks);
         for reason in ignored {
             tracing::debug!(%reason, "A key of a fetched key set is not used");
         }
         if keys.is_empty() {
-            return Ok(None);
+            return Err(Unusable::NoKey);
         }
-        let mut set = json::object(document).ok_or(MalformedKeySet)?;
-        Ok(Some(Self {
-            keys,
-            document: set.remove("keys").ok_or(MalformedKeySet)?,
-        }))
+        Ok(Self { keys, document })
     }
 }
 
@@ -101,7 +122,7 @@ pub(super) struct Fetcher {
     discovered: Option<Url>,
     /// The issuer itself is spoken to over a loopback address, so its keys may be too.
     is_local: bool,
-    document_bytes: usize,
+    limits: FetchLimits,
 }
 
 impl Fetcher {
@@ -110,20 +131,20 @@ impl Fetcher {
             Some(url) => url.clone(),
             None => discovery_url(&source.issuer)?,
         };
-        check_safe(&start, true)?;
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .timeout(source.limits.timeout)
-            .no_proxy()
-            .build()
+        // What a proxy calls its loopback address is not ours.
+        let is_local = is_loopback(&start) && !source.transport.is_proxied();
+        check_safe(&start, is_local)?;
+        let client = source
+            .transport
+            .client(source.limits.timeout)
             .map_err(|source| no_answer(&start, source))?;
         Ok(Self {
             client,
             issuer: source.issuer.clone(),
             given: source.jwks_uri.clone(),
             discovered: None,
-            is_local: is_loopback(&start),
-            document_bytes: source.limits.document_bytes,
+            is_local,
+            limits: source.limits,
         })
     }
 
@@ -133,12 +154,9 @@ impl Fetcher {
             Some(url) => url,
             None => self.discover().await?,
         };
-        let parsed = Fetched::parse(&self.read(&url).await?);
-        let fetched = parsed.map_err(|source| FetchError::Malformed {
-            url: shown(&url),
-            source,
-        })?;
-        let fetched = fetched.ok_or_else(|| FetchError::NoKey(shown(&url)))?;
+        let document = self.read(&url).await?;
+        let fetched = Fetched::parse(&document, self.limits.keys)
+            .map_err(|why| unusable(why, shown(&url), self.limits.keys))?;
         self.discovered = Some(url);
         Ok(fetched)
     }
@@ -180,12 +198,23 @@ impl Fetcher {
             .await
             .map_err(|source| no_answer(url, source))?
         {
-            if body.len() + chunk.len() > self.document_bytes {
+            if body.len() + chunk.len() > self.limits.document_bytes {
                 return Err(FetchError::TooLarge(shown(url)));
             }
             body.extend_from_slice(&chunk);
         }
         Ok(body)
+    }
+}
+
+fn unusable(why: Unusable, url: String, limit: usize) -> FetchError {
+    match why {
+        Unusable::Malformed => FetchError::Malformed {
+            url,
+            source: MalformedKeySet,
+        },
+        Unusable::TooMany(keys) => FetchError::TooManyKeys { url, keys, limit },
+        Unusable::NoKey => FetchError::NoKey(url),
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) struct LastGood {
     path: PathBuf,
     /// Whose keys these are: a set kept for other settings is not used.
     owner: Value,
+    /// The most keys a set may have.
+    most: usize,
 }
 
 /// A set that was kept.
@@ -35,32 +37,33 @@ impl LastGood {
                 .join("keys")
                 .join(format!("{}.json", file_name(&source.name))),
             owner,
+            most: source.limits.keys,
         }
     }
 
-    /// The set, if there is one of this issuer that can be read.
-    pub(super) fn load(&self) -> Option<Kept> {
+    /// The set, if there is one, or why it cannot be used.
+    pub(super) fn load(&self) -> Result<Option<Kept>, String> {
         let content = match fs::read(&self.path) {
             Ok(content) => content,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-            Err(error) => {
-                tracing::warn!(path = %self.path.display(), %error, "The last good key set cannot be read");
-                return None;
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.complaint(&format!("cannot be read: {error}"))),
         };
-        let kept = json::object(&content).filter(|kept| kept.get("source") == Some(&self.owner));
-        let keys =
-            kept.and_then(|kept| Fetched::parse(kept.get("set")?.to_string().as_bytes()).ok()?);
-        if keys.is_none() {
-            tracing::warn!(path = %self.path.display(), "The last good key set is another issuer's or damaged");
+        let kept = json::object(&content).ok_or_else(|| self.complaint("is damaged"))?;
+        if kept.get("source") != Some(&self.owner) {
+            return Err(self.complaint("was fetched for other settings of the issuer"));
         }
-        let age = fs::metadata(&self.path)
-            .and_then(|meta| meta.modified())
-            .ok();
-        let age = age
-            .and_then(|written| written.elapsed().ok())
-            .unwrap_or_default();
-        Some(Kept { keys: keys?, age })
+        let set = kept.get("set").map(ToString::to_string).unwrap_or_default();
+        let keys =
+            Fetched::parse(set.as_bytes(), self.most).map_err(|_| self.complaint("is damaged"))?;
+        let written = fs::metadata(&self.path).and_then(|meta| meta.modified());
+        let age = written.ok().and_then(|written| written.elapsed().ok());
+        let age = age.unwrap_or_default();
+        Ok(Some(Kept { keys, age }))
+    }
+
+    /// Something about the file, for operators.
+    pub(super) fn complaint(&self, what: &str) -> String {
+        format!("`{}` {what}", self.path.display())
     }
 
     /// Keeps a set; whole or not at all.

@@ -13,27 +13,41 @@ use super::{
 /// Fetches, waits for the next time or for somebody to ask, and again; until its owner aborts it.
 pub(super) async fn run(shared: Arc<Shared>, mut fetcher: Fetcher, last_good: Option<LastGood>) {
     let mut failures = 0_u32;
+    let mut due = Instant::now();
     loop {
         shared.state().fetching = true;
+        let is_in_turn = Instant::now() >= due;
         let outcome = fetcher.fetch().await;
-        failures = if outcome.is_ok() {
-            0
-        } else {
-            failures.saturating_add(1)
-        };
-        let next = Instant::now() + shared.pause(failures);
-        if let (Ok(fetched), Some(last_good)) = (&outcome, &last_good) {
-            // A small file once in minutes: not worth a thread.
-            if let Err(error) = last_good.save(&fetched.document) {
-                tracing::warn!(issuer = %shared.name, %error, "The key set could not be kept on disk");
+        match &outcome {
+            Ok(set) => {
+                failures = 0;
+                if let Some(last_good) = &last_good {
+                    keep(&shared, last_good, set);
+                }
             }
+            Err(_) => failures = failures.saturating_add(u32::from(is_in_turn)),
         }
-        shared.finish(outcome, next);
+        // INVARIANT: a fetch that was asked for out of turn and failed brings no further ones: whoever asks chooses when.
+        if is_in_turn || outcome.is_ok() {
+            due = Instant::now() + shared.pause(failures);
+        }
+        shared.finish(outcome, due);
         tokio::select! {
-            () = tokio::time::sleep_until(next) => {}
+            () = tokio::time::sleep_until(due) => {}
             () = shared.wanted.notified() => {}
         }
     }
+}
+
+/// Keeps a set on disk, and remembers how that went: where it fails, nothing is wrong until the next start.
+fn keep(shared: &Shared, last_good: &LastGood, fetched: &Fetched) {
+    // A small file once in minutes: not worth a thread.
+    let failed = last_good.save(&fetched.document).err();
+    if let Some(error) = &failed {
+        tracing::warn!(issuer = %shared.name, %error, "The key set could not be kept on disk");
+    }
+    let complaint = |error| last_good.complaint(&format!("cannot be written: {error}"));
+    shared.state().kept_error = failed.map(complaint);
 }
 
 impl Shared {

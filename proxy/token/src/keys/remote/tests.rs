@@ -17,6 +17,7 @@ use tokio::{
 
 use super::*;
 use crate::fixture::{OTHER_RSA, RSA, rsa_jwk};
+use crate::{Proxy, Transport};
 
 /// An identity provider on a loopback port of the kernel's choice, which answers what it is told.
 struct Provider {
@@ -83,6 +84,7 @@ impl Provider {
             issuer: self.issuer(),
             jwks_uri: None,
             dir: None,
+            transport: Transport::default(),
             limits: FetchLimits::default(),
         }
     }
@@ -96,7 +98,7 @@ impl Provider {
 }
 
 fn start(source: Source) -> RemoteKeys {
-    RemoteKeys::start(source, &Handle::current()).unwrap()
+    RemoteKeys::start(source, None, &Handle::current()).unwrap()
 }
 
 async fn answer(
@@ -208,6 +210,12 @@ async fn bad_answers_are_told_and_load_nothing() {
         ),
         (
             200,
+            json!({"keys": vec![rsa_jwk(&RSA, "k1"); 101]}).to_string(),
+            "has 101 keys, more than the limit of 100",
+        ),
+        (200, r#"{"keys":{}}"#.into(), "not a JWK set"),
+        (
+            200,
             format!("{{\"keys\":[],\"x\":\"{}\"}}", "x".repeat(150 * 1024)),
             "more than the limit",
         ),
@@ -263,7 +271,7 @@ async fn plain_http_is_only_for_loopback() {
             issuer: bad.into(),
             ..provider.source()
         };
-        let error = RemoteKeys::start(source, &Handle::current())
+        let error = RemoteKeys::start(source, None, &Handle::current())
             .unwrap_err()
             .to_string();
         assert!(!error.contains("pass@"), "{error}");
@@ -344,7 +352,7 @@ async fn many_who_ask_for_an_unknown_key_share_one_fetch() {
     let asks: Vec<_> = (0..50)
         .map(|_| {
             let keys = Arc::clone(&keys);
-            tokio::spawn(async move { keys.fetch_unknown("k2").await.keys().len() })
+            tokio::spawn(async move { keys.fetch_unknown(Some("k2")).await.keys().len() })
         })
         .collect();
     for ask in asks {
@@ -362,9 +370,91 @@ async fn unknown_keys_cause_few_fetches() {
     keys.fetched().await;
     let before = provider.requests.load(Ordering::SeqCst);
     for kid in 0..100 {
-        keys.fetch_unknown(&format!("hostile{kid}")).await;
+        keys.fetch_unknown(Some(&format!("hostile{kid}"))).await;
     }
     assert_eq!(provider.requests.load(Ordering::SeqCst) - before, 1);
+}
+
+/// Whoever sends made-up key ids chooses when a fetch is made, and must not choose how many.
+#[tokio::test]
+async fn a_fetch_that_was_asked_for_and_fails_brings_no_others() {
+    let provider = Provider::start().await;
+    provider.discovery();
+    provider.keys(&[rsa_jwk(&RSA, "k1")]);
+    let keys = start(provider.source());
+    keys.fetched().await;
+    provider.say("/keys", 500, "");
+    keys.fetch_unknown(Some("hostile")).await;
+    let after = keys.status();
+    assert_eq!((after.succeeded, after.failed), (1, 1));
+    assert!(after.last_error.is_some());
+    // In turn: minutes away, not the second after which a failed refresh is tried again.
+    assert!(after.next_refresh > Duration::from_mins(3));
+}
+
+#[tokio::test]
+async fn a_changed_way_keeps_the_keys_at_hand() {
+    let provider = Provider::start().await;
+    provider.discovery();
+    provider.keys(&[rsa_jwk(&RSA, "k1")]);
+    let before = start(provider.source());
+    before.fetched().await;
+    provider.say("/keys", 500, "");
+    let renamed = Source {
+        name: "renamed".into(),
+        ..provider.source()
+    };
+    let after = RemoteKeys::start(renamed, Some(&before), &Handle::current()).unwrap();
+    assert_eq!(after.current().keys().len(), 1);
+    assert!(after.status().age.is_some());
+    let moved = Source {
+        jwks_uri: Some(format!("http://{}/keys", provider.address).parse().unwrap()),
+        ..provider.source()
+    };
+    let moved = RemoteKeys::start(moved, Some(&before), &Handle::current()).unwrap();
+    assert!(!moved.current().is_loaded());
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_on_disk_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let provider = Provider::start().await;
+    provider.discovery();
+    provider.keys(&[rsa_jwk(&RSA, "k1")]);
+    let source = Source {
+        dir: Some(dir.path().to_owned()),
+        ..provider.source()
+    };
+    std::fs::write(dir.path().join("keys"), "in the way").unwrap();
+    let keys = start(source.clone());
+    keys.fetched().await;
+    assert!(keys.current().is_loaded());
+    let why = keys.status().kept_error.unwrap();
+    assert!(why.contains("aws.json` cannot be written"), "{why}");
+
+    std::fs::remove_file(dir.path().join("keys")).unwrap();
+    std::fs::create_dir(dir.path().join("keys")).unwrap();
+    std::fs::write(dir.path().join("keys/aws.json"), "{").unwrap();
+    let keys = start(source);
+    let why = keys.status().kept_error.unwrap();
+    assert!(why.contains("aws.json` is damaged"), "{why}");
+    keys.fetched().await;
+    assert_eq!(keys.status().kept_error, None);
+}
+
+#[tokio::test]
+async fn plain_http_goes_through_no_proxy() {
+    let provider = Provider::start().await;
+    let proxy = Proxy {
+        url: "http://127.0.0.1:9".parse().unwrap(),
+        credentials: None,
+    };
+    let source = Source {
+        transport: Transport::new(None, Some(proxy)).unwrap(),
+        ..provider.source()
+    };
+    let refused = RemoteKeys::start(source, None, &Handle::current()).unwrap_err();
+    assert!(refused.to_string().contains("https is required"));
 }
 
 #[tokio::test]
