@@ -57,9 +57,11 @@ class Origin(Service):
         self.name = name
         self.arrived = threading.Event()
         self.go = threading.Event()
+        self.seen = 0
         super().__init__()
 
     def handle(self, request):
+        self.seen += 1
         if request.path == "/stream":
             return self.stream(request)
         length = int(request.headers.get("content-length", 0))
