@@ -78,7 +78,9 @@ pub trait Caller {
 
 /// A path parameter as policies see it: percent-decoded once, so that one octet cannot be spelled in two ways.
 ///
-/// Ambiguous is what is no UTF-8, has a `%` that encodes nothing, or encodes a `/`, which would read as the end of a segment.
+/// An encoded `/`, `\` or `;`, and an escape of an escape, stay as they are: only routes that allow them get them, and
+/// decoded they would read as a path that the request does not have. Ambiguous is what is no UTF-8 or has a `%` that encodes
+/// nothing.
 pub(crate) fn path_parameter<'r>(request: &'r impl Request, name: &str) -> Single<'r> {
     let Some(raw) = request.path_parameter(name) else {
         return Single::Absent;
@@ -155,20 +157,42 @@ fn folded(c: char) -> char {
     }
 }
 
-/// `None` where it has not one reading as segments of text.
+/// `None` where it is no text, or has a `%` that encodes nothing. What would read as another structure once decoded stays
+/// as it is, so that two paths are never one value.
 fn percent_decode(raw: &str) -> Option<Cow<'_, str>> {
-    let mut escapes = raw.split('%');
-    escapes.next();
-    let encodes = |escape: &str| {
-        let digits = escape.as_bytes().get(..2);
-        digits.is_some_and(|digits| {
-            digits.iter().all(u8::is_ascii_hexdigit) && digits != b"2F" && digits != b"2f"
-        })
-    };
-    if !escapes.all(encodes) {
-        return None;
+    if !raw.contains('%') {
+        return Some(Cow::Borrowed(raw));
     }
-    percent_encoding::percent_decode_str(raw).decode_utf8().ok()
+    let mut out = Vec::with_capacity(raw.len());
+    let mut rest = raw.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        if *byte != b'%' {
+            out.push(*byte);
+            continue;
+        }
+        let (digits, after) = after.split_at_checked(2)?;
+        let octet = hexadecimal(digits)?;
+        rest = after;
+        let is_kept = match octet {
+            b'/' | b'\\' | b';' => true,
+            b'%' => rest.get(..2).and_then(hexadecimal).is_some(),
+            _ => false,
+        };
+        if is_kept {
+            out.push(b'%');
+            out.extend(digits.to_ascii_uppercase());
+        } else {
+            out.push(octet);
+        }
+    }
+    String::from_utf8(out).ok().map(Cow::Owned)
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<u8> {
+    let plain = digits.iter().all(u8::is_ascii_hexdigit);
+    let text = str::from_utf8(digits).ok().filter(|_| plain)?;
+    u8::from_str_radix(text, 16).ok()
 }
 
 /// `None` when the bytes are not UTF-8.
@@ -282,8 +306,11 @@ mod tests {
     fn path_parameters_are_decoded_once() {
         let decoded = |raw| percent_decode(raw).map(std::borrow::Cow::into_owned);
         assert_eq!(decoded("root%40corp").as_deref(), Some("root@corp"));
-        assert_eq!(decoded("%2540+/%C3%A9").as_deref(), Some("%40+/\u{e9}"));
-        for raw in ["%ff", "%C3/%A9", "a%2Fb", "a%2fb", "%", "%4", "%zz", "%+1"] {
+        assert_eq!(decoded("100%25+/%C3%A9").as_deref(), Some("100%+/\u{e9}"));
+        for kept in ["a%2Fb", "a%5Cb", "a;b%3Bc", "%252F", "%2540"] {
+            assert_eq!(decoded(kept).as_deref(), Some(kept));
+        }
+        for raw in ["%ff", "%C3/%A9", "%", "%4", "%zz", "%+1"] {
             assert_eq!(decoded(raw), None, "{raw}");
         }
     }

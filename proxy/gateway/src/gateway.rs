@@ -34,7 +34,7 @@ use pingora::{
 };
 
 use crate::{
-    listen,
+    listen::{self, Connections, Counted, Line},
     metrics::{Metrics, Outcome, Stream},
     mount::Mount,
     snapshot::{Plan, Snapshot},
@@ -56,6 +56,8 @@ pub(crate) struct Gateway {
     pub(crate) metrics: Metrics,
     pub(crate) recorder: Recorder,
     pub(crate) pace: Pace,
+    /// Requests to upstreams that are under way.
+    pub(crate) requests: Arc<Connections>,
 }
 
 /// One request on its way.
@@ -80,6 +82,10 @@ pub(crate) struct Ctx {
     micros: Micros,
     /// From the first piece of a body that is forwarded.
     flow: Option<Flow>,
+    /// Its place among the requests that may be under way.
+    place: Option<Counted>,
+    /// Octets of the body so far.
+    body: u64,
 }
 
 #[async_trait]
@@ -107,6 +113,8 @@ impl ProxyHttp for Gateway {
             stream: None,
             micros: Micros::default(),
             flow: None,
+            place: None,
+            body: 0,
         }
     }
 
@@ -184,6 +192,7 @@ impl ProxyHttp for Gateway {
         if end && body.as_ref().is_some_and(Bytes::is_empty) {
             *body = None;
         }
+        ctx.count_body(body.as_ref())?;
         if end || listen::is_answering(session.req_header(), session.response_written()) {
             return Ok(());
         }
@@ -231,6 +240,11 @@ impl ProxyHttp for Gateway {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&pingora::Error>, ctx: &mut Ctx) {
+        if error.is_some_and(error::is_reset)
+            && let Some(line) = Line::of(session.digest())
+        {
+            line.broken_off(Instant::now());
+        }
         if let Some(stream) = ctx.stream.take() {
             stream.end(error);
         }
@@ -248,6 +262,18 @@ impl ProxyHttp for Gateway {
 }
 
 impl Ctx {
+    /// Counts a piece of the body; fails where it has become longer than its route takes.
+    fn count_body(&mut self, piece: Option<&Bytes>) -> pingora::Result<()> {
+        let octets = piece.map_or(0, Bytes::len);
+        self.body = self
+            .body
+            .saturating_add(octets.try_into().unwrap_or(u64::MAX));
+        match &self.plan {
+            Some(plan) if self.body > plan.body_limit => Err(error::too_large()),
+            _ => Ok(()),
+        }
+    }
+
     fn refuse(&mut self, refusal: Refusal) {
         self.outcome = match refusal.line().status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Deny,

@@ -3,9 +3,12 @@
 //! Pingora's own server takes addresses, not sockets, and installs signal handlers and a pause at shutdown that do not
 //! fit ours; its `Service::handle_event` is what it runs for each connection, and is what runs here.
 
+mod chunks;
 mod connections;
 mod deadline;
+mod line;
 mod progress;
+mod proxy;
 mod stalled;
 mod stream;
 mod tls;
@@ -14,21 +17,24 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use ipnet::IpNet;
 use pingora::{
     apps::ServerApp,
     listeners::tls::Acceptor,
     protocols::{GetSocketDigest as _, Stream, l4},
     services::listening::Service,
 };
+use prometheus::IntCounter;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
-use connections::Counted;
-pub(crate) use connections::{Caps, Connections, Refused};
-use deadline::Requested;
-pub(crate) use deadline::{FIRST_REQUEST, HeaderDeadline, head_is_read};
+pub(crate) use chunks::BadChunk;
+pub(crate) use connections::{Caps, Connections, Counted, Refused};
+pub(crate) use deadline::{HeaderDeadline, head_is_read};
+pub(crate) use line::{Line, LineLimits, check_body};
+use proxy::Behind;
 use stalled::Stalling;
 pub(crate) use stream::is_answering;
 pub(crate) use tls::{Certificates, Pem};
@@ -38,13 +44,31 @@ pub(crate) struct Bound {
     socket: TcpListener,
     address: SocketAddr,
     certificates: Option<Arc<Certificates>>,
+    senders: Option<Senders>,
+}
+
+/// The load balancers that may connect, each connection with a header of the PROXY protocol.
+#[derive(Debug, Clone)]
+pub(crate) struct Senders(Arc<[IpNet]>);
+
+impl Senders {
+    /// Those of the settings.
+    pub(crate) fn of(settings: &settings::ProxyProtocol) -> Self {
+        Self(settings.from.as_slice().into())
+    }
+
+    fn has(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.0.iter().any(|network| network.contains(&peer))
+    }
 }
 
 impl Bound {
-    /// Binds a socket; with certificates it speaks TLS only.
+    /// Binds a socket; with certificates it speaks TLS only, with senders nobody else may connect.
     pub(crate) fn bind(
         address: SocketAddr,
         certificates: Option<Arc<Certificates>>,
+        senders: Option<Senders>,
     ) -> io::Result<Self> {
         let socket = TcpListener::bind(address)?;
         socket.set_nonblocking(true)?;
@@ -53,6 +77,7 @@ impl Bound {
             socket,
             address,
             certificates,
+            senders,
         })
     }
 
@@ -67,32 +92,50 @@ impl Bound {
     }
 }
 
-/// How long connections are waited for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
-    /// Until they bring a request.
+/// What holds for all connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    /// For how long they may bring no request.
     pub(crate) first_request: Duration,
-    /// While they take nothing of what is written to them.
+    /// For how long they may take nothing of what is written to them.
     pub(crate) stall: Duration,
+    /// What each may do in all.
+    pub(crate) limits: Arc<LineLimits>,
+    /// Of listeners behind load balancers.
+    pub(crate) untold: Untold,
+}
+
+/// Counts connections that nobody vouches for, by why.
+#[derive(Debug, Clone)]
+pub(crate) struct Untold {
+    /// Nobody but a load balancer may connect there.
+    pub(crate) sender: IntCounter,
+    /// A load balancer did not say for whom it connects.
+    pub(crate) header: IntCounter,
+}
+
+/// One connection, from its listener to its end.
+struct Accepted {
+    stream: l4::stream::Stream,
+    counted: Counted,
+    line: Line,
 }
 
 /// Accepts connections until `shutdown` turns true, then waits for those that are open. One that wears out the patience is
 /// closed.
 ///
-/// INVARIANT: a connection's task is in the set of its listener, so none outlives this call.
+/// INVARIANT: a connection's tasks are in the set of its listener, so none outlives this call.
 pub(crate) async fn serve<A>(
     bound: Bound,
     app: Arc<A>,
     open: Arc<Connections>,
-    patience: Patience,
+    terms: Terms,
     mut shutdown: watch::Receiver<bool>,
 ) where
     A: ServerApp + Send + Sync + 'static,
 {
     let address = bound.address;
-    let acceptor = bound
-        .certificates
-        .map(|certificates| Arc::new(Acceptor::from_server_config(certificates.server_config())));
+    let way = Arc::new(Way::of(&bound));
     let listener = match tokio::net::TcpListener::from_std(bound.socket) {
         Ok(socket) => l4::listener::Listener::from(socket),
         Err(error) => {
@@ -109,17 +152,18 @@ pub(crate) async fn serve<A>(
         };
         match accepted {
             Ok(stream) => {
-                let Some((stream, counted)) = admit(stream, &open) else {
+                let (retire, retired) = watch::channel(false);
+                let line = Line::new(terms.limits.clone(), retire.clone(), Instant::now());
+                let Some(accepted) = admit(stream, line, &way, &terms, &open) else {
                     continue;
                 };
-                let served = connection(
-                    stream,
-                    acceptor.clone(),
-                    app.clone(),
-                    patience,
-                    shutdown.clone(),
-                );
-                connections.spawn(while_counted(counted, served));
+                connections.spawn(retiring(shutdown.clone(), retire));
+                let (way, app, terms) = (way.clone(), app.clone(), terms.clone());
+                let ends = Ends {
+                    retired,
+                    shutdown: shutdown.clone(),
+                };
+                connections.spawn(connection(accepted, way, app, terms, ends));
             }
             Err(error) => {
                 tracing::warn!(%address, %error, "Connection cannot be accepted");
@@ -132,17 +176,65 @@ pub(crate) async fn serve<A>(
     while connections.join_next().await.is_some() {}
 }
 
-/// Counts a connection; one too many is closed, by dropping it.
+/// How a listener's connections come to speak HTTP.
+struct Way {
+    acceptor: Option<Acceptor>,
+    senders: Option<Senders>,
+}
+
+impl Way {
+    fn of(bound: &Bound) -> Self {
+        let acceptor = |certificates: &Arc<Certificates>| {
+            Acceptor::from_server_config(certificates.server_config())
+        };
+        Self {
+            acceptor: bound.certificates.as_ref().map(acceptor),
+            senders: bound.senders.clone(),
+        }
+    }
+}
+
+/// What a connection ends with.
+struct Ends {
+    /// Its requests are done, and there are to be no others.
+    retired: watch::Receiver<bool>,
+    /// The process is.
+    shutdown: watch::Receiver<bool>,
+}
+
+/// Ends a connection with the process: a task of its own, so that requests need not look at two ends.
+async fn retiring(mut shutdown: watch::Receiver<bool>, retire: watch::Sender<bool>) {
+    tokio::select! {
+        // An error is a sender that is gone, which is a shutdown too.
+        _ = shutdown.wait_for(|down| *down) => {
+            retire.send_replace(true);
+        }
+        () = retire.closed() => {}
+    }
+}
+
+/// Counts a connection; one too many, or of nobody who may connect, is closed, by dropping it.
 fn admit(
     mut stream: l4::stream::Stream,
+    line: Line,
+    way: &Way,
+    terms: &Terms,
     open: &Arc<Connections>,
-) -> Option<(l4::stream::Stream, Counted)> {
+) -> Option<Accepted> {
     let digest = stream.get_socket_digest();
     let peer = digest.and_then(|digest| digest.peer_addr()?.as_inet().copied());
     // Listeners are TCP, so the address is there.
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-    let Some(counted) = open.admit(peer) else {
-        tracing::debug!(%peer, "One connection too many");
+    let counted = match &way.senders {
+        None => open.admit(peer),
+        Some(senders) if senders.has(peer) => open.admit_sender(peer),
+        Some(_) => {
+            terms.untold.sender.inc();
+            None
+        }
+    };
+    let Some(counted) = counted else {
+        tracing::debug!(%peer, "A connection that is not taken");
         return None;
     };
     // Head and body of an answer are two writes: held back for the first one's acknowledgement, the second would cost a
@@ -151,40 +243,60 @@ fn admit(
         tracing::debug!(%error, "A connection ended before it was served");
         return None;
     }
-    Some((stream, counted))
+    if let Err(error) = line.mark(&mut stream) {
+        tracing::error!(%error, "A connection cannot be followed");
+        return None;
+    }
+    Some(Accepted {
+        stream,
+        counted,
+        line,
+    })
 }
 
-async fn while_counted(counted: Counted, connection: impl Future<Output = ()>) {
-    connection.await;
+async fn connection<A>(accepted: Accepted, way: Arc<Way>, app: Arc<A>, terms: Terms, ends: Ends)
+where
+    A: ServerApp + Send + Sync + 'static,
+{
+    let Accepted {
+        mut stream,
+        mut counted,
+        line,
+    } = accepted;
+    if way.senders.is_some() && !is_told(&mut stream, &mut counted, &terms.untold).await {
+        return;
+    }
+    let Some(stream) = secured(stream, way.acceptor.as_ref()).await else {
+        return;
+    };
+    line.open(Instant::now());
+    let stream = Box::new(Stalling::new(stream, line.clone(), terms.stall));
+    let connection = Service::handle_event(stream, app, ends.retired);
+    deadline::first_request(
+        connection,
+        line.requested(),
+        terms.first_request,
+        ends.shutdown,
+    )
+    .await;
     drop(counted);
 }
 
-async fn connection<A>(
-    mut stream: l4::stream::Stream,
-    acceptor: Option<Arc<Acceptor>>,
-    app: Arc<A>,
-    patience: Patience,
-    shutdown: watch::Receiver<bool>,
-) where
-    A: ServerApp + Send + Sync + 'static,
-{
-    let requested = match Requested::mark(&mut stream) {
-        Ok(requested) => requested,
+/// Reads whose connection it is; whether there is such a header, and room for that client.
+async fn is_told(stream: &mut l4::stream::Stream, counted: &mut Counted, untold: &Untold) -> bool {
+    match proxy::receive(stream).await {
+        Ok(Behind::Client(address)) => counted.is_of(address.ip()),
+        Ok(Behind::Nobody) => true,
         Err(error) => {
-            tracing::error!(%error, "A connection cannot be followed");
-            return;
+            tracing::debug!(%error, "A connection that is not taken");
+            untold.header.inc();
+            false
         }
-    };
-    let Some(stream) = secured(stream, acceptor).await else {
-        return;
-    };
-    let stream = Box::new(Stalling::new(stream, patience.stall));
-    let connection = Service::handle_event(stream, app, shutdown.clone());
-    deadline::first_request(connection, &requested, patience.first_request, shutdown).await;
+    }
 }
 
 /// The connection with its TLS, if it speaks that; `None` where the handshake failed.
-async fn secured(stream: l4::stream::Stream, acceptor: Option<Arc<Acceptor>>) -> Option<Stream> {
+async fn secured(stream: l4::stream::Stream, acceptor: Option<&Acceptor>) -> Option<Stream> {
     let Some(acceptor) = acceptor else {
         return Some(Box::new(stream));
     };

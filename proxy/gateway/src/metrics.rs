@@ -11,7 +11,10 @@ use prometheus::{
     IntGaugeVec, Registry, TextEncoder,
 };
 
-use crate::{gateway::record::Losses, listen::Refused};
+use crate::{
+    gateway::record::Losses,
+    listen::{Refused, Untold},
+};
 use register::Register;
 use streams::Ended;
 pub(crate) use streams::{Stream, Streams};
@@ -75,6 +78,8 @@ pub(crate) struct Metrics {
     pub(crate) records_dropped: Losses,
     api_calls: IntCounterVec,
     connections_refused: IntCounterVec,
+    connections_ended: IntCounterVec,
+    requests_refused: IntCounterVec,
 }
 
 /// Time spent in each stage of the path.
@@ -225,6 +230,16 @@ impl Metrics {
                 "Connections over a limit, closed at once.",
                 &["why"],
             )?,
+            connections_ended: r.counters(
+                "connections_ended_total",
+                "Connections that were ended for what their callers did.",
+                &["why"],
+            )?,
+            requests_refused: r.counters(
+                "requests_refused_total",
+                "Requests over a limit of those under way.",
+                &["why"],
+            )?,
             store_seconds: r.long("store_seconds", "Time of a step of the store.", &["kind"])?,
             hash_queue: r.gauge(
                 "hash_queue",
@@ -258,6 +273,29 @@ impl Metrics {
             total: why("total"),
             client: why("client"),
         }
+    }
+
+    /// The counters of requests over a limit, at zero until there are any.
+    pub(crate) fn requests_refused(&self) -> Refused {
+        let why = |why| self.requests_refused.with_label_values(&[why]);
+        Refused {
+            total: why("total"),
+            client: why("client"),
+        }
+    }
+
+    /// The counters of connections without a valid header of the PROXY protocol, at zero until there are any.
+    pub(crate) fn untold(&self) -> Untold {
+        let why = |why| self.connections_refused.with_label_values(&[why]);
+        Untold {
+            sender: why("sender"),
+            header: why("proxy_header"),
+        }
+    }
+
+    /// The counter of connections that were ended because their callers broke off too many requests.
+    pub(crate) fn reset_too_often(&self) -> IntCounter {
+        self.connections_ended.with_label_values(&["resets"])
     }
 
     /// Counts what the store does from now on.

@@ -8,15 +8,18 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use ipnet::IpNet;
 use pingora::proxy::Session;
 
-use crate::gateway::{
-    admit::{Raw, Rules, admit, identity_key},
-    head::Head,
-    judge,
-    refuse::Refusal,
+use crate::{
+    gateway::{
+        admit::{Allowances, Raw, Rules, admit, identity_key},
+        head::Head,
+        judge,
+        refuse::{Malformed, Refusal},
+    },
+    listen,
 };
 
 /// What admission knows besides requests.
@@ -103,7 +106,14 @@ impl Admission {
         if !matches!(at_once(session.read_request()), Some(Ok(true))) {
             return Reading::Unread;
         }
-        match admit(&judge::raw(&session, peer), &self.0) {
+        let admitted = admit(&judge::raw(&session, peer), &self.0).and_then(unloosened);
+        let is_chunked = session
+            .req_header()
+            .headers
+            .contains_key(header::TRANSFER_ENCODING);
+        let in_form = !is_chunked || listen::check_body(bytes).is_ok();
+        match admitted {
+            Ok(_) if !in_form => Refusal::from(Malformed::Chunk).into(),
             Ok(head) => Reading::Admitted {
                 head: Box::new(head.into()),
                 body: body(&mut session),
@@ -123,7 +133,7 @@ impl Admission {
             peer,
             tls: false,
         };
-        match admit(&raw, &self.0) {
+        match admit(&raw, &self.0).and_then(unloosened) {
             Ok(head) => Reading::Admitted {
                 head: Box::new(head.into()),
                 body: Some(Vec::new()),
@@ -155,6 +165,12 @@ impl From<Head> for Admitted {
             client: head.client,
         }
     }
+}
+
+/// As on a route that loosens nothing.
+fn unloosened(head: Head) -> Result<Head, Refusal> {
+    head.needs.check_within(Allowances::default())?;
+    Ok(head)
 }
 
 /// All of the body, as the upstream would get it.
@@ -194,6 +210,14 @@ mod tests {
         }
         let cut = http1("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabc");
         assert!(matches!(cut, Reading::Admitted { body: None, .. }));
+        let empty = chunked.replace("3\r\nabc", "");
+        assert!(matches!(
+            http1(&empty),
+            Reading::Refused {
+                code: "chunk_invalid",
+                ..
+            }
+        ));
         let refused = http1("GET /a/../b HTTP/1.1\r\nHost: a\r\n\r\n");
         let status = StatusCode::BAD_REQUEST;
         let code = "path_ambiguous";

@@ -19,7 +19,7 @@ use settings::Settings;
 
 use crate::{
     admin,
-    listen::{Bound, Certificates, Pem},
+    listen::{Bound, Certificates, Pem, Senders},
 };
 
 pub(crate) use pools::router;
@@ -113,7 +113,8 @@ impl Sockets {
     fn bind(settings: &Settings) -> anyhow::Result<Self> {
         let certificates = certificates(settings)?;
         let bind = |(listener, certificates): (&settings::Listener, &Option<Arc<Certificates>>)| {
-            let bound = Bound::bind(listener.address, certificates.clone());
+            let senders = listener.proxy_protocol.as_ref().map(Senders::of);
+            let bound = Bound::bind(listener.address, certificates.clone(), senders);
             bound.map_err(|error| cannot_listen(listener.address, error, "listeners", "--listen"))
         };
         let bound = settings

@@ -16,7 +16,10 @@ use token::{IssuerIndex, Requirements, Verifier};
 use tokio::runtime::Handle;
 
 use crate::{
-    gateway::{Guards, admit},
+    gateway::{
+        Guards,
+        admit::{self, Allowances},
+    },
     metrics::{Metrics, RouteMetrics},
     status::Degraded,
     upstream::Upstream,
@@ -50,6 +53,10 @@ pub(crate) struct Plan {
     pub(crate) metrics: RouteMetrics,
     /// Names of the path's parameters, from left to right.
     pub(crate) parameters: Vec<Arc<str>>,
+    /// What of admission it lets go.
+    pub(crate) allows: Allowances,
+    /// The longest body it takes, in octets.
+    pub(crate) body_limit: u64,
     pub(crate) kind: Kind,
 }
 
@@ -94,6 +101,8 @@ pub(crate) enum Authorize {
 /// What a snapshot is made with.
 pub(crate) struct Maker {
     pub(crate) metrics: Metrics,
+    /// As they were at the start.
+    pub(crate) limits: settings::Limits,
     pub(crate) engine: Option<engine::Engine>,
     /// Where keys are fetched and servers watched; without it, nothing is: for checks.
     pub(crate) background: Option<Handle>,
@@ -132,6 +141,7 @@ impl Maker {
             .collect();
         let parts = routes::Parts {
             settings,
+            limits: &self.limits,
             metrics: &self.metrics,
             policies: &policies,
             upstreams: &upstreams,
@@ -143,7 +153,7 @@ impl Maker {
                 generation,
                 routes,
                 verifier,
-                rules: rules(settings),
+                rules: rules(settings, &self.limits),
                 unrouted: self.metrics.route("(none)"),
                 upstreams,
                 views,
@@ -190,7 +200,7 @@ fn policies(
 }
 
 /// Admission must know the names of all headers that any route sets or policies read.
-fn rules(settings: &Settings) -> admit::Rules {
+fn rules(settings: &Settings, limits: &settings::Limits) -> admit::Rules {
     let guarded = settings
         .routes
         .iter()
@@ -199,6 +209,7 @@ fn rules(settings: &Settings) -> admit::Rules {
             settings::Handling::Upstream(guarded) => Some(guarded),
         });
     let mut rules = admit::Rules {
+        bounds: limits.into(),
         trusted_peers: settings.trusted_peers.clone(),
         ..admit::Rules::default()
     };
@@ -249,6 +260,7 @@ routes:
         .unwrap();
         let maker = Maker {
             metrics: Metrics::new().unwrap(),
+            limits: settings::Limits::default(),
             engine: None,
             background: None,
         };
@@ -274,7 +286,10 @@ routes:
         let file = folder.path().join("portcullis.yaml");
         std::fs::create_dir(folder.path().join("pets")).unwrap();
         std::fs::write(&file, SETTINGS).unwrap();
-        let rules = rules(&settings::load(&file).unwrap());
+        let rules = rules(
+            &settings::load(&file).unwrap(),
+            &settings::Limits::default(),
+        );
         assert_eq!(rules.identity_headers, ["x-user".to_owned()].into());
         let read = [("x-role", "x-role"), ("x-plan", "x_plan")];
         assert_eq!(

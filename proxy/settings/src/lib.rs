@@ -31,10 +31,12 @@ pub use load::load;
 pub use place::Place;
 pub use pools::{Operator, Pools};
 pub use problem::{Problem, Problems};
-pub use route::{Authorize, Bearer, Guarded, Handling, Policies, Route, TokenPlace};
+pub use route::{
+    Authorize, Bearer, Guarded, Handling, Policies, REFUSED_METHODS, Route, TokenPlace,
+};
 pub use schema::schema;
 pub use upstream::{Scheme, Server, Upstream};
-pub use written::{Certificate, Decisions, Limits, Listener, Log, Tls};
+pub use written::{Allow, Certificate, Decisions, Limits, Listener, Log, ProxyProtocol, Tls};
 
 /// Settings in which nothing is left to check.
 #[derive(Debug)]

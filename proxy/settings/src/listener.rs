@@ -23,6 +23,13 @@ pub(crate) fn check(mut listeners: Vec<Listener>, check: &mut Check<'_>) -> Vec<
         check.report(&list, "name at least one, as `- {address: 0.0.0.0:8080}`");
     }
     for (listener, place) in listeners.iter_mut().zip(check.items(&list)) {
+        let senders = place.key("proxy_protocol").key("from");
+        if listener.proxy_protocol.is_some() && check.is_empty(&senders) {
+            check.report(
+                &senders,
+                "name at least one load balancer, or leave `proxy_protocol` out",
+            );
+        }
         let Some(tls) = &mut listener.tls else {
             continue;
         };

@@ -45,6 +45,10 @@ pub struct Guarded {
     pub upstream: usize,
     /// Headers set from the verified token.
     pub headers: Vec<(HeaderName, Template)>,
+    /// Rules of admission that do not hold here; none twice.
+    pub allow: Vec<written::Allow>,
+    /// The longest body, in bytes, where it is not the usual one.
+    pub body_bytes: Option<u64>,
 }
 
 /// Which tokens a route takes.
@@ -130,6 +134,7 @@ fn check_table(raw: &[written::Route], places: &[Place], check: &mut Check<'_>) 
             );
         }
     }
+    check_methods(raw, places, check);
     for problem in route::Table::build(entries).err().unwrap_or_default() {
         let Some(place) = places.get(problem.index) else {
             continue;
@@ -140,6 +145,18 @@ fn check_table(raw: &[written::Route], places: &[Place], check: &mut Check<'_>) 
             .split('.')
             .fold(place.clone(), |place, key| place.key(key));
         check.report(&place, problem.message);
+    }
+}
+
+/// Admission takes none of these, so a route for them would say nothing.
+fn check_methods(raw: &[written::Route], places: &[Place], check: &mut Check<'_>) {
+    for (raw, place) in raw.iter().zip(places) {
+        let list = place.key("match").key("methods");
+        for (method, place) in raw.r#match.methods.iter().zip(check.items(&list)) {
+            if REFUSED_METHODS.contains(&method.as_str()) {
+                check.report(&place, format!("`{method}` is always refused; take it out"));
+            }
+        }
     }
 }
 
@@ -188,14 +205,31 @@ fn handling(
     let authenticate = guard::authenticate(raw.authenticate, names, place, check);
     let is_open = matches!(authenticate, Some(None));
     let authorize = guard::authorize(raw.authorize, is_open, names, place, check);
+    let allow = allowed(&raw.admit, place, check);
     let (upstream, headers) = forward::forward(raw.upstream, is_open, names, place, check)?;
     let guarded = Guarded {
         authenticate: authenticate?,
         authorize: authorize?,
         upstream,
         headers,
+        allow,
+        body_bytes: raw.body_bytes,
     };
     Some(Handling::Upstream(Box::new(guarded)))
+}
+
+/// What the route lets go of admission.
+fn allowed(raw: &written::Admit, place: &Place, check: &mut Check<'_>) -> Vec<written::Allow> {
+    let list = place.key("admit").key("allow");
+    let mut allowed = Vec::new();
+    for (rule, place) in raw.allow.iter().zip(check.items(&list)) {
+        if allowed.contains(rule) {
+            check.report(&place, format!("`{}` is there twice", rule.as_str()));
+        } else {
+            allowed.push(*rule);
+        }
+    }
+    allowed
 }
 
 fn check_served(raw: &written::Route, place: &Place, check: &mut Check<'_>) {
@@ -209,6 +243,8 @@ fn check_served(raw: &written::Route, place: &Place, check: &mut Check<'_>) {
         ("authenticate", raw.authenticate.is_some()),
         ("authorize", raw.authorize.is_some()),
         ("upstream", raw.upstream.is_some()),
+        ("admit", check.is_written(&place.key("admit"))),
+        ("body_bytes", raw.body_bytes.is_some()),
     ];
     for (key, _) in stray.into_iter().filter(|(_, is_there)| *is_there) {
         check.report(
@@ -232,3 +268,6 @@ fn position(
     }
     found
 }
+
+/// Methods that are refused everywhere: they show a caller what the gate adds to a request, or make a tunnel.
+pub const REFUSED_METHODS: [&str; 3] = ["CONNECT", "TRACE", "TRACK"];

@@ -3,6 +3,8 @@
 
 mod form;
 mod issuer;
+mod limits;
+mod listener;
 mod route;
 
 use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU8, path::PathBuf};
@@ -11,8 +13,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 pub use issuer::{Fetch, Issuer, Principal, Proxy};
+pub use limits::Limits;
+pub use listener::{Certificate, Listener, ProxyProtocol, Tls};
 pub use route::{
-    Authenticate, Authorize, AuthorizeWord, Bearer, Forward, Policies, Route, Serve, TokenPlace,
+    Admit, Allow, Authenticate, Authorize, AuthorizeWord, Bearer, Forward, Policies, Route, Serve,
+    TokenPlace,
 };
 
 /// Everything a `portcullis.yaml` says.
@@ -60,39 +65,9 @@ pub struct Settings {
     /// What bounds the verification of tokens.
     #[serde(default)]
     pub tokens: Tokens,
-    /// What callers may hold open, and for how long.
+    /// What callers may send, hold open and take, and for how long.
     #[serde(default)]
     pub limits: Limits,
-}
-
-/// A socket the gate listens on.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Listener {
-    /// Address and port; port 0 lets the kernel choose.
-    #[serde(deserialize_with = "form::address")]
-    pub address: SocketAddr,
-    /// Certificates; absent for plain HTTP/1.1 (and h2c by prior knowledge).
-    #[serde(default)]
-    pub tls: Option<Tls>,
-}
-
-/// Certificates of a TLS listener; the first is the default, the others are chosen by SNI.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Tls {
-    /// PEM files.
-    pub certificates: Vec<Certificate>,
-}
-
-/// One certificate chain and its key, PEM files.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Certificate {
-    /// The chain, leaf first.
-    pub cert: PathBuf,
-    /// The private key.
-    pub key: PathBuf,
 }
 
 /// A service behind the gate.
@@ -169,31 +144,6 @@ impl Default for Tokens {
             max_bytes: 16 * 1024,
             leeway_seconds: 5,
             remembered_bytes: 64 * 1024 * 1024,
-        }
-    }
-}
-
-/// What callers may hold open, and for how long; read at the start only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Open connections of all callers; never more than 45 % of the process's file descriptors, which is the default.
-    pub connections: Option<u32>,
-    /// Open connections of one client address, trusted peers excepted; a quarter of `connections`, at most 1024, when absent.
-    pub connections_per_client: Option<u32>,
-    /// For how long the sender of a body to an upstream may be silent, in seconds.
-    pub body_idle_seconds: u16,
-    /// For how long requests under way may go on after SIGTERM, in seconds.
-    pub drain_seconds: u16,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: None,
-            connections_per_client: None,
-            body_idle_seconds: 60,
-            drain_seconds: 30,
         }
     }
 }

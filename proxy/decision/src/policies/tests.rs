@@ -154,7 +154,7 @@ fn path_parameters_are_decoded() {
             ("%72oot%40corp", Code::NoPermit),
             ("root%2540corp", Code::Permitted),
             ("%ff", Code::InputAmbiguous),
-            ("root%2Fcorp", Code::InputAmbiguous),
+            ("root%2Fcorp", Code::Permitted),
             ("root%4", Code::InputAmbiguous),
         ] {
             let request = Req {

@@ -21,6 +21,7 @@ pub(super) fn run(file: &Path) -> anyhow::Result<ExitCode> {
     };
     let maker = Maker {
         metrics: Metrics::new()?,
+        limits: settings.limits,
         engine: None,
         background: None,
     };
@@ -108,6 +109,7 @@ mod tests {
                 vec!["readers-get".into()]
             },
             upstream: Some("pets".into()),
+            allow: Vec::new(),
             open,
         }
     }

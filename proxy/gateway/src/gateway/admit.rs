@@ -3,9 +3,11 @@
 //! A gate that reads a request otherwise than the service behind it authorises one thing and lets another through. So
 //! whatever has two readings is refused here, once, and everything after works on the result.
 
+mod allowance;
 mod framing;
 mod headers;
 mod host;
+mod readings;
 mod target;
 
 use std::{
@@ -22,11 +24,14 @@ use super::{
     refuse::{Malformed, Refusal},
 };
 
+pub(crate) use allowance::Allowances;
 pub(crate) use headers::identity_key;
+pub(crate) use readings::readings;
 
 /// What admission must know besides the request.
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
+    pub(crate) bounds: Bounds,
     /// Peers whose `X-Forwarded-*` and `X-Request-Id` are believed.
     pub(crate) trusted_peers: Vec<IpNet>,
     /// Headers that routes set from verified tokens, each as [`identity_key`] spells it.
@@ -34,6 +39,33 @@ pub(crate) struct Rules {
     /// Headers that policies read, by [`identity_key`]: under another name a policy would not see what the upstream may.
     /// Where routes name two spellings of one key, neither is safe, and requests with either are refused.
     pub(crate) policy_headers: HashMap<String, Vec<HeaderName>>,
+}
+
+/// The limits of a head: Pingora's own are 256 fields and 1 MiB.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) fields: usize,
+    /// In octets, with the target.
+    pub(crate) head: usize,
+    /// In octets.
+    pub(crate) target: usize,
+}
+
+impl From<&settings::Limits> for Bounds {
+    fn from(limits: &settings::Limits) -> Self {
+        let octets = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        Self {
+            fields: limits.header_fields.into(),
+            head: octets(limits.header_bytes),
+            target: octets(limits.target_bytes),
+        }
+    }
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self::from(&settings::Limits::default())
+    }
 }
 
 /// A request's head as it came.
@@ -49,9 +81,13 @@ pub(crate) struct Raw<'r> {
     pub(crate) tls: bool,
 }
 
-/// Makes the canonical head, or says what has two readings or is beyond a limit.
+/// Makes the canonical head, or says what has two readings or is beyond a limit. What routes may allow stands in the
+/// head's `needs`, and goes no further unless the route that is found allows it.
 pub(crate) fn admit(raw: &Raw<'_>, rules: &Rules) -> Result<Head, Refusal> {
-    check_size(raw)?;
+    check_size(raw, rules.bounds)?;
+    if settings::REFUSED_METHODS.contains(&raw.method.as_str()) {
+        return Err(Refusal::MethodRefused);
+    }
     if let Some(head) = &raw.head {
         framing::check_lines(head)?;
     }
@@ -62,7 +98,7 @@ pub(crate) fn admit(raw: &Raw<'_>, rules: &Rules) -> Result<Head, Refusal> {
     let sent = authority(raw)?;
     let target = target::read(raw.target, sent)?;
     let authority = host::read(sent, scheme)?;
-    let path = target::canonical_path(target.path)?;
+    let (path, mut needs) = target::canonical_path(target.path)?;
     let query = target.query.map(target::check_query).transpose()?;
     let origin = headers::Origin {
         peer: raw.peer,
@@ -70,7 +106,7 @@ pub(crate) fn admit(raw: &Raw<'_>, rules: &Rules) -> Result<Head, Refusal> {
         scheme,
         authority: &authority,
     };
-    let (headers, client) = headers::canonical(raw.headers, rules, &origin)?;
+    let (headers, client) = headers::canonical(raw.headers, rules, &origin, &mut needs)?;
     Ok(Head {
         method: raw.method.clone(),
         authority,
@@ -79,6 +115,7 @@ pub(crate) fn admit(raw: &Raw<'_>, rules: &Rules) -> Result<Head, Refusal> {
         headers,
         client,
         parameters: Vec::new(),
+        needs,
     })
 }
 
@@ -98,9 +135,8 @@ impl Rules {
     }
 }
 
-/// The limits of a whole head: Pingora's own are 256 fields and 1 MiB.
-fn check_size(raw: &Raw<'_>) -> Result<(), Refusal> {
-    if raw.target.len() > MAX_TARGET {
+fn check_size(raw: &Raw<'_>, bounds: Bounds) -> Result<(), Refusal> {
+    if raw.target.len() > bounds.target {
         return Err(Refusal::TargetTooLong);
     }
     let fields: usize = raw
@@ -108,7 +144,7 @@ fn check_size(raw: &Raw<'_>) -> Result<(), Refusal> {
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD)
         .sum();
-    if raw.headers.len() > MAX_FIELDS || fields + raw.target.len() > MAX_HEAD {
+    if raw.headers.len() > bounds.fields || fields + raw.target.len() > bounds.head {
         return Err(Refusal::HeadTooLarge);
     }
     Ok(())
@@ -150,9 +186,6 @@ fn authority<'r>(raw: &Raw<'r>) -> Result<&'r str, Refusal> {
 }
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const MAX_FIELDS: usize = 100;
-const MAX_HEAD: usize = 64 * 1024;
-const MAX_TARGET: usize = 16 * 1024;
 /// `: ` and the line's end.
 const FIELD_OVERHEAD: usize = 4;
 

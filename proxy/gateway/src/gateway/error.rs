@@ -1,5 +1,7 @@
 //! What fails after a request was permitted, as refusals.
 
+use std::io;
+
 use pingora::{
     Error, ErrorSource,
     ErrorType::{self, ConnectTimedout, ReadTimedout, TLSHandshakeTimedout, WriteTimedout},
@@ -10,7 +12,7 @@ use super::{
     Ctx,
     refuse::{self, Malformed, Refusal},
 };
-use crate::metrics::Outcome;
+use crate::{listen::BadChunk, metrics::Outcome};
 
 /// Answers a request that failed, if its answer has not begun and its caller is still there.
 pub(super) async fn answer(session: &mut Session, error: &Error, ctx: &mut Ctx) -> FailToProxy {
@@ -50,10 +52,31 @@ fn refusal(error: &Error) -> Option<Refusal> {
         ErrorSource::Downstream => match error.etype() {
             ErrorType::InvalidHTTPHeader => Some(Malformed::Target.into()),
             ReadTimedout => Some(Refusal::BodyTimeout),
+            ErrorType::HTTPStatus(413) => Some(Refusal::BodyTooLarge),
+            _ if is_bad_chunk(error) => Some(Malformed::Chunk.into()),
             _ => None,
         },
         ErrorSource::Internal | ErrorSource::Unset => Some(Refusal::Internal),
     }
+}
+
+/// The body has become longer than it may be.
+pub(super) fn too_large() -> Box<Error> {
+    let error = Error::explain(ErrorType::HTTPStatus(413), "the body is too long");
+    error.into_down()
+}
+
+/// Whether the caller has broken an HTTP/2 request off.
+pub(super) fn is_reset(error: &Error) -> bool {
+    *error.esource() == ErrorSource::Downstream && *error.etype() == ErrorType::H2Error
+}
+
+/// Whether what was read of the body is out of form.
+fn is_bad_chunk(error: &Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<io::Error>();
+    cause
+        .and_then(io::Error::get_ref)
+        .is_some_and(|inner| inner.is::<BadChunk>())
 }
 
 fn upstream(kind: &ErrorType) -> Refusal {
@@ -96,6 +119,13 @@ mod tests {
             refusal(&Error::new_down(ReadTimedout)),
             Some(Refusal::BodyTimeout)
         );
+        let bad = io::Error::new(io::ErrorKind::InvalidData, BadChunk);
+        let bad = Error::because(ErrorType::ReadError, "when reading body", bad).into_down();
+        assert_eq!(refusal(&bad), Some(Malformed::Chunk.into()));
+        let gone = io::Error::from(io::ErrorKind::InvalidData);
+        let gone = Error::because(ErrorType::ReadError, "when reading body", gone).into_down();
+        assert_eq!(refusal(&gone), None);
+        assert_eq!(refusal(&too_large()), Some(Refusal::BodyTooLarge));
         assert_eq!(
             refusal(&Error::new(ErrorType::InternalError)),
             Some(Refusal::Internal)

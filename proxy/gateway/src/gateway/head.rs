@@ -4,6 +4,8 @@ use std::{net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, Method};
 
+use super::admit::Allowances;
+
 /// A request's head after admission.
 ///
 /// INVARIANT: only `admit` makes one, so the path has one spelling, the authority is valid, and no header is in it that an
@@ -18,6 +20,8 @@ pub(crate) struct Head {
     pub(crate) client: IpAddr,
     /// The path's parameters under its route's template; none before routing.
     pub(crate) parameters: Vec<(Arc<str>, String)>,
+    /// What its route must allow.
+    pub(crate) needs: Allowances,
 }
 
 impl Head {

@@ -6,19 +6,21 @@ use std::{
     time::Instant,
 };
 
+use http::header;
 use pingora::{protocols::http::v1::server::HttpSession, proxy::Session};
 use route::Found;
 use uuid::Uuid;
 
 use super::{
     Ctx, Gateway,
-    admit::{self, Raw},
+    admit::{self, Allowances, Raw},
     decide, forward,
     head::Head,
     identify, micros,
-    refuse::{self, Refusal},
+    refuse::{self, Malformed, Refusal},
 };
 use crate::{
+    listen::{BadChunk, Line},
     metrics::Outcome,
     mount::Unserved,
     snapshot::{Kind, Plan, Proxy, Snapshot},
@@ -52,11 +54,37 @@ pub(super) async fn judge(
     };
     match &plan.kind {
         Kind::Pools => serve(gate, session, ctx, head).await,
-        Kind::Proxy(proxy) => match permit(gate, ctx, head, proxy).await {
-            Ok(()) => Ok(Verdict::Forward),
-            Err(refusal) => Ok(refusal.into()),
-        },
+        Kind::Proxy(proxy) => {
+            if let Err(refusal) = check_room(gate, session, ctx, &head, &plan) {
+                ctx.head = Some(head);
+                return Ok(refusal.into());
+            }
+            match permit(gate, ctx, head, proxy).await {
+                Ok(()) => Ok(Verdict::Forward),
+                Err(refusal) => Ok(refusal.into()),
+            }
+        }
     }
+}
+
+/// Before anything is done for a request: its body may be as long as it says, and there is a place for it.
+fn check_room(
+    gate: &Gateway,
+    session: &Session,
+    ctx: &mut Ctx,
+    head: &Head,
+    plan: &Plan,
+) -> Result<(), Refusal> {
+    let length = session.req_header().headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > plan.body_limit) {
+        return Err(Refusal::BodyTooLarge);
+    }
+    if Line::of(session.digest()).is_some_and(Line::is_crowded) {
+        return Err(Refusal::Overloaded);
+    }
+    ctx.place = gate.requests.admit(head.client);
+    ctx.place.as_ref().map(|_| ()).ok_or(Refusal::Overloaded)
 }
 
 /// Admits and routes.
@@ -69,11 +97,10 @@ fn admitted(
     ctx.request_id = request_id(session, ctx.snapshot.rules.trusts(peer));
     let head = admit::admit(&raw(session, peer), &ctx.snapshot.rules);
     // Pingora reads the body of a request to upgrade as one without end; nothing is upgraded here.
-    session
-        .req_header_mut()
-        .remove_header(&http::header::UPGRADE);
+    session.req_header_mut().remove_header(&header::UPGRADE);
     ctx.micros.admit = observed(&gate.metrics.stages.admit, ctx.started);
     let mut head = head?;
+    check_chunks(session)?;
     match plan(&ctx.snapshot, &mut head) {
         Ok(plan) => {
             ctx.plan = Some(plan.clone());
@@ -84,6 +111,17 @@ fn admitted(
             Err(refusal)
         }
     }
+}
+
+/// What has come of a chunked body must be in form, and what comes is followed from here on.
+fn check_chunks(session: &Session) -> Result<(), Refusal> {
+    let is_chunked = session
+        .req_header()
+        .headers
+        .contains_key(header::TRANSFER_ENCODING);
+    let line = Line::of(session.digest());
+    let followed = line.map_or(Ok(()), |line| line.body(is_chunked));
+    followed.map_err(|BadChunk| Malformed::Chunk.into())
 }
 
 /// The request as it was sent.
@@ -106,6 +144,9 @@ fn plan(snapshot: &Snapshot, head: &mut Head) -> Result<Arc<Plan>, Refusal> {
     let found = snapshot
         .routes
         .find(head.authority.host(), &head.path, &head.method);
+    if !head.needs.is_empty() {
+        check_allowed(snapshot, head, &found)?;
+    }
     match found {
         Found::Route { route, params } => {
             let plan: &Arc<Plan> = route.value();
@@ -117,6 +158,35 @@ fn plan(snapshot: &Snapshot, head: &mut Head) -> Result<Arc<Plan>, Refusal> {
         Found::MethodNotAllowed { allow } => Err(Refusal::MethodNotAllowed {
             allow: allow.to_owned(),
         }),
+    }
+}
+
+/// What has two readings goes on where its route allows it, and no reading leads to another route: what that one asks of
+/// callers would be passed by if its upstream read the path so.
+fn check_allowed(
+    snapshot: &Snapshot,
+    head: &Head,
+    found: &Found<'_, '_, Arc<Plan>>,
+) -> Result<(), Refusal> {
+    let Found::Route { route, .. } = found else {
+        return head.needs.check_within(Allowances::default());
+    };
+    head.needs.check_within(route.value().allows)?;
+    if head.needs.spares_the_path() {
+        return Ok(());
+    }
+    let is_here = |path: &String| {
+        let host = head.authority.host();
+        match snapshot.routes.find(host, path, &head.method) {
+            Found::Route { route: other, .. } => Arc::ptr_eq(other.value(), route.value()),
+            Found::NotFound => true,
+            Found::MethodNotAllowed { .. } => false,
+        }
+    };
+    if admit::readings(&head.path)?.iter().all(is_here) {
+        Ok(())
+    } else {
+        Err(Malformed::PathAmbiguous.into())
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) enum Refusal {
     TargetTooLong,
     /// The head is over its limits.
     HeadTooLarge,
-    /// The body is over the limit of the engine's API.
+    /// The body is over its limit.
     BodyTooLarge,
     /// The body came too slowly.
     BodyTimeout,
@@ -30,6 +30,10 @@ pub(crate) enum Refusal {
         /// The value of `Allow`.
         allow: String,
     },
+    /// No route takes such a method.
+    MethodRefused,
+    /// More is under way than may be, for all callers or for this one.
+    Overloaded,
     /// The token is absent or bad, or cannot be judged now.
     Token {
         why: token::Refusal,
@@ -75,6 +79,8 @@ pub(crate) enum Malformed {
     TransferEncoding,
     /// A line of the head does not end with CRLF.
     LineEnd,
+    /// A chunked body is out of form.
+    Chunk,
     /// `Expect` is not `100-continue`.
     Expectation,
     /// More than one `Authorization`.
@@ -116,14 +122,14 @@ impl Refusal {
                 S::URI_TOO_LONG,
                 "target_too_long",
                 "URI Too Long",
-                "shorten the request target to 16 KiB",
+                "shorten the request target",
                 false,
             ),
             Self::HeadTooLarge => line(
                 S::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "head_too_large",
                 "Request Header Fields Too Large",
-                "send at most 100 header fields and 64 KiB in all",
+                "send fewer and shorter header fields",
                 false,
             ),
             Self::BodyTooLarge => line(
@@ -153,6 +159,20 @@ impl Refusal {
                 "Method Not Allowed",
                 "use one of the methods in `Allow`",
                 false,
+            ),
+            Self::MethodRefused => line(
+                S::METHOD_NOT_ALLOWED,
+                "method_refused",
+                "Method Not Allowed",
+                "use another method; this one is taken nowhere",
+                false,
+            ),
+            Self::Overloaded => line(
+                S::SERVICE_UNAVAILABLE,
+                "overloaded",
+                "Service Unavailable",
+                "too many requests are under way; try again later, and with fewer at once",
+                true,
             ),
             Self::Token { why, .. } => token_line(*why),
             Self::Denied { code } => line(
@@ -204,6 +224,8 @@ impl Refusal {
     fn header(&self) -> Option<(HeaderName, String)> {
         match self {
             Self::MethodNotAllowed { allow } => Some((header::ALLOW, allow.clone())),
+            // What is allowed depends on the route, which is not looked for.
+            Self::MethodRefused => Some((header::ALLOW, String::new())),
             Self::Token { why, scopes } => match why.challenge(scopes) {
                 Some(challenge) => Some((header::WWW_AUTHENTICATE, challenge)),
                 None => Some((header::RETRY_AFTER, RETRY_AFTER.to_owned())),
@@ -212,7 +234,9 @@ impl Refusal {
                 let challenge = token::Refusal::Ambiguous.challenge(&[])?;
                 Some((header::WWW_AUTHENTICATE, challenge))
             }
-            Self::EngineUnavailable => Some((header::RETRY_AFTER, RETRY_AFTER.to_owned())),
+            Self::EngineUnavailable | Self::Overloaded => {
+                Some((header::RETRY_AFTER, RETRY_AFTER.to_owned()))
+            }
             _ => None,
         }
     }
@@ -248,6 +272,10 @@ impl Malformed {
             Self::TransferEncoding => (
                 "transfer_encoding_invalid",
                 "send `Transfer-Encoding: chunked` or `Content-Length`, one of them and once",
+            ),
+            Self::Chunk => (
+                "chunk_invalid",
+                "send each chunk as RFC 9112 section 7.1 has it",
             ),
             Self::LineEnd => ("line_end_invalid", "end each line of the head with CR LF"),
             Self::Expectation => ("expectation_unknown", "expect `100-continue` or nothing"),

@@ -1,5 +1,5 @@
-//! How many connections callers may hold open: in all, so that file descriptors are left for upstreams, the store and files,
-//! and each, so that no caller takes all.
+//! How many connections callers may hold open, and how many requests may be under way for them: in all, so that file
+//! descriptors are left for upstreams, the store and files, and each, so that no caller takes all.
 
 use std::{
     collections::HashMap,
@@ -9,7 +9,7 @@ use std::{
 
 use prometheus::IntCounter;
 
-/// The connections of every listener, counted.
+/// The connections of every listener, counted, or the requests to every upstream.
 pub(crate) struct Connections {
     caps: Caps,
     /// Peers that connect on behalf of many, as load balancers do.
@@ -18,7 +18,7 @@ pub(crate) struct Connections {
     open: Mutex<Open>,
 }
 
-/// How many connections may be open at once.
+/// How many may be there at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Caps {
     /// Of all callers.
@@ -27,7 +27,7 @@ pub(crate) struct Caps {
     pub(crate) per_client: usize,
 }
 
-/// Counts connections that were closed at once, by why.
+/// Counts those that were refused, by why.
 #[derive(Debug, Clone)]
 pub(crate) struct Refused {
     /// The process holds all it can.
@@ -36,8 +36,8 @@ pub(crate) struct Refused {
     pub(crate) client: IntCounter,
 }
 
-/// A connection that counts until it is dropped.
-pub(super) struct Counted {
+/// One that counts until it is dropped.
+pub(crate) struct Counted {
     connections: Arc<Connections>,
     client: IpAddr,
 }
@@ -45,7 +45,7 @@ pub(super) struct Counted {
 #[derive(Default)]
 struct Open {
     total: usize,
-    /// INVARIANT: nobody without a connection stands here, so it is bounded as connections are.
+    /// INVARIANT: nobody without one stands here, so it is bounded as they are.
     clients: HashMap<IpAddr, usize>,
 }
 
@@ -65,8 +65,17 @@ impl Connections {
     }
 
     /// Counts one more, unless there are enough.
-    pub(super) fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Counted> {
+    pub(crate) fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Counted> {
         let peer = peer.to_canonical();
+        self.count(peer, (self.trusted)(peer))
+    }
+
+    /// As [`Self::admit`], for a load balancer that is about to say for whom it connects.
+    pub(super) fn admit_sender(self: &Arc<Self>, peer: IpAddr) -> Option<Counted> {
+        self.count(peer.to_canonical(), true)
+    }
+
+    fn count(self: &Arc<Self>, peer: IpAddr, for_many: bool) -> Option<Counted> {
         let client = client(peer);
         let mut open = self.open();
         if open.total >= self.caps.total {
@@ -74,7 +83,7 @@ impl Connections {
             return None;
         }
         let held = open.clients.get(&client).copied().unwrap_or_default();
-        if held >= self.caps.per_client && !(self.trusted)(peer) {
+        if held >= self.caps.per_client && !for_many {
             self.refused.client.inc();
             return None;
         }
@@ -93,14 +102,41 @@ impl Connections {
     }
 }
 
+impl Counted {
+    /// Counts it as another client's, unless that one has enough.
+    pub(super) fn is_of(&mut self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        let client = client(peer);
+        let connections = &self.connections;
+        let for_many = (connections.trusted)(peer);
+        let mut open = connections.open();
+        let held = open.clients.get(&client).copied().unwrap_or_default();
+        if client != self.client && held >= connections.caps.per_client && !for_many {
+            connections.refused.client.inc();
+            return false;
+        }
+        open.release(self.client);
+        *open.clients.entry(client).or_default() += 1;
+        self.client = client;
+        true
+    }
+}
+
 impl Drop for Counted {
     fn drop(&mut self) {
         let mut open = self.connections.open();
         open.total = open.total.saturating_sub(1);
-        if let Some(held) = open.clients.get_mut(&self.client) {
+        open.release(self.client);
+    }
+}
+
+impl Open {
+    /// One less of this client.
+    fn release(&mut self, client: IpAddr) {
+        if let Some(held) = self.clients.get_mut(&client) {
             *held = held.saturating_sub(1);
             if *held == 0 {
-                open.clients.remove(&self.client);
+                self.clients.remove(&client);
             }
         }
     }
@@ -150,6 +186,33 @@ mod tests {
         let again = admit("10.0.0.1");
         assert!(again.is_some());
         drop((second, other, again));
+        let open = connections.open();
+        assert!(open.total == 0 && open.clients.is_empty());
+    }
+
+    #[test]
+    fn a_load_balancers_connections_are_its_clients() {
+        let connections = connections(Caps {
+            total: 6,
+            per_client: 2,
+        });
+        let balancer = address("10.0.0.5");
+        let mut held: Vec<_> = (0..4)
+            .map(|_| connections.admit_sender(balancer).unwrap())
+            .collect();
+        let mut is_of = |at: usize, text| held[at].is_of(address(text));
+        assert!(is_of(0, "10.0.0.1") && is_of(1, "::ffff:10.0.0.1"));
+        assert!(!is_of(2, "10.0.0.1") && is_of(2, "10.0.0.2"));
+        assert!(is_of(1, "10.0.0.1"), "it is that one's already");
+        assert_eq!(connections.refused.client.get(), 1);
+        assert!(connections.admit(address("10.0.0.1")).is_none());
+        let others = [
+            connections.admit_sender(balancer),
+            connections.admit_sender(balancer),
+        ];
+        assert!(others.iter().all(Option::is_some));
+        assert!(connections.admit_sender(balancer).is_none(), "in all");
+        drop((held, others));
         let open = connections.open();
         assert!(open.total == 0 && open.clients.is_empty());
     }

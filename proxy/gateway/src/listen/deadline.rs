@@ -7,55 +7,25 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
-use http::StatusCode;
 use pingora::{
     apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream},
-    http::ResponseHeader,
-    protocols::{
-        GetProxyDigest,
-        http::{ServerSession, v2::server::H2Options},
-        raw_connect::ProxyDigest,
-    },
+    protocols::http::{ServerSession, v2::server::H2Options},
     server::ShutdownWatch,
 };
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{sleep, sleep_until},
+};
 
-use super::stream;
+use super::{line::Line, stream};
 
 tokio::task_local! {
     /// Set once the head of the request at hand is read.
     static HEAD_READ: Arc<AtomicBool>;
-}
-
-/// Whether a connection has brought a request. It travels with the connection, because each HTTP/2 stream is served in a
-/// task of its own.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Requested(Arc<AtomicBool>);
-
-impl Requested {
-    /// Puts the mark on a connection, where each session on it finds it.
-    pub(super) fn mark(stream: &mut impl GetProxyDigest) -> pingora::Result<Self> {
-        let requested = Self::default();
-        // The one place for what a user of Pingora knows of a connection; the head, of an answer to `CONNECT`, is for others.
-        let head = Box::new(ResponseHeader::build(StatusCode::OK, Some(0))?);
-        let known = Box::new(requested.clone());
-        stream.set_proxy_digest(ProxyDigest::new(head, Some(known)));
-        Ok(requested)
-    }
-
-    fn of(session: &ServerSession) -> Option<&Self> {
-        let known = session.digest()?.proxy_digest.as_ref()?;
-        known.user_data.as_ref()?.downcast_ref()
-    }
-
-    /// Notes a request; whether it is the first.
-    fn begin(&self) -> bool {
-        !self.0.swap(true, Ordering::Relaxed)
-    }
 }
 
 /// Tells the deadline that the head is read: `ProxyHttp::new_ctx` is called at exactly that moment.
@@ -67,7 +37,7 @@ pub(crate) fn head_is_read() {
 /// Runs a connection, and drops it if it brings no request in time, or none before the shutdown.
 pub(super) async fn first_request(
     connection: impl Future<Output = ()>,
-    requested: &Requested,
+    requested: &AtomicBool,
     deadline: Duration,
     mut shutdown: watch::Receiver<bool>,
 ) {
@@ -78,16 +48,23 @@ pub(super) async fn first_request(
             _ = shutdown.wait_for(|down| *down) => {}
         }
     };
-    within(too_late, &requested.0, connection).await;
+    within(too_late, requested, connection).await;
 }
 
 /// An HTTP application whose requests' heads must arrive in time.
-pub(crate) struct HeaderDeadline<A>(Arc<A>);
+pub(crate) struct HeaderDeadline<A> {
+    app: Arc<A>,
+    patience: Duration,
+}
 
 impl<A> HeaderDeadline<A> {
-    /// Puts the deadline around an application.
-    pub(crate) fn new(app: A) -> Self {
-        Self(Arc::new(app))
+    /// Puts the deadline around an application: a head may take so long from its first octet to its last, and the first one
+    /// from when the connection was there.
+    pub(crate) fn new(app: A, patience: Duration) -> Self {
+        Self {
+            app: Arc::new(app),
+            patience,
+        }
     }
 }
 
@@ -98,25 +75,47 @@ impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for HeaderDeadline<
         session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        let first = Requested::of(&session).is_some_and(Requested::begin);
-        let keepalive = session.get_keepalive().filter(|_| !first).unwrap_or(0);
+        let line = Line::of(session.digest()).cloned();
+        let is_http1 = session.as_http1().is_some();
+        let _under_way = line.as_ref().map(|line| line.begin(is_http1));
+        if !is_http1 {
+            // Its head is there.
+            return self
+                .app
+                .process_new_http(stream::timed(session), shutdown)
+                .await;
+        }
         let done = Arc::new(AtomicBool::new(false));
-        let session = stream::timed(session);
-        let request = HEAD_READ.scope(done.clone(), self.0.process_new_http(session, shutdown));
-        let deadline = sleep(HEAD + Duration::from_secs(keepalive));
-        within(deadline, &done, request).await?
+        let request = self.app.process_new_http(session, shutdown);
+        let request = HEAD_READ.scope(done.clone(), request);
+        within(late(line.as_ref(), self.patience), &done, request).await?
     }
 
     fn h2_options(&self) -> Option<H2Options> {
-        self.0.h2_options()
+        self.app.h2_options()
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {
-        self.0.server_options()
+        self.app.server_options()
     }
 
     async fn http_cleanup(&self) {
-        self.0.http_cleanup().await;
+        self.app.http_cleanup().await;
+    }
+}
+
+/// Ends when the head at hand is late. Where nothing of it is there yet, the connection is quiet, which Pingora bounds.
+async fn late(line: Option<&Line>, patience: Duration) {
+    let Some(line) = line else {
+        return sleep(patience).await;
+    };
+    loop {
+        let now = Instant::now();
+        let due = line.head_since().unwrap_or(now) + patience;
+        if due <= now {
+            return;
+        }
+        sleep_until(due.into()).await;
     }
 }
 
@@ -138,16 +137,31 @@ async fn within<T>(
     }
 }
 
-/// From the first octet of a head to its last.
-const HEAD: Duration = Duration::from_secs(10);
-/// From the connection to its first request.
-pub(crate) const FIRST_REQUEST: Duration = Duration::from_secs(15);
-
 #[cfg(test)]
 mod tests {
     use std::future::{pending, ready};
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_is_late_from_its_first_octet_on() {
+        const PATIENCE: Duration = Duration::from_secs(3);
+        let line = Line::for_tests();
+        let begun = tokio::time::Instant::now();
+        let first = tokio::time::timeout(PATIENCE * 2, late(Some(&line), PATIENCE));
+        first.await.unwrap();
+        assert!(begun.elapsed() <= PATIENCE + PATIENCE / 10);
+        drop(line.begin(true));
+        let _second = line.begin(true);
+        let quiet = tokio::time::timeout(PATIENCE * 9, late(Some(&line), PATIENCE));
+        quiet
+            .await
+            .expect_err("nothing of the second head is there");
+        line.read(b"G").unwrap();
+        let begun = tokio::time::Instant::now();
+        late(Some(&line), PATIENCE).await;
+        assert!(begun.elapsed() <= PATIENCE + PATIENCE / 10);
+    }
 
     #[tokio::test]
     async fn what_is_not_done_at_the_deadline_is_dropped() {

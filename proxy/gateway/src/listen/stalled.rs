@@ -5,7 +5,7 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -19,10 +19,13 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// A connection that fails once it has taken nothing for a while.
+use super::line::Line;
+
+/// A connection that fails once it has taken nothing for a while, and whose octets are followed as they are read.
 #[derive(Debug)]
 pub(super) struct Stalling {
     stream: Stream,
+    line: Line,
     patience: Duration,
     /// Runs while the connection takes nothing.
     deadline: Option<Pin<Box<Sleep>>>,
@@ -30,9 +33,10 @@ pub(super) struct Stalling {
 
 impl Stalling {
     /// Puts the limit around a connection.
-    pub(super) fn new(stream: Stream, patience: Duration) -> Self {
+    pub(super) fn new(stream: Stream, line: Line, patience: Duration) -> Self {
         Self {
             stream,
+            line,
             patience,
             deadline: None,
         }
@@ -92,17 +96,20 @@ impl AsyncWrite for Stalling {
     }
 }
 
-// All else is the connection's.
-
 impl AsyncRead for Stalling {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        let read = buffer.filled().get(before..).unwrap_or_default();
+        Poll::Ready(self.line.read(read))
     }
 }
+
+// All else is the connection's.
 
 #[async_trait]
 impl Shutdown for Stalling {
@@ -182,7 +189,7 @@ mod tests {
     async fn a_slow_reader_is_waited_for_and_none_is_not() {
         const PATIENCE: Duration = Duration::from_millis(300);
         let (near, mut far) = duplex(1);
-        let mut near = Stalling::new(Box::new(near), PATIENCE);
+        let mut near = Stalling::new(Box::new(near), Line::for_tests(), PATIENCE);
         let reading = async {
             let mut ticks = tokio::time::interval(PATIENCE / 3);
             for _ in 0..6 {

@@ -21,7 +21,10 @@ impl Fixed {
         let listeners: Vec<_> = settings
             .listeners
             .iter()
-            .map(|listener| (listener.address, listener.tls.is_some()))
+            .map(|listener| {
+                let tls = listener.tls.is_some();
+                (listener.address, tls, listener.proxy_protocol.as_ref())
+            })
             .collect();
         let pools = settings.pools.as_ref();
         let rest = pools.map(|pools| without_secrets(&pools.config));

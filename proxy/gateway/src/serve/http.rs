@@ -8,11 +8,12 @@ use pingora::{
     proxy::http_proxy,
     server::configuration::ServerConf,
 };
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{runtime::Handle, sync::watch, task::JoinSet};
 
+use super::limits::idle_connections;
 use crate::{
     gateway::Gateway,
-    listen::{self, Bound, Connections, HeaderDeadline, Patience},
+    listen::{self, Bound, Connections, HeaderDeadline, LineLimits, Terms},
 };
 
 /// Serves until the shutdown, and until what was under way is done.
@@ -20,34 +21,50 @@ pub(super) async fn serve(
     gateway: Gateway,
     bound: Vec<Bound>,
     open: Arc<Connections>,
+    limits: settings::Limits,
     first_request: Duration,
     mut down: watch::Receiver<bool>,
 ) {
     let conf = Arc::new(ServerConf {
         max_retries: TRIES,
-        upstream_keepalive_pool_size: IDLE_CONNECTIONS,
+        upstream_keepalive_pool_size: idle_connections(Handle::current().metrics().num_workers()),
         ..ServerConf::default()
     });
-    let patience = Patience {
+    let terms = Terms {
         first_request,
         stall: gateway.pace.silence,
+        limits: Arc::new(LineLimits {
+            requests: limits.requests_per_connection,
+            streams: limits.http2_streams,
+            resets: limits.http2_resets,
+            reset_too_often: gateway.metrics.reset_too_often(),
+        }),
+        untold: gateway.metrics.untold(),
     };
     let mut proxy = http_proxy(&conf, gateway);
     let mut options = HttpServerOptions::default();
     options.h2c = true;
     options.h2_idle_timeout = Some(IDLE);
+    // Pingora counts how often a connection is used again.
+    options.keepalive_request_limit = Some(limits.requests_per_connection.saturating_sub(1));
     proxy.server_options = Some(options);
     let mut h2 = default_h2_options();
-    h2.max_concurrent_streams(STREAMS);
+    h2.max_concurrent_streams(limits.http2_streams);
+    // It counts 32 octets for each field beside what the field has (RFC 9113 section 6.5.2).
+    let overhead = 32 * (u32::from(limits.header_fields) + PSEUDO_FIELDS);
+    h2.max_header_list_size(limits.header_bytes.saturating_add(overhead));
     proxy.h2_options = Some(h2);
-    let app = Arc::new(HeaderDeadline::new(proxy));
+    let app = Arc::new(HeaderDeadline::new(
+        proxy,
+        Duration::from_secs(limits.header_seconds.into()),
+    ));
     let mut listeners = JoinSet::new();
     for bound in bound {
         listeners.spawn(listen::serve(
             bound,
             app.clone(),
             open.clone(),
-            patience,
+            terms.clone(),
             down.clone(),
         ));
     }
@@ -59,9 +76,7 @@ pub(super) async fn serve(
 }
 
 const TRIES: usize = 3;
-/// To upstreams, for each thread.
-const IDLE_CONNECTIONS: usize = 512;
+/// `:method`, `:scheme`, `:authority` and `:path`.
+const PSEUDO_FIELDS: u32 = 4;
 /// Of an HTTP/2 connection without streams.
 const IDLE: Duration = Duration::from_mins(1);
-/// On one HTTP/2 connection at once.
-const STREAMS: u32 = 128;

@@ -26,51 +26,91 @@ pub(super) fn raise_descriptors() {
     }
 }
 
-/// The connections that callers may hold open.
-pub(super) fn connections(
+/// The connections that callers may hold open, and the requests to upstreams that may be under way for them.
+pub(super) fn shares(
     limits: &settings::Limits,
     metrics: &Metrics,
     current: &Arc<ArcSwap<Snapshot>>,
-) -> Arc<Connections> {
+) -> (Arc<Connections>, Arc<Connections>) {
     // Without a limit there is nothing to run out of.
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let caps = caps(limits, descriptors);
-    if limits
-        .connections
-        .is_some_and(|asked| asked as usize > caps.total)
-    {
-        tracing::warn!(
-            descriptors,
-            connections = caps.total,
-            "Fewer connections than the settings allow: the limit of open files is too low"
+    let connections = Asked {
+        what: "connections",
+        share: CONNECTIONS,
+        total: limits.connections,
+        per_client: limits.connections_per_client,
+    };
+    let requests = Asked {
+        what: "requests",
+        share: REQUESTS,
+        total: limits.requests,
+        per_client: limits.requests_per_client,
+    };
+    let counted = |asked: &Asked, refused| {
+        let caps = asked.caps(descriptors);
+        asked.tell(caps, descriptors);
+        let current = current.clone();
+        let trusted = move |peer: IpAddr| current.load().rules.trusts(peer);
+        Connections::new(caps, refused, trusted)
+    };
+    let connections = counted(&connections, metrics.connections_refused());
+    (connections, counted(&requests, metrics.requests_refused()))
+}
+
+/// How many idle connections to upstreams each of so many threads may keep.
+pub(super) fn idle_connections(threads: usize) -> usize {
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    (share(descriptors, IDLE) / threads.max(1)).clamp(1, MOST_IDLE)
+}
+
+/// What the settings say of one kind of share.
+struct Asked {
+    what: &'static str,
+    /// Of 100 descriptors.
+    share: u64,
+    total: Option<u32>,
+    per_client: Option<u32>,
+}
+
+impl Asked {
+    fn caps(&self, descriptors: u64) -> Caps {
+        let share = share(descriptors, self.share);
+        let total = self.total.map_or(share, |asked| share.min(asked as usize));
+        let per_client = self.per_client.map_or_else(
+            || (total / 4).clamp(1, PER_CLIENT),
+            |asked| total.min(asked as usize),
         );
+        Caps { total, per_client }
     }
-    tracing::debug!(
-        descriptors,
-        connections = caps.total,
-        per_client = caps.per_client,
-        "Connections are limited"
-    );
-    let current = current.clone();
-    let trusted = move |peer: IpAddr| current.load().rules.trusts(peer);
-    Connections::new(caps, metrics.connections_refused(), trusted)
+
+    fn tell(&self, caps: Caps, descriptors: u64) {
+        let what = self.what;
+        if self.total.is_some_and(|asked| asked as usize > caps.total) {
+            tracing::warn!(
+                what,
+                descriptors,
+                total = caps.total,
+                "Less than the settings allow: the limit of open files is too low"
+            );
+        }
+        let Caps { total, per_client } = caps;
+        tracing::debug!(what, descriptors, total, per_client, "Callers are limited");
+    }
 }
 
-fn caps(limits: &settings::Limits, descriptors: u64) -> Caps {
-    let share = usize::try_from(descriptors / 100 * SHARE + descriptors % 100 * SHARE / 100);
-    let share = share.unwrap_or(usize::MAX).max(1);
-    let total = limits
-        .connections
-        .map_or(share, |asked| share.min(asked as usize));
-    let per_client = limits.connections_per_client.map_or_else(
-        || (total / 4).clamp(1, PER_CLIENT),
-        |asked| total.min(asked as usize),
-    );
-    Caps { total, per_client }
+/// So many of 100 descriptors, and at least one.
+fn share(descriptors: u64, of_100: u64) -> usize {
+    let share = usize::try_from(descriptors / 100 * of_100 + descriptors % 100 * of_100 / 100);
+    share.unwrap_or(usize::MAX).max(1)
 }
 
-/// Of 100 descriptors. A connection may take another to its upstream; the rest is for the store, files and logs.
-const SHARE: u64 = 45;
+/// Of 100 descriptors: callers' connections, requests to upstreams, each of which takes one, and idle connections to them.
+/// The rest is for the store, files and logs.
+const CONNECTIONS: u64 = 45;
+const REQUESTS: u64 = 30;
+const IDLE: u64 = 15;
+/// To upstreams, for each thread.
+const MOST_IDLE: usize = 512;
 /// Browsers have six, load generators hundreds.
 const PER_CLIENT: usize = 1024;
 
@@ -89,13 +129,19 @@ mod tests {
             (Some(10), Some(500), 1024, 10, 10),
             (Some(2), None, u64::MAX, 2, 1),
         ] {
-            let limits = settings::Limits {
-                connections,
-                connections_per_client,
-                ..settings::Limits::default()
+            let asked = Asked {
+                what: "connections",
+                share: CONNECTIONS,
+                total: connections,
+                per_client: connections_per_client,
             };
             let expected = Caps { total, per_client };
-            assert_eq!(caps(&limits, descriptors), expected, "{limits:?}");
+            assert_eq!(asked.caps(descriptors), expected, "{descriptors}");
+        }
+        for descriptors in [256, 1024, 1 << 20] {
+            let shares = [CONNECTIONS, REQUESTS, IDLE].map(|of| share(descriptors, of));
+            let rest = usize::try_from(descriptors).unwrap() - shares.iter().sum::<usize>();
+            assert!(rest >= share(descriptors, 10), "{descriptors}: {shares:?}");
         }
     }
 }

@@ -30,7 +30,7 @@ use crate::{
         Gateway,
         record::{Recorder, Writer},
     },
-    listen::{Bound, Connections, FIRST_REQUEST},
+    listen::{Bound, Connections},
     logs,
     reload::{self, Fixed, Reloader, Watch},
     status::Status,
@@ -126,14 +126,16 @@ impl Process {
         let (recorder, writer) = Recorder::start(&settings.log.decisions, dropped)
             .context("decision records cannot be written")?;
         let file = settings.file.clone();
+        let limits = &settings.limits;
+        let (connections, requests) = limits::shares(limits, &shared.metrics, &shared.current);
         Ok(Self {
-            connections: limits::connections(&settings.limits, &shared.metrics, &shared.current),
-            gateway: shared.gateway(&settings.limits, recorder),
+            connections,
+            gateway: shared.gateway(limits, recorder, requests),
             views: shared.views(),
             reloader: shared.reloader(file, overrides, watch, fixed, sockets.certificates),
             runtimes,
             bound: sockets.bound,
-            first_request: FIRST_REQUEST,
+            first_request: Duration::from_secs(limits.header_seconds.into()),
             admin: sockets.admin,
             public_url,
             logs,
@@ -202,6 +204,7 @@ impl Process {
             self.gateway,
             self.bound,
             self.connections,
+            self.settings.limits,
             self.first_request,
             down,
         );

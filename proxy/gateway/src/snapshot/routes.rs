@@ -9,11 +9,16 @@ use settings::{Guarded, Handling, Problem, Route, Settings};
 use token::Verifier;
 
 use super::{Authenticate, Authorize, Kind, Plan, Proxy, RouteView};
-use crate::{gateway::Guards, metrics::Metrics, upstream::Upstream};
+use crate::{
+    gateway::{Guards, admit::Allowances},
+    metrics::Metrics,
+    upstream::Upstream,
+};
 
 /// What routes are made of.
 pub(super) struct Parts<'p> {
     pub(super) settings: &'p Settings,
+    pub(super) limits: &'p settings::Limits,
     pub(super) metrics: &'p Metrics,
     /// In the order of the settings; `None` where they could not be loaded.
     pub(super) policies: &'p [Option<Policies>],
@@ -46,6 +51,14 @@ pub(super) fn build(
     (table.ok(), views)
 }
 
+/// What a route lets go of admission.
+fn allows(handling: &Handling) -> Allowances {
+    match handling {
+        Handling::Pools => Allowances::default(),
+        Handling::Upstream(guarded) => guarded.allow.iter().copied().collect(),
+    }
+}
+
 impl Parts<'_> {
     /// `None` after a problem.
     fn plan(&self, route: &Route, problems: &mut Vec<Problem>) -> Option<Plan> {
@@ -64,8 +77,19 @@ impl Parts<'_> {
             name: route.name.as_str().into(),
             metrics: self.metrics.route(&route.name),
             parameters,
+            allows: allows(&route.handling),
+            body_limit: self.body_limit(&route.handling),
             kind,
         })
+    }
+
+    /// The pools have a limit of their own.
+    fn body_limit(&self, handling: &Handling) -> u64 {
+        let usual = self.limits.body_bytes;
+        match handling {
+            Handling::Pools => usual,
+            Handling::Upstream(guarded) => guarded.body_bytes.unwrap_or(usual),
+        }
     }
 
     fn proxy(

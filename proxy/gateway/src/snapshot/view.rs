@@ -22,6 +22,8 @@ pub(crate) struct RouteView {
     /// `@id`s of the policies that can apply.
     pub(crate) policies: Vec<String>,
     pub(crate) upstream: Option<String>,
+    /// Rules of admission that do not hold here.
+    pub(crate) allow: Vec<&'static str>,
     /// Whether anybody can get through without proving who they are.
     pub(crate) open: bool,
 }
@@ -81,6 +83,7 @@ impl RouteView {
             actions: Vec::new(),
             policies: Vec::new(),
             upstream: None,
+            allow: Vec::new(),
             open: false,
         };
         if let Handling::Upstream(guarded) = &route.handling {
@@ -102,6 +105,7 @@ impl RouteView {
 
     fn guard(&mut self, guarded: &settings::Guarded, settings: &Settings) {
         self.open = guarded.authenticate.is_none();
+        self.allow = guarded.allow.iter().map(|rule| rule.as_str()).collect();
         self.authenticate = match &guarded.authenticate {
             None => "none".into(),
             Some(bearer) => {
@@ -152,15 +156,14 @@ pub(super) fn config(settings: &Settings) -> Value {
         "file": settings.file,
         "data": settings.data,
         "listeners": listeners
-            .map(|listener| json!({"address": listener.address, "tls": listener.tls.is_some()}))
+            .map(|listener| json!({
+                "address": listener.address,
+                "tls": listener.tls.is_some(),
+                "proxy_protocol": listener.proxy_protocol.as_ref().map(|proxy| &proxy.from),
+            }))
             .collect::<Vec<_>>(),
         "admin": settings.admin,
-        "limits": {
-            "connections": settings.limits.connections,
-            "connections_per_client": settings.limits.connections_per_client,
-            "body_idle_seconds": settings.limits.body_idle_seconds,
-            "drain_seconds": settings.limits.drain_seconds,
-        },
+        "limits": settings.limits,
         "trusted_peers": settings.trusted_peers,
         "issuers": issuers.map(Issuer::name).collect::<Vec<_>>(),
         "policies": settings.policies

@@ -29,6 +29,12 @@ pub struct Route {
     /// Where permitted requests go.
     #[serde(default)]
     pub upstream: Option<Forward>,
+    /// What is admitted here and refused elsewhere.
+    #[serde(default)]
+    pub admit: Admit,
+    /// The longest body, in bytes; `limits.body_bytes` when absent.
+    #[serde(default)]
+    pub body_bytes: Option<u64>,
 }
 
 /// What of our own a route serves.
@@ -37,6 +43,56 @@ pub struct Route {
 pub enum Serve {
     /// The AWS protocols, keys, discovery (and later pages) of the embedded pools.
     Pools,
+}
+
+/// What a route admits though other routes refuse it.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admit {
+    /// Rules that do not hold here, because the upstream needs what they refuse. Policies and the upstream see it as it is.
+    pub allow: Vec<Allow>,
+}
+
+/// A rule of admission that a route may let go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Allow {
+    /// An encoded slash in a path, which stays `%2F`.
+    EncodedSlash,
+    /// A backslash in a path, encoded or not; it goes on as `%5C`.
+    Backslash,
+    /// A `;` in a path, which stays as it is, encoded or not.
+    Semicolon,
+    /// An escape of an escape in a path, as `%252F`, which stays so.
+    DoubleEncoding,
+    /// Empty segments in a path, as in `//`.
+    EmptySegment,
+    /// Header names that differ from another one's in punctuation only, as `x_tenant` beside `x-tenant`.
+    HeaderAlias,
+}
+
+impl Allow {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::EncodedSlash,
+        Self::Backslash,
+        Self::Semicolon,
+        Self::DoubleEncoding,
+        Self::EmptySegment,
+        Self::HeaderAlias,
+    ];
+
+    /// Its name in the settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EncodedSlash => "encoded_slash",
+            Self::Backslash => "backslash",
+            Self::Semicolon => "semicolon",
+            Self::DoubleEncoding => "double_encoding",
+            Self::EmptySegment => "empty_segment",
+            Self::HeaderAlias => "header_alias",
+        }
+    }
 }
 
 /// How a caller proves who it is: `none` or `{bearer: {...}}`.

@@ -4,7 +4,9 @@ use std::{borrow::Cow, net::IpAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::Rules;
+use settings::Allow;
+
+use super::{Allowances, Rules};
 use crate::gateway::{
     head::{Authority, Scheme},
     refuse::{Malformed, Refusal},
@@ -46,6 +48,7 @@ pub(super) fn canonical(
     sent: &HeaderMap,
     rules: &Rules,
     origin: &Origin<'_>,
+    needs: &mut Allowances,
 ) -> Result<(HeaderMap, IpAddr), Refusal> {
     if sent.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
         return Err(Malformed::AuthorizationRepeated.into());
@@ -53,7 +56,9 @@ pub(super) fn canonical(
     let nominated = nominated(sent);
     let mut kept = HeaderMap::with_capacity(sent.len() + 4);
     for (name, value) in sent {
-        check_alias(name, sent, rules)?;
+        if is_alias(name, sent, rules)? {
+            needs.insert(Allow::HeaderAlias);
+        }
         if !goes_on(name, rules, origin.trusted) || nominated.iter().any(|n| n == name.as_str()) {
             continue;
         }
@@ -76,11 +81,12 @@ fn nominated(sent: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// Refuses a name that some servers read as another header: one that is here, or one that decides what is done.
-fn check_alias(name: &HeaderName, sent: &HeaderMap, rules: &Rules) -> Result<(), Refusal> {
+/// Whether some servers read a name as another one that is here too. Refuses one that they could read as a header that
+/// decides what is done.
+fn is_alias(name: &HeaderName, sent: &HeaderMap, rules: &Rules) -> Result<bool, Refusal> {
     let key = identity_key(name.as_str());
     if is_ours(&key, rules) {
-        return Ok(());
+        return Ok(false);
     }
     let is_alias = key != name.as_str();
     let decides = DECISIVE.contains(&&*key) || key.starts_with("x-forwarded-");
@@ -88,10 +94,10 @@ fn check_alias(name: &HeaderName, sent: &HeaderMap, rules: &Rules) -> Result<(),
         .policy_headers
         .get(&*key)
         .is_some_and(|read| read.as_slice() != [name]);
-    if unseen || is_alias && (decides || is_repeated(&key, sent)) {
+    if unseen || is_alias && decides {
         return Err(Malformed::HeaderAmbiguous.into());
     }
-    Ok(())
+    Ok(is_alias && is_repeated(&key, sent))
 }
 
 /// Whether more than one name has this key.

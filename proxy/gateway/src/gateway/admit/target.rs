@@ -1,5 +1,8 @@
 //! The request target: origin-form or absolute-form, a path with one spelling, and a query that decodes one way.
 
+use settings::Allow;
+
+use super::Allowances;
 use crate::gateway::refuse::{Malformed, Refusal};
 
 /// Path and query of a target.
@@ -48,18 +51,15 @@ fn absolute(text: &str) -> Option<(&str, &str)> {
 }
 
 /// The one spelling of a path, in which [`route::push_octet`] has each octet: what two services decode to the same octets is
-/// one path to routes, policies and the upstream. What some servers would resolve, merge, split or decode again is refused.
-pub(super) fn canonical_path(path: &str) -> Result<String, Refusal> {
+/// one path to routes, policies and the upstream. What some servers would resolve, merge, split or decode again is refused,
+/// or is told with the path where a route may allow it.
+pub(super) fn canonical_path(path: &str) -> Result<(String, Allowances), Refusal> {
     let mut out = String::with_capacity(path.len());
     let mut decoded = Vec::with_capacity(path.len());
+    let mut needs = Allowances::default();
     let mut rest = path.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
-        if byte == b'/' {
-            decoded.push(byte);
-            out.push('/');
-            continue;
-        }
         let octet = if byte == b'%' {
             let (octet, after) = escape(rest)?;
             rest = after;
@@ -67,17 +67,27 @@ pub(super) fn canonical_path(path: &str) -> Result<String, Refusal> {
         } else {
             byte
         };
-        if is_ambiguous(octet) {
-            return Err(Malformed::PathAmbiguous.into());
-        }
         decoded.push(octet);
-        route::push_octet(&mut out, octet);
+        // Plain, these two separate something; escaped, they are data to most servers.
+        if matches!(byte, b'/' | b';') {
+            out.push(char::from(byte));
+        } else {
+            route::push_octet(&mut out, octet);
+        }
+        match octet {
+            b'/' if byte == b'/' => {}
+            b'/' => needs.insert(Allow::EncodedSlash),
+            b'\\' => needs.insert(Allow::Backslash),
+            b';' => needs.insert(Allow::Semicolon),
+            0..=0x1f | 0x7f => return Err(Malformed::PathAmbiguous.into()),
+            _ => {}
+        }
     }
     if str::from_utf8(&decoded).is_err() {
         return Err(Malformed::PathEncoding.into());
     }
-    check_segments(&out)?;
-    Ok(out)
+    check_segments(&out, &mut needs)?;
+    Ok((out, needs))
 }
 
 /// The octet of an escape whose `%` has been read, and what follows.
@@ -91,17 +101,17 @@ fn escape(rest: &[u8]) -> Result<(u8, &[u8]), Refusal> {
     }
 }
 
-/// A separator in disguise, or a control character.
-fn is_ambiguous(octet: u8) -> bool {
-    matches!(octet, b'/' | b'\\' | b';' | 0..=0x1f | 0x7f)
-}
-
-/// No `.` or `..`, no empty segment but the last, since servers differ in whether they merge slashes, and no escape of an
-/// escape.
-fn check_segments(path: &str) -> Result<(), Refusal> {
-    let dots = path.split('/').any(|segment| matches!(segment, "." | ".."));
-    if dots || path.contains("//") || route::decodes_twice(path) {
+/// No `.` or `..`; no empty segment but the last, since servers differ in whether they merge slashes, and no escape of an
+/// escape, unless a route allows it.
+fn check_segments(path: &str, needs: &mut Allowances) -> Result<(), Refusal> {
+    if super::readings::has_dots(path) {
         return Err(Malformed::PathAmbiguous.into());
+    }
+    if path.contains("//") {
+        needs.insert(Allow::EmptySegment);
+    }
+    if route::decodes_twice(path) {
+        needs.insert(Allow::DoubleEncoding);
     }
     Ok(())
 }

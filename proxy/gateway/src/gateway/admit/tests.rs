@@ -98,15 +98,39 @@ fn a_plain_request_is_admitted_as_it_is() {
 
 #[test]
 fn heads_are_bounded() {
-    let long: &'static str = String::leak(format!("/{}", "a".repeat(MAX_TARGET)));
-    assert_eq!(Request::get(long).refused(), Refusal::TargetTooLong);
-    let big: &'static str = String::leak("a".repeat(MAX_HEAD));
-    assert_eq!(
-        Request::get("/").with("x-big", big).refused(),
-        Refusal::HeadTooLarge
-    );
-    let mut many = Request::get("/");
-    many.headers
-        .extend((0..MAX_FIELDS).map(|_| ("x-many", "1")));
-    assert_eq!(many.refused(), Refusal::HeadTooLarge);
+    let bounds = Bounds::default();
+    let repeat = |octets: usize| -> &'static str { String::leak("a".repeat(octets)) };
+    let long: &'static str = String::leak(format!("/{}", repeat(bounds.target - 1)));
+    assert!(Request::get(long).admit().is_ok());
+    let longer: &'static str = String::leak(format!("{long}a"));
+    assert_eq!(Request::get(longer).refused(), Refusal::TargetTooLong);
+    let host = "host: api.example.com\r\n".len();
+    let room = bounds.head - "/".len() - host - "x-big: \r\n".len();
+    let big = |octets| Request::get("/").with("x-big", repeat(octets));
+    assert!(big(room).admit().is_ok());
+    assert_eq!(big(room + 1).refused(), Refusal::HeadTooLarge);
+    let many = |fields| {
+        let mut many = Request::get("/");
+        many.headers.extend((1..fields).map(|_| ("x-many", "1")));
+        many
+    };
+    assert!(many(bounds.fields).admit().is_ok());
+    assert_eq!(many(bounds.fields + 1).refused(), Refusal::HeadTooLarge);
+}
+
+#[test]
+fn methods_that_show_what_the_gate_adds_are_refused() {
+    let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("a"))]);
+    for name in ["TRACE", "TRACK", "CONNECT"] {
+        let raw = Raw {
+            method: &Method::from_bytes(name.as_bytes()).unwrap(),
+            target: b"/",
+            authority: None,
+            headers: &headers,
+            head: None,
+            peer: IpAddr::from([192, 0, 2, 7]),
+            tls: false,
+        };
+        assert_eq!(admit(&raw, &rules()).err(), Some(Refusal::MethodRefused));
+    }
 }

@@ -16,6 +16,7 @@ fn every_refusal() -> Vec<Refusal> {
         M::LengthInvalid,
         M::TransferEncoding,
         M::LineEnd,
+        M::Chunk,
         M::Expectation,
         M::AuthorizationRepeated,
     ];
@@ -28,6 +29,8 @@ fn every_refusal() -> Vec<Refusal> {
         Refusal::MethodNotAllowed {
             allow: "GET, HEAD".into(),
         },
+        Refusal::MethodRefused,
+        Refusal::Overloaded,
         token(token::Refusal::Missing),
         token(token::Refusal::Expired),
         token(token::Refusal::ScopeMissing),

@@ -9,7 +9,7 @@ use super::super::{Overrides, pools, runtimes::Runtimes, signals::Signals};
 use crate::{
     admin::Views,
     gateway::{Gateway, Pace, record::Recorder},
-    listen::Certificates,
+    listen::{Certificates, Connections},
     metrics::Metrics,
     mount::Mount,
     reload::{Fixed, Reloader, Watch},
@@ -41,6 +41,7 @@ impl Shared {
         let mount = pools::mount(settings, engine.as_ref(), runtime, &metrics);
         let maker = Maker {
             metrics: metrics.clone(),
+            limits: settings.limits,
             engine: engine.clone(),
             background: Some(runtimes.background.handle().clone()),
         };
@@ -56,7 +57,12 @@ impl Shared {
         })
     }
 
-    pub(super) fn gateway(&self, limits: &settings::Limits, recorder: Recorder) -> Gateway {
+    pub(super) fn gateway(
+        &self,
+        limits: &settings::Limits,
+        recorder: Recorder,
+        requests: Arc<Connections>,
+    ) -> Gateway {
         let silence = Duration::from_secs(limits.body_idle_seconds.into());
         Gateway {
             current: self.current.clone(),
@@ -65,6 +71,7 @@ impl Shared {
             metrics: self.metrics.clone(),
             recorder,
             pace: Pace::with_silence(silence),
+            requests,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
+use settings::Allow;
 
 use super::{super::target::canonical_path, *};
 
@@ -66,11 +67,10 @@ fn paths_with_two_readings_are_refused() {
         "/%252%66",
         "/%25%35%43",
     ] {
-        assert_eq!(
-            Request::get(path).refused(),
-            M::PathAmbiguous.into(),
-            "{path}"
-        );
+        // Refused at once, or where its route does not allow it.
+        let head = Request::get(path).admit();
+        let refused = head.and_then(|head| head.needs.check_within(Allowances::default()));
+        assert_eq!(refused, Err(M::PathAmbiguous.into()), "{path}");
     }
     for path in ["/a%", "/a%2", "/a%zz", "/a%+1", "/%c0%ae", "/%ff"] {
         assert_eq!(
@@ -84,6 +84,31 @@ fn paths_with_two_readings_are_refused() {
     }
     for target in ["/a?b=%", "/a?%zz"] {
         assert_eq!(Request::get(target).refused(), M::Query.into(), "{target}");
+    }
+}
+
+#[test]
+fn what_routes_may_allow_keeps_its_spelling() {
+    for (sent, canonical, needs) in [
+        ("/a%2fb", "/a%2Fb", &[Allow::EncodedSlash][..]),
+        ("/a\\b%5cc", "/a%5Cb%5Cc", &[Allow::Backslash]),
+        ("/a;b=1/c", "/a;b=1/c", &[Allow::Semicolon]),
+        ("/a%3bb", "/a%3Bb", &[Allow::Semicolon]),
+        ("/a//b", "/a//b", &[Allow::EmptySegment]),
+        ("/a%252fb", "/a%252fb", &[Allow::DoubleEncoding]),
+        (
+            "/a%2F;/%25%32f",
+            "/a%2F;/%252f",
+            &[Allow::EncodedSlash, Allow::Semicolon, Allow::DoubleEncoding],
+        ),
+        ("/a%2cb", "/a,b", &[]),
+    ] {
+        let head = Request::get(sent).admit().unwrap();
+        assert_eq!(head.path, canonical, "{sent}");
+        assert_eq!(head.needs, needs.iter().copied().collect(), "{sent}");
+    }
+    for path in ["/%00", "/a%0a", "/a/../b", "/%2e%2e", "/a%7f", "/./a"] {
+        assert_eq!(Request::get(path).refused(), M::PathAmbiguous.into());
     }
 }
 
@@ -141,8 +166,24 @@ fn an_absolute_target_must_name_the_host() {
 proptest! {
     #[test]
     fn an_admitted_path_is_its_own_canonical_form(path in "/[ -~]{0,40}") {
-        if let Ok(once) = canonical_path(&path) {
-            prop_assert_eq!(canonical_path(&once), Ok(once.clone()));
+        if let Ok((once, needs)) = canonical_path(&path) {
+            prop_assert_eq!(canonical_path(&once), Ok((once.clone(), needs)));
+        }
+    }
+
+    #[test]
+    fn no_reading_of_what_is_allowed_climbs(path in "/([a-z./;%\\\\]|%2[eEfF5]|%5[cC]|%3[bB]|%00){0,12}") {
+        if let Ok((canonical, _)) = canonical_path(&path)
+            && let Ok(all) = readings(&canonical)
+        {
+            for reading in all {
+                let mut decoded = percent_decode(&reading);
+                while percent_decode(&decoded) != decoded {
+                    decoded = percent_decode(&decoded);
+                }
+                let mut segments = decoded.split(['/', '\\']).map(|s| s.split(';').next());
+                prop_assert!(!segments.any(|s| matches!(s, Some("." | ".."))), "{}", decoded);
+            }
         }
     }
 
@@ -151,8 +192,9 @@ proptest! {
         octets in proptest::collection::vec((0x20_u8..0x7f, any::<bool>(), any::<bool>()), 0..30),
     ) {
         let (mut one, mut other) = ("/".to_owned(), "/".to_owned());
-        // Only a slash is another thing than its escape, which is refused.
-        for (octet, in_one, in_other) in octets.into_iter().filter(|(octet, ..)| *octet != b'/') {
+        // Only these two are other things than their escapes, which are refused or allowed apart.
+        let others = octets.into_iter().filter(|(octet, ..)| !matches!(octet, b'/' | b';'));
+        for (octet, in_one, in_other) in others {
             spell(&mut one, octet, in_one);
             spell(&mut other, octet, in_other);
         }
@@ -161,7 +203,9 @@ proptest! {
 
     #[test]
     fn nothing_admitted_decodes_to_another_structure(path in "/([a-z./;%\\\\]|%2[eEfF5]|%5[cC]|%00){0,12}") {
-        if let Ok(canonical) = canonical_path(&path) {
+        if let Ok((canonical, needs)) = canonical_path(&path)
+            && needs.is_empty()
+        {
             let decoded = percent_decode(&canonical);
             let segments = |text: &str| text.split('/').map(str::len).collect::<Vec<_>>().len();
             prop_assert_eq!(segments(&decoded), segments(&canonical));

@@ -1,0 +1,304 @@
+//! One connection as its requests share it. It travels with the connection, because each HTTP/2 stream is served in a task of
+//! its own.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use http::StatusCode;
+use memchr::memmem;
+use pingora::{
+    http::ResponseHeader,
+    protocols::{Digest, GetProxyDigest, raw_connect::ProxyDigest},
+};
+use prometheus::IntCounter;
+use tokio::sync::watch;
+
+use super::chunks::{BadChunk, Chunks};
+
+/// A connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Line(Arc<Shared>);
+
+/// What a connection may do in all.
+#[derive(Debug, Clone)]
+pub(crate) struct LineLimits {
+    /// Requests; after the last one it ends.
+    pub(crate) requests: u32,
+    /// HTTP/2 streams open at once.
+    pub(crate) streams: u32,
+    /// HTTP/2 requests that its caller may break off within a minute.
+    pub(crate) resets: u32,
+    /// Counts connections that broke off more.
+    pub(crate) reset_too_often: IntCounter,
+}
+
+#[derive(Debug)]
+struct Shared {
+    limits: Arc<LineLimits>,
+    requested: AtomicBool,
+    requests: AtomicU32,
+    under_way: AtomicU32,
+    resets: Mutex<Resets>,
+    reader: Mutex<Reader>,
+    /// Ends it once its requests are done.
+    retire: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+struct Resets {
+    since: Instant,
+    count: u32,
+}
+
+/// What is read from the connection.
+#[derive(Debug)]
+struct Reader {
+    at: At,
+    /// The octets of the head that is awaited, and what came with it.
+    kept: Vec<u8>,
+    /// When the first of them came; of the first head, when the connection was there.
+    since: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum At {
+    /// Before a head of HTTP/1 is read.
+    Head,
+    /// In a chunked body.
+    Chunks(Chunks),
+    /// In what needs no following.
+    Rest,
+    /// After a chunked body that was out of form, or where nothing more is to be read.
+    Broken(&'static str),
+}
+
+/// A request that has begun and is not over.
+pub(super) struct UnderWay(Line);
+
+impl Line {
+    /// A connection that begins now; `retire` ends it once its requests are done.
+    pub(super) fn new(limits: Arc<LineLimits>, retire: watch::Sender<bool>, now: Instant) -> Self {
+        Self(Arc::new(Shared {
+            limits,
+            requested: AtomicBool::new(false),
+            requests: AtomicU32::new(0),
+            under_way: AtomicU32::new(0),
+            resets: Mutex::new(Resets {
+                since: now,
+                count: 0,
+            }),
+            reader: Mutex::new(Reader {
+                at: At::Head,
+                kept: Vec::new(),
+                since: Some(now),
+            }),
+            retire,
+        }))
+    }
+
+    /// Puts it on the connection, where each session finds it.
+    pub(super) fn mark(&self, stream: &mut impl GetProxyDigest) -> pingora::Result<()> {
+        // The one place for what a user of Pingora knows of a connection; the head, of an answer to `CONNECT`, is for others.
+        let head = Box::new(ResponseHeader::build(StatusCode::OK, Some(0))?);
+        stream.set_proxy_digest(ProxyDigest::new(head, Some(Box::new(self.clone()))));
+        Ok(())
+    }
+
+    /// The connection of a session.
+    pub(crate) fn of(digest: Option<&Digest>) -> Option<&Self> {
+        let known = digest?.proxy_digest.as_ref()?;
+        known.user_data.as_ref()?.downcast_ref()
+    }
+
+    /// One that nothing limits.
+    #[cfg(test)]
+    pub(super) fn for_tests() -> Self {
+        let limits = LineLimits {
+            requests: u32::MAX,
+            streams: 1,
+            resets: u32::MAX,
+            reset_too_often: IntCounter::new("resets", "-").unwrap(),
+        };
+        Self::new(Arc::new(limits), watch::channel(false).0, Instant::now())
+    }
+
+    /// Whether it has brought a request.
+    pub(super) fn requested(&self) -> &AtomicBool {
+        &self.0.requested
+    }
+
+    /// The time for the first head begins now, and not before TLS was spoken.
+    pub(super) fn open(&self, now: Instant) {
+        self.reader().since = Some(now);
+    }
+
+    /// A request begins, whose head is still to be read on HTTP/1.
+    pub(super) fn begin(&self, is_http1: bool) -> UnderWay {
+        let first = !self.0.requested.swap(true, Ordering::Relaxed);
+        let begun = self
+            .0
+            .requests
+            .fetch_add(1, Ordering::Relaxed)
+            .saturating_add(1);
+        self.0.under_way.fetch_add(1, Ordering::Relaxed);
+        let mut reader = self.reader();
+        if !is_http1 {
+            reader.rest();
+        } else if !first {
+            reader.await_head();
+        }
+        drop(reader);
+        let limit = self.0.limits.requests;
+        if begun >= limit && !is_http1 {
+            self.0.retire.send_replace(true);
+            // A caller who goes on after the farewell, which he needs not to answer.
+            if begun - limit > FAREWELL {
+                self.cut("the connection has had its requests");
+            }
+        }
+        UnderWay(self.clone())
+    }
+
+    /// Whether more of its requests are under way than its caller can have open: he breaks them off while they are served.
+    pub(crate) fn is_crowded(&self) -> bool {
+        let most = self.0.limits.streams.saturating_mul(2);
+        self.0.under_way.load(Ordering::Relaxed) > most
+    }
+
+    /// Counts an HTTP/2 request that its caller broke off; one too many ends the connection (CVE-2023-44487).
+    pub(crate) fn broken_off(&self, now: Instant) {
+        let mut resets = self.0.resets.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.saturating_duration_since(resets.since) > MINUTE {
+            resets.since = now;
+            resets.count = 0;
+        }
+        resets.count = resets.count.saturating_add(1);
+        let too_often = resets.count == self.0.limits.resets.saturating_add(1);
+        drop(resets);
+        if too_often {
+            self.0.limits.reset_too_often.inc();
+            self.cut("too many requests were broken off");
+        }
+    }
+
+    /// What is read from now on belongs to a body, which is followed if it comes in chunks. Fails where what came with the
+    /// head is out of form.
+    pub(crate) fn body(&self, is_chunked: bool) -> Result<(), BadChunk> {
+        let mut reader = self.reader();
+        if !matches!(reader.at, At::Head) {
+            return Ok(());
+        }
+        if !is_chunked {
+            reader.rest();
+            return Ok(());
+        }
+        let mut chunks = Chunks::begin();
+        let followed = after_head(&reader.kept)
+            .ok_or(BadChunk)
+            .and_then(|body| chunks.follow(body));
+        reader.rest();
+        reader.at = match followed {
+            Ok(()) => At::Chunks(chunks),
+            Err(BadChunk) => At::Broken(OUT_OF_FORM),
+        };
+        followed
+    }
+
+    /// Takes note of what was read; an error is the connection's end.
+    pub(super) fn read(&self, octets: &[u8]) -> io::Result<()> {
+        let mut reader = self.reader();
+        let Reader { at, kept, since } = &mut *reader;
+        match at {
+            At::Rest => Ok(()),
+            At::Head => {
+                since.get_or_insert_with(Instant::now);
+                if kept.len() + octets.len() <= KEPT {
+                    kept.extend_from_slice(octets);
+                } else {
+                    // No head is as long as that; of a body that came with it, nothing is known.
+                    kept.clear();
+                    *at = At::Broken("a head is too long");
+                }
+                Ok(())
+            }
+            At::Chunks(chunks) => chunks.follow(octets).map_err(|bad| {
+                *at = At::Broken(OUT_OF_FORM);
+                io::Error::new(io::ErrorKind::InvalidData, bad)
+            }),
+            At::Broken(why) => Err(io::Error::other(*why)),
+        }
+    }
+
+    /// Since when the head at hand is coming; `None` where nothing of it is there.
+    pub(super) fn head_since(&self) -> Option<Instant> {
+        self.reader().since
+    }
+
+    fn cut(&self, why: &'static str) {
+        tracing::debug!(why, "A connection ends");
+        self.reader().at = At::Broken(why);
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Reader> {
+        // Nothing panics between two changes that belong together.
+        self.0.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reader {
+    fn await_head(&mut self) {
+        if !matches!(self.at, At::Broken(_)) {
+            self.at = At::Head;
+        }
+        self.kept.clear();
+        self.since = None;
+    }
+
+    fn rest(&mut self) {
+        if !matches!(self.at, At::Broken(_)) {
+            self.at = At::Rest;
+        }
+        self.kept.clear();
+        self.kept.shrink_to(SPARE);
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether the chunked body of a request, whose bytes are all there, is in form.
+pub(crate) fn check_body(request: &[u8]) -> Result<(), BadChunk> {
+    Chunks::begin().follow(after_head(request).ok_or(BadChunk)?)
+}
+
+/// What came after a head whose lines end with CRLF; empty lines may be before it (RFC 9112 section 2.2).
+fn after_head(kept: &[u8]) -> Option<&[u8]> {
+    let blank = kept
+        .iter()
+        .take_while(|octet| matches!(octet, b'\r' | b'\n'));
+    let head = kept.get(blank.count()..)?;
+    let end = memmem::find(head, END)?;
+    head.get(end + END.len()..)
+}
+
+const END: &[u8] = b"\r\n\r\n";
+const OUT_OF_FORM: &str = "a chunked body is out of form";
+const MINUTE: Duration = Duration::from_mins(1);
+/// Streams that a caller may have begun before he hears that the connection ends.
+const FAREWELL: u32 = 1024;
+/// The parser gives up at 1 MiB; what it reads beyond is at most a buffer.
+const KEPT: usize = 1024 * 1024 + 128 * 1024;
+/// What a quiet connection keeps for its next head.
+const SPARE: usize = 4096;
+
+#[cfg(test)]
+mod tests;
