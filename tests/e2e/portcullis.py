@@ -6,6 +6,7 @@ import hmac
 import json
 import os
 import re
+import resource
 import shlex
 import signal
 import subprocess
@@ -43,10 +44,11 @@ def wait_until(check, what, within=10.0):
 class Portcullis:
     """`portcullis dev` on a folder, or `serve` on a file of settings."""
 
-    def __init__(self, data: Path, command=None, ready=True, env=None):
+    def __init__(self, data: Path, command=None, ready=True, env=None, open_files=None):
         self.data = data
         self.command = command or ["dev", "--data", data, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
         self.environment = env or {}
+        self.open_files = open_files
         self.process = None
         self.lines = []
         self.start(ready)
@@ -61,6 +63,7 @@ class Portcullis:
                 stderr=log,
                 env=environment() | self.environment,
                 cwd=self.data,
+                preexec_fn=self.open_files and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, [self.open_files] * 2)),
             )
         first = self.process.stdout.readline()
         assert first, f"it ended with {self.process.wait()}: {self.log.read_text()}"

@@ -55,6 +55,10 @@ class RawOrigin(RawServer):
                 head = head[end:]
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
+    def peek(self):
+        with self.lock:
+            return self.got
+
     def take(self):
         """What came since it was last asked."""
         with self.lock:
@@ -89,8 +93,11 @@ def head_end(data):
     return min(ends, default=None)
 
 
-def connect(port, tls=False, alpn=()):
-    connection = socket.create_connection(("127.0.0.1", port), timeout=QUIET)
+def connect(port, tls=False, alpn=(), source="", before=b""):
+    """A connection, from another of this host's addresses if one is given; `before` is sent before TLS."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=QUIET, source_address=(source, 0))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.sendall(before)
     if tls:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -105,16 +112,21 @@ def status(data):
     return int(line[1]) if len(line) > 1 and line[0].startswith(b"HTTP/1") else None
 
 
-def ask_all(port, request):
+def ask_all(port, request, tls=False, **more):
     """Everything that is answered until the connection ends, over HTTP/1.1."""
-    data = b""
-    with connect(port) as connection:
+    with connect(port, tls, ["http/1.1"], **more) as connection:
         connection.sendall(request)
-        try:
-            while more := connection.recv(65536):
-                data += more
-        except ConnectionResetError:
-            pass
+        return rest(connection)
+
+
+def rest(connection):
+    """All that is left to read."""
+    data = b""
+    try:
+        while more := connection.recv(65536):
+            data += more
+    except (ConnectionResetError, ssl.SSLEOFError):
+        pass
     return data
 
 
@@ -134,8 +146,8 @@ def ask(port, request, tls=False):
 # HTTP/2, RFC 9113, with header fields as literals that are neither indexed nor compressed (RFC 7541 section 6.2.2).
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, RST_STREAM, SETTINGS, GOAWAY = 0, 1, 3, 4, 7
-END_STREAM, END_HEADERS = 1, 4
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, CONTINUATION = 0, 1, 3, 4, 6, 7, 9
+ACK, END_STREAM, END_HEADERS = 1, 1, 4
 # Statuses of RFC 7541's static table.
 STATUSES = {0x88: 200, 0x89: 204, 0x8A: 206, 0x8B: 304, 0x8C: 400, 0x8D: 404, 0x8E: 500}
 
@@ -182,6 +194,109 @@ def ask_h2(port, request, tls=False):
         except ConnectionResetError:
             pass
     return None
+
+
+class Http2:
+    """A connection on which the test says every frame itself."""
+
+    def __init__(self, port, tls=False, **more):
+        self.socket = connect(port, tls, ["h2"], **more)
+        self.data = b""
+        self.stream = -1
+        self.statuses, self.ended, self.reset, self.bodies = {}, set(), {}, {}
+        self.farewell = None
+        self.closed = False
+        self.pongs = 0
+        # Without a table of header fields (SETTINGS_HEADER_TABLE_SIZE) every status is there to be read.
+        self.send(PREFACE + frame(SETTINGS, 0, 0, struct.pack(">HI", 1, 0)))
+
+    def send(self, data):
+        try:
+            self.socket.sendall(data)
+        except OSError:
+            self.closed = True
+
+    def request(self, pairs=(), end=True, **pseudo):
+        """Begins a stream and gives its number."""
+        self.stream += 2
+        flags = END_HEADERS | (END_STREAM if end else 0)
+        self.send(frame(HEADERS, flags, self.stream, fields([*pseudo_fields(**pseudo), *pairs])))
+        return self.stream
+
+    def ping(self):
+        """Waits until all that was sent is read."""
+        wanted = self.pongs + 1
+        self.send(frame(PING, 0, 0, b"12345678"))
+        self.until(lambda: self.pongs >= wanted)
+
+    def until(self, check):
+        """Reads until the check holds, or the connection ends; whether it held."""
+        while not check():
+            try:
+                data = self.socket.recv(65536)
+            except OSError:
+                data = b""
+            if not data:
+                self.closed = True
+                return check()
+            self.data += data
+            self._take()
+        return True
+
+    def answer(self, stream):
+        """The status of a stream's whole answer; `None` where it has none."""
+        self.until(lambda: stream in self.ended or stream in self.reset)
+        return self.statuses.get(stream)
+
+    def _take(self):
+        taken = 0
+        for kind, flags, stream, payload in frames(self.data):
+            taken += 9 + len(payload)
+            if kind == HEADERS and stream not in self.statuses:
+                # A table of another size may be announced first (RFC 7541 section 6.3).
+                block = payload.lstrip(b"\x20")
+                self.statuses[stream] = STATUSES.get(block[0]) or literal_status(block)
+            elif kind == DATA:
+                self.bodies[stream] = self.bodies.get(stream, b"") + payload
+            elif kind == RST_STREAM:
+                self.reset[stream] = int.from_bytes(payload, "big")
+            elif kind == GOAWAY:
+                self.farewell = int.from_bytes(payload[4:8], "big")
+            elif kind == PING and flags & ACK:
+                self.pongs += 1
+            elif kind == PING:
+                self.send(frame(PING, ACK, 0, payload))
+            elif kind == SETTINGS and not flags & ACK:
+                self.send(frame(SETTINGS, ACK, 0))
+            if kind in (HEADERS, DATA) and flags & END_STREAM:
+                self.ended.add(stream)
+        self.data = self.data[taken:]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
+def pseudo_fields(method=b"GET", path=b"/", authority=b"a"):
+    return [(b":method", method), (b":scheme", b"http"), (b":path", path), (b":authority", authority)]
+
+
+def literal_status(payload):
+    """A status that is not in the static table: its name is, and three digits follow, perhaps compressed."""
+    value = payload[2:]
+    if not payload[1] & 0x80:
+        return int(value[:3])
+    bits = "".join(f"{octet:08b}" for octet in value[: payload[1] & 0x7F])
+    digits, at = "", 0
+    while len(digits) < 3:
+        # RFC 7541, appendix B: 0, 1 and 2 have five bits, the other digits six.
+        size = 5 if int(bits[at : at + 5], 2) < 3 else 6
+        code = int(bits[at : at + size], 2)
+        digits += str(code if size == 5 else code - 0x19 + 3)
+        at += size
+    return int(digits)
 
 
 def frames(data):

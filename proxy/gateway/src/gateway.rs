@@ -210,6 +210,15 @@ impl ProxyHttp for Gateway {
         forward::request(request, ctx)
     }
 
+    async fn upstream_response_filter(
+        &self,
+        _: &mut Session,
+        response: &mut ResponseHeader,
+        _: &mut Ctx,
+    ) -> pingora::Result<()> {
+        forward::check_answer(response)
+    }
+
     async fn response_filter(
         &self,
         _: &mut Session,
@@ -269,7 +278,7 @@ impl Ctx {
             .body
             .saturating_add(octets.try_into().unwrap_or(u64::MAX));
         match &self.plan {
-            Some(plan) if self.body > plan.body_limit => Err(error::too_large()),
+            Some(plan) if self.body > plan.body_limit => error::too_large(),
             _ => Ok(()),
         }
     }

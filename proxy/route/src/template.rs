@@ -63,6 +63,30 @@ impl Template {
         })
     }
 
+    /// Whether a canonical path is one of this template's, whatever other routes there are.
+    pub fn takes(&self, path: &str) -> bool {
+        let Some(mut rest) = path.strip_prefix('/').map(Some) else {
+            return false;
+        };
+        for segment in &self.segments {
+            let Some(left) = rest else {
+                return false;
+            };
+            let (first, after) = match left.split_once('/') {
+                Some((first, after)) => (first, Some(after)),
+                None => (left, None),
+            };
+            match segment {
+                Segment::Tail(_) => return true,
+                Segment::Literal(text) if **text == *first => {}
+                Segment::Param(_) if !first.is_empty() => {}
+                Segment::Literal(_) | Segment::Param(_) => return false,
+            }
+            rest = after;
+        }
+        rest.is_none()
+    }
+
     pub(crate) fn segments(&self) -> &[Segment] {
         &self.segments
     }
@@ -210,6 +234,28 @@ mod tests {
         );
         assert_eq!(Params::new(&template, "/pets/1/files/").get("none"), None);
         assert_eq!(template.names().collect::<Vec<_>>(), ["pet", "rest"]);
+    }
+
+    #[test]
+    fn a_template_takes_its_own_paths() {
+        for (template, path, expected) in [
+            ("/", "/", true),
+            ("/", "/a", false),
+            ("/a/{b}", "/a/b%2Fc", true),
+            ("/a/{b}", "/a/", false),
+            ("/a/{b}", "/a", false),
+            ("/a/{b}", "/a/b/c", false),
+            ("/a/{b}", "a/b", false),
+            ("/a/{b*}", "/a/", true),
+            ("/a/{b*}", "/a/b/c/", true),
+            ("/a/{b*}", "/a", false),
+            ("/{b*}", "/", true),
+            ("/a/", "/a/", true),
+            ("/a/", "/a", false),
+        ] {
+            let taken = Template::parse(template).unwrap().takes(path);
+            assert_eq!(taken, expected, "{template} {path}");
+        }
     }
 
     #[test]

@@ -139,12 +139,18 @@ fn check_size(raw: &Raw<'_>, bounds: Bounds) -> Result<(), Refusal> {
     if raw.target.len() > bounds.target {
         return Err(Refusal::TargetTooLong);
     }
-    let fields: usize = raw
+    let octets: usize = raw
         .headers
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD)
         .sum();
-    if raw.headers.len() > bounds.fields || fields + raw.target.len() > bounds.head {
+    // What `:authority` says on HTTP/2 is a field further on.
+    let host = raw
+        .authority
+        .filter(|_| !raw.headers.contains_key(header::HOST));
+    let host_octets = host.map_or(0, |host| "host".len() + host.len() + FIELD_OVERHEAD);
+    let fields = raw.headers.len() + usize::from(host.is_some());
+    if fields > bounds.fields || octets + host_octets + raw.target.len() > bounds.head {
         return Err(Refusal::HeadTooLarge);
     }
     Ok(())

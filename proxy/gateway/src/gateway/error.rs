@@ -61,9 +61,9 @@ fn refusal(error: &Error) -> Option<Refusal> {
 }
 
 /// The body has become longer than it may be.
-pub(super) fn too_large() -> Box<Error> {
+pub(super) fn too_large<T>() -> pingora::Result<T> {
     let error = Error::explain(ErrorType::HTTPStatus(413), "the body is too long");
-    error.into_down()
+    Err(error.into_down())
 }
 
 /// Whether the caller has broken an HTTP/2 request off.
@@ -76,7 +76,8 @@ fn is_bad_chunk(error: &Error) -> bool {
     let cause = error.root_cause().downcast_ref::<io::Error>();
     cause
         .and_then(io::Error::get_ref)
-        .is_some_and(|inner| inner.is::<BadChunk>())
+        .and_then(|inner| inner.downcast_ref::<BadChunk>())
+        .is_some()
 }
 
 fn upstream(kind: &ErrorType) -> Refusal {
@@ -125,7 +126,10 @@ mod tests {
         let gone = io::Error::from(io::ErrorKind::InvalidData);
         let gone = Error::because(ErrorType::ReadError, "when reading body", gone).into_down();
         assert_eq!(refusal(&gone), None);
-        assert_eq!(refusal(&too_large()), Some(Refusal::BodyTooLarge));
+        assert_eq!(
+            refusal(&too_large::<()>().unwrap_err()),
+            Some(Refusal::BodyTooLarge)
+        );
         assert_eq!(
             refusal(&Error::new(ErrorType::InternalError)),
             Some(Refusal::Internal)

@@ -161,8 +161,9 @@ fn plan(snapshot: &Snapshot, head: &mut Head) -> Result<Arc<Plan>, Refusal> {
     }
 }
 
-/// What has two readings goes on where its route allows it, and no reading leads to another route: what that one asks of
-/// callers would be passed by if its upstream read the path so.
+/// What has two readings goes on where its route allows it, and no reading leads to a route that is not for the path itself:
+/// what that one asks of callers would be passed by if its upstream read the path so. A route that would take the path too,
+/// were there not this one, has left it to this one.
 fn check_allowed(
     snapshot: &Snapshot,
     head: &Head,
@@ -178,7 +179,9 @@ fn check_allowed(
     let is_here = |path: &String| {
         let host = head.authority.host();
         match snapshot.routes.find(host, path, &head.method) {
-            Found::Route { route: other, .. } => Arc::ptr_eq(other.value(), route.value()),
+            Found::Route { route: other, .. } => {
+                Arc::ptr_eq(other.value(), route.value()) || other.template().takes(&head.path)
+            }
             Found::NotFound => true,
             Found::MethodNotAllowed { .. } => false,
         }

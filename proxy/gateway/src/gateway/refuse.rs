@@ -109,10 +109,10 @@ impl Refusal {
     /// The table.
     pub(crate) fn line(&self) -> Line {
         use StatusCode as S;
-        let line = |status, code, title, detail: &str, retry| Line {
+        let line = |status, code, detail: &str, retry| Line {
             status,
             code,
-            title,
+            title: title(status),
             detail: detail.to_owned(),
             retry,
         };
@@ -121,56 +121,48 @@ impl Refusal {
             Self::TargetTooLong => line(
                 S::URI_TOO_LONG,
                 "target_too_long",
-                "URI Too Long",
                 "shorten the request target",
                 false,
             ),
             Self::HeadTooLarge => line(
                 S::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "head_too_large",
-                "Request Header Fields Too Large",
                 "send fewer and shorter header fields",
                 false,
             ),
             Self::BodyTooLarge => line(
                 S::PAYLOAD_TOO_LARGE,
                 "body_too_large",
-                "Content Too Large",
                 "send a smaller body",
                 false,
             ),
             Self::BodyTimeout => line(
                 S::REQUEST_TIMEOUT,
                 "body_timeout",
-                "Request Timeout",
                 "send the body faster",
                 true,
             ),
             Self::RouteNotFound => line(
                 S::NOT_FOUND,
                 "route_not_found",
-                "Not Found",
                 "no route takes this host and path",
                 false,
             ),
             Self::MethodNotAllowed { .. } => line(
                 S::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
-                "Method Not Allowed",
                 "use one of the methods in `Allow`",
                 false,
             ),
             Self::MethodRefused => line(
                 S::METHOD_NOT_ALLOWED,
                 "method_refused",
-                "Method Not Allowed",
                 "use another method; this one is taken nowhere",
                 false,
             ),
             Self::Overloaded => line(
                 S::SERVICE_UNAVAILABLE,
                 "overloaded",
-                "Service Unavailable",
                 "too many requests are under way; try again later, and with fewer at once",
                 true,
             ),
@@ -178,42 +170,36 @@ impl Refusal {
             Self::Denied { code } => line(
                 S::FORBIDDEN,
                 code,
-                "Forbidden",
                 "the policies do not permit this request",
                 false,
             ),
             Self::UpstreamUnreachable => line(
                 S::BAD_GATEWAY,
                 "upstream_unreachable",
-                "Bad Gateway",
                 "the service behind the gate cannot be reached",
                 true,
             ),
             Self::UpstreamTimeout => line(
                 S::GATEWAY_TIMEOUT,
                 "upstream_timeout",
-                "Gateway Timeout",
                 "the service behind the gate did not answer in time",
                 true,
             ),
             Self::UpstreamInvalid => line(
                 S::BAD_GATEWAY,
                 "upstream_invalid",
-                "Bad Gateway",
                 "the service behind the gate gave no valid answer",
                 true,
             ),
             Self::EngineUnavailable => line(
                 S::SERVICE_UNAVAILABLE,
                 "engine_unavailable",
-                "Service Unavailable",
                 "the identity engine cannot answer at the moment",
                 true,
             ),
             Self::Internal => line(
                 S::INTERNAL_SERVER_ERROR,
                 "internal_error",
-                "Internal Server Error",
                 "the gate failed; give the request id to its operator",
                 false,
             ),
@@ -239,6 +225,15 @@ impl Refusal {
             }
             _ => None,
         }
+    }
+}
+
+/// The name of a status (RFC 9110 section 15).
+fn title(status: StatusCode) -> &'static str {
+    match status {
+        // Renamed since.
+        StatusCode::PAYLOAD_TOO_LARGE => "Content Too Large",
+        _ => status.canonical_reason().unwrap_or("Error"),
     }
 }
 

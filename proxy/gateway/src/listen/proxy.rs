@@ -1,5 +1,5 @@
 //! The PROXY protocol: who is at the other end of a load balancer that hands bytes on, as the first bytes of each connection
-//! say it (HAProxy's `proxy-protocol.txt`, versions 1 and 2).
+//! say it (`proxy-protocol.txt` of `HAProxy`, versions 1 and 2).
 
 mod text;
 mod tlv;

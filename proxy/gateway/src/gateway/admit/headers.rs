@@ -240,6 +240,7 @@ const DROPPED: &[&str] = &[
     "x-http-method-override",
     "x-method-override",
     "x-original-host",
+    "x-original-method",
     "x-original-uri",
     "x-original-url",
     "x-real-ip",
