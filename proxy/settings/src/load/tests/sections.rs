@@ -66,6 +66,27 @@ fn routes_must_make_sense() {
             ],
         ),
         (
+            "{match: {host: x.test}, serve: pools, admit: {allow: [semicolon]}, body_bytes: 1}",
+            &[
+                "routes[2].admit: says nothing beside `serve`",
+                "routes[2].body_bytes: says nothing beside `serve`",
+            ],
+        ),
+        (
+            "{match: {host: x.test, methods: [GET, TRACE, CONNECT]}, authenticate: none, authorize: none, upstream: {to: app}}",
+            &[
+                "routes[2].match.methods[1]: `TRACE` is always refused",
+                "routes[2].match.methods[2]: `CONNECT` is always refused",
+            ],
+        ),
+        (
+            "{match: {host: x.test}, authenticate: none, authorize: none, upstream: {to: app}, admit: {allow: [semicolon, dots, semicolon]}}",
+            &[
+                "routes[2].admit.allow[1]: ",
+                "routes[2].admit.allow[2]: `semicolon` is there twice",
+            ],
+        ),
+        (
             "{match: {host: x.test}, authenticate: {bearer: {issuers: []}}, authorize: none, upstream: {to: app}}",
             &["routes[2].authenticate.bearer.issuers: name at least one"],
         ),
@@ -131,6 +152,16 @@ fn listeners_must_make_sense() {
             "tls/a.crt",
             "tls/broken.crt",
             "listeners[1].tls.certificates[0].cert: `/tmp/x/tls/broken.crt` holds no PEM certificate",
+        ),
+        (
+            "{address: 127.0.0.1:0}",
+            "{address: 127.0.0.1:0, proxy_protocol: {from: []}}",
+            "listeners[0].proxy_protocol.from: name at least one load balancer",
+        ),
+        (
+            "{address: 127.0.0.1:0}",
+            "{address: 127.0.0.1:0, proxy_protocol: {from: [balancer]}}",
+            "listeners[0].proxy_protocol.from[0]: `balancer` is not a network",
         ),
         (
             "tls/a.crt",
@@ -405,6 +436,33 @@ fn limits_leave_something() {
             "drain_seconds: 3601",
             "limits.drain_seconds: must be between 0 and 3600",
         ),
+        ("requests: 0", "limits.requests: must be 1 or more"),
+        (
+            "requests_per_client: 0",
+            "limits.requests_per_client: must be 1 or more",
+        ),
+        (
+            "requests_per_connection: 0",
+            "limits.requests_per_connection: must be between 1",
+        ),
+        (
+            "header_fields: 251",
+            "limits.header_fields: must be between 8 and 250",
+        ),
+        (
+            "header_bytes: 1048577",
+            "limits.header_bytes: must be between",
+        ),
+        (
+            "header_seconds: 0",
+            "limits.header_seconds: must be between 1",
+        ),
+        (
+            "target_bytes: 65537",
+            "limits.target_bytes: is more than `header_bytes`",
+        ),
+        ("http2_streams: 0", "limits.http2_streams: must be between"),
+        ("http2_resets: 0", "limits.http2_resets: must be between"),
         ("drain: 1", "limits.drain: unknown key"),
     ] {
         folder.expect(&format!("{GOOD}\nlimits: {{{limit}}}\n"), &[expected]);
