@@ -211,6 +211,7 @@ fn rules(settings: &Settings, limits: &settings::Limits) -> admit::Rules {
     let mut rules = admit::Rules {
         bounds: limits.into(),
         trusted_peers: settings.trusted_peers.clone(),
+        trusted_header: settings.trusted_header,
         ..admit::Rules::default()
     };
     for guarded in guarded {

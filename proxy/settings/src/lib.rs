@@ -36,7 +36,9 @@ pub use route::{
 };
 pub use schema::schema;
 pub use upstream::{Scheme, Server, Upstream};
-pub use written::{Allow, Certificate, Decisions, Limits, Listener, Log, ProxyProtocol, Tls};
+pub use written::{
+    Allow, Certificate, Decisions, Limits, Listener, Log, ProxyProtocol, Tls, TrustedHeader,
+};
 
 /// Settings in which nothing is left to check.
 #[derive(Debug)]
@@ -53,8 +55,10 @@ pub struct Settings {
     pub admin: Option<SocketAddr>,
     /// Logs and records.
     pub log: Log,
-    /// Peers whose `X-Forwarded-*` headers are believed.
+    /// Peers whose word on who is behind them is believed.
     pub trusted_peers: Vec<ipnet::IpNet>,
+    /// Where they say who is behind them.
+    pub trusted_header: TrustedHeader,
     /// What bounds the verification of tokens.
     pub tokens: token::Limits,
     /// What callers may hold open, and for how long.

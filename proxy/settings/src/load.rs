@@ -102,6 +102,7 @@ fn settings(raw: written::Settings, file: &Path, check: &mut Check<'_>) -> Setti
         admin,
         log: log(raw.log, check),
         trusted_peers: raw.trusted_peers,
+        trusted_header: raw.trusted_header,
         tokens: tokens(raw.tokens, check),
         limits: limits::check(raw.limits, check),
         issuers,

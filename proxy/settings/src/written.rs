@@ -10,7 +10,7 @@ mod route;
 use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU8, path::PathBuf};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use issuer::{Fetch, Issuer, Principal, Proxy};
 pub use limits::Limits;
@@ -54,11 +54,14 @@ pub struct Settings {
     /// Access log, decision records, level.
     #[serde(default)]
     pub log: Log,
-    /// Peers (CIDR) whose `X-Forwarded-*` headers are believed.
+    /// Peers (CIDR) whose word on who is behind them is believed.
     #[serde(default)]
     #[serde(deserialize_with = "form::networks")]
     #[schemars(with = "Vec<String>")]
     pub trusted_peers: Vec<ipnet::IpNet>,
+    /// The header in which they say it.
+    #[serde(default)]
+    pub trusted_header: TrustedHeader,
     /// A folder for what the gate keeps for itself, as the last good key sets; the settings' own folder when absent.
     #[serde(default)]
     pub data: Option<PathBuf>,
@@ -68,6 +71,18 @@ pub struct Settings {
     /// What callers may send, hold open and take, and for how long.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// In which header trusted peers say who is behind them. The other one is not believed: a proxy hands on what it does not
+/// write, whoever has written it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TrustedHeader {
+    /// `X-Forwarded-For`, `-Proto` and others that begin so.
+    #[default]
+    XForwarded,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
 }
 
 /// A service behind the gate.

@@ -4,6 +4,7 @@
 //! whatever has two readings is refused here, once, and everything after works on the result.
 
 mod allowance;
+mod forwarded;
 mod framing;
 mod headers;
 mod host;
@@ -16,8 +17,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, Method, header};
 use ipnet::IpNet;
+use settings::TrustedHeader;
 
 use super::{
     head::{Head, Scheme},
@@ -25,6 +27,7 @@ use super::{
 };
 
 pub(crate) use allowance::Allowances;
+use forwarded::Told;
 pub(crate) use headers::identity_key;
 pub(crate) use readings::readings;
 
@@ -32,8 +35,10 @@ pub(crate) use readings::readings;
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
     pub(crate) bounds: Bounds,
-    /// Peers whose `X-Forwarded-*` and `X-Request-Id` are believed.
+    /// Peers whose word on who is behind them is believed, and their `X-Request-Id`.
     pub(crate) trusted_peers: Vec<IpNet>,
+    /// Where they write it.
+    pub(crate) trusted_header: TrustedHeader,
     /// Headers that routes set from verified tokens, each as [`identity_key`] spells it.
     pub(crate) identity_headers: HashSet<String>,
     /// Headers that policies read, by [`identity_key`]: under another name a policy would not see what the upstream may.
@@ -94,7 +99,13 @@ pub(crate) fn admit(raw: &Raw<'_>, rules: &Rules) -> Result<Head, Refusal> {
     framing::check_body(raw.headers, raw.head.as_deref())?;
     framing::check_expectation(raw.headers)?;
     let trusted = rules.trusts(raw.peer);
-    let scheme = scheme(raw, trusted);
+    let told = if trusted {
+        Told::read(raw.headers, rules.trusted_header)
+    } else {
+        Told::default()
+    };
+    let ours = if raw.tls { Scheme::Https } else { Scheme::Http };
+    let scheme = told.scheme.unwrap_or(ours);
     let sent = authority(raw)?;
     let target = target::read(raw.target, sent)?;
     let authority = host::read(sent, scheme)?;
@@ -103,6 +114,7 @@ pub(crate) fn admit(raw: &Raw<'_>, rules: &Rules) -> Result<Head, Refusal> {
     let origin = headers::Origin {
         peer: raw.peer,
         trusted,
+        told: &told.addresses,
         scheme,
         authority: &authority,
     };
@@ -156,22 +168,6 @@ fn check_size(raw: &Raw<'_>, bounds: Bounds) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn scheme(raw: &Raw<'_>, trusted: bool) -> Scheme {
-    let ours = if raw.tls { Scheme::Https } else { Scheme::Http };
-    if !trusted {
-        return ours;
-    }
-    match raw
-        .headers
-        .get(X_FORWARDED_PROTO)
-        .map(HeaderValue::as_bytes)
-    {
-        Some(b"https") => Scheme::Https,
-        Some(b"http") => Scheme::Http,
-        _ => ours,
-    }
-}
-
 /// The authority as sent: exactly one, and where `:authority` and `Host` both stand, the same (RFC 9113 section 8.3.1).
 fn authority<'r>(raw: &Raw<'r>) -> Result<&'r str, Refusal> {
     let mut hosts = raw.headers.get_all(header::HOST).iter();
@@ -191,7 +187,6 @@ fn authority<'r>(raw: &Raw<'r>) -> Result<&'r str, Refusal> {
     }
 }
 
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// `: ` and the line's end.
 const FIELD_OVERHEAD: usize = 4;
 

@@ -165,6 +165,7 @@ pub(super) fn config(settings: &Settings) -> Value {
         "admin": settings.admin,
         "limits": settings.limits,
         "trusted_peers": settings.trusted_peers,
+        "trusted_header": settings.trusted_header,
         "issuers": issuers.map(Issuer::name).collect::<Vec<_>>(),
         "policies": settings.policies
             .iter()

@@ -4,9 +4,12 @@ use std::{borrow::Cow, net::IpAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use settings::Allow;
+use settings::{Allow, TrustedHeader};
 
-use super::{Allowances, Rules};
+use super::{
+    Allowances, Rules,
+    forwarded::{X_FORWARDED_FOR, X_FORWARDED_PROTO},
+};
 use crate::gateway::{
     head::{Authority, Scheme},
     refuse::{Malformed, Refusal},
@@ -16,6 +19,8 @@ use crate::gateway::{
 pub(super) struct Origin<'o> {
     pub(super) peer: IpAddr,
     pub(super) trusted: bool,
+    /// Who is behind a trusted peer, from the client on.
+    pub(super) told: &'o [IpAddr],
     pub(super) scheme: Scheme,
     pub(super) authority: &'o Authority,
 }
@@ -54,19 +59,20 @@ pub(super) fn canonical(
         return Err(Malformed::AuthorizationRepeated.into());
     }
     let nominated = nominated(sent);
+    let believed = origin.trusted && rules.trusted_header == TrustedHeader::XForwarded;
     let mut kept = HeaderMap::with_capacity(sent.len() + 4);
     for (name, value) in sent {
         if is_alias(name, sent, rules)? {
             needs.insert(Allow::HeaderAlias);
         }
-        if !goes_on(name, rules, origin.trusted) || nominated.iter().any(|n| n == name.as_str()) {
+        if !goes_on(name, rules, believed) || nominated.iter().any(|n| n == name.as_str()) {
             continue;
         }
         kept.append(name.clone(), value.clone());
     }
     join_cookies(&mut kept);
     kept.insert(header::HOST, value(origin.authority.as_str())?);
-    let client = forwarded(sent, &mut kept, rules, origin)?;
+    let client = forwarded(&mut kept, rules, origin)?;
     Ok((kept, client))
 }
 
@@ -106,12 +112,12 @@ fn is_repeated(key: &str, sent: &HeaderMap) -> bool {
     names.take(2).count() == 2
 }
 
-fn goes_on(name: &HeaderName, rules: &Rules, trusted: bool) -> bool {
+fn goes_on(name: &HeaderName, rules: &Rules, believed: bool) -> bool {
     let key = identity_key(name.as_str());
     if is_ours(&key, rules) || DROPPED.contains(&&*key) {
         return false;
     }
-    trusted || !key.starts_with("x-forwarded-")
+    believed || !key.starts_with("x-forwarded-")
 }
 
 /// Headers that speak for the gate: what a caller sends under such a name never goes on.
@@ -139,17 +145,8 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// Writes `X-Forwarded-*` and finds the client: the last address that is not a trusted peer's.
-fn forwarded(
-    sent: &HeaderMap,
-    kept: &mut HeaderMap,
-    rules: &Rules,
-    origin: &Origin<'_>,
-) -> Result<IpAddr, Refusal> {
-    let before = if origin.trusted {
-        forwarded_for(sent)
-    } else {
-        Vec::new()
-    };
+fn forwarded(kept: &mut HeaderMap, rules: &Rules, origin: &Origin<'_>) -> Result<IpAddr, Refusal> {
+    let before = origin.told;
     let client = before
         .iter()
         .rev()
@@ -166,7 +163,7 @@ fn forwarded(
     }
     kept.insert(X_FORWARDED_FOR, value(&chain)?);
     kept.insert(
-        super::X_FORWARDED_PROTO,
+        X_FORWARDED_PROTO,
         HeaderValue::from_static(origin.scheme.as_str()),
     );
     if !kept.contains_key(X_FORWARDED_HOST) {
@@ -175,25 +172,10 @@ fn forwarded(
     Ok(client)
 }
 
-/// The addresses in `X-Forwarded-For`, without what is before one that cannot be read: nothing vouches for that.
-fn forwarded_for(sent: &HeaderMap) -> Vec<IpAddr> {
-    let mut addresses = Vec::new();
-    for list in sent.get_all(X_FORWARDED_FOR) {
-        for item in list.to_str().unwrap_or("?").split(',') {
-            match item.trim().parse::<IpAddr>() {
-                Ok(address) => addresses.push(address.to_canonical()),
-                Err(_) => addresses.clear(),
-            }
-        }
-    }
-    addresses
-}
-
 fn value(text: &str) -> Result<HeaderValue, Refusal> {
     HeaderValue::from_str(text).map_err(|_| Malformed::HostInvalid.into())
 }
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Headers that decide who the caller is or what the request is; an alias of one is refused.

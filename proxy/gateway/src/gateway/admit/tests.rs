@@ -3,6 +3,8 @@ mod host;
 mod peers;
 mod target;
 
+use http::HeaderValue;
+
 use super::*;
 use crate::gateway::refuse::Malformed as M;
 
@@ -42,6 +44,10 @@ impl Request {
     }
 
     fn admit(&self) -> Result<Head, Refusal> {
+        self.admit_by(&rules())
+    }
+
+    fn admit_by(&self, rules: &Rules) -> Result<Head, Refusal> {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
             headers.append(
@@ -58,7 +64,7 @@ impl Request {
             peer: IpAddr::from(self.peer),
             tls: self.tls,
         };
-        admit(&raw, &rules())
+        admit(&raw, rules)
     }
 
     fn refused(&self) -> Refusal {

@@ -98,7 +98,7 @@ mod tests {
     use http::{HeaderName, Method};
 
     use super::*;
-    use crate::gateway::head::Authority;
+    use crate::gateway::{admit::Allowances, head::Authority};
 
     fn head(target: &str, headers: &[(&str, &str)]) -> Head {
         let (path, query) = target
@@ -120,6 +120,7 @@ mod tests {
             headers: headers.iter().map(field).collect(),
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
             parameters: Vec::new(),
+            needs: Allowances::default(),
         }
     }
 

@@ -49,3 +49,35 @@ fn trusted_peers_are_believed_up_to_the_first_stranger() {
         .unwrap();
     assert_eq!(unreadable.client, IpAddr::from([10, 0, 0, 1]));
 }
+
+#[test]
+fn peers_may_write_the_standard_header() {
+    let sent = |peer: [u8; 4]| {
+        let mut request = Request::get("/")
+            .with(
+                "forwarded",
+                "for=203.0.113.9;proto=https, for=10.0.0.2;proto=https",
+            )
+            .with("x-forwarded-for", "6.6.6.6")
+            .with("x-forwarded-host", "admin.example.com")
+            .with("x-forwarded-prefix", "/x");
+        request.peer = peer;
+        let rules = Rules {
+            trusted_header: TrustedHeader::Forwarded,
+            ..rules()
+        };
+        request.admit_by(&rules).unwrap()
+    };
+    let head = sent([10, 0, 0, 1]);
+    assert_eq!(head.client, IpAddr::from([203, 0, 113, 9]));
+    let chain = "203.0.113.9, 10.0.0.2, 10.0.0.1";
+    assert_eq!(header(&head, "x-forwarded-for"), Some(chain));
+    assert_eq!(header(&head, "x-forwarded-proto"), Some("https"));
+    assert_eq!(header(&head, "x-forwarded-host"), Some("api.example.com"));
+    for name in ["forwarded", "x-forwarded-prefix"] {
+        assert!(!head.headers.contains_key(name), "{name}");
+    }
+    let stranger = sent([192, 0, 2, 7]);
+    assert_eq!(stranger.client, IpAddr::from([192, 0, 2, 7]));
+    assert_eq!(header(&stranger, "x-forwarded-proto"), Some("http"));
+}
