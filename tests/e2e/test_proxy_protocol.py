@@ -184,7 +184,9 @@ def test_a_naive_listener_takes_anything(origin):
     def hand_on():
         connection, _ = server.accept()
         with connection, socket.create_connection(("127.0.0.1", origin.port)) as upstream:
-            data = connection.recv(65536)
+            data = b""
+            while not data.endswith(GET):
+                data += connection.recv(65536)
             upstream.sendall(data[data.find(b"GET ") :])
             connection.sendall(upstream.recv(65536))
 
