@@ -216,7 +216,7 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         _: &mut Ctx,
     ) -> pingora::Result<()> {
-        forward::check_answer(response)
+        error::check_answer(response)
     }
 
     async fn response_filter(

@@ -2,9 +2,11 @@
 
 use std::io;
 
+use http::StatusCode;
 use pingora::{
     Error, ErrorSource,
     ErrorType::{self, ConnectTimedout, ReadTimedout, TLSHandshakeTimedout, WriteTimedout},
+    http::ResponseHeader,
     proxy::{FailToProxy, Session},
 };
 
@@ -58,6 +60,15 @@ fn refusal(error: &Error) -> Option<Refusal> {
         },
         ErrorSource::Internal | ErrorSource::Unset => Some(Refusal::Internal),
     }
+}
+
+/// Refuses an answer that changes to another protocol: no request asks for one, and what follows would be no answer.
+pub(super) fn check_answer(answer: &ResponseHeader) -> pingora::Result<()> {
+    if answer.status != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(());
+    }
+    let error = Error::explain(ErrorType::InvalidHTTPHeader, "another protocol unasked");
+    Err(error.into_up())
 }
 
 /// The body has become longer than it may be.

@@ -2,12 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderName, HeaderValue, StatusCode, header};
-use pingora::{
-    Error, ErrorType,
-    http::{RequestHeader, ResponseHeader},
-    upstreams::peer::HttpPeer,
-};
+use http::{HeaderName, HeaderValue, header};
+use pingora::{Error, ErrorType, http::RequestHeader, upstreams::peer::HttpPeer};
 use settings::Template;
 
 use super::{Ctx, head::Head, identify::Caller, refuse};
@@ -76,15 +72,6 @@ pub(super) fn request(request: &mut RequestHeader, ctx: &Ctx) -> pingora::Result
     }
     *request = out;
     Ok(())
-}
-
-/// Refuses an answer that changes to another protocol: no request asks for one, and what follows would be no answer.
-pub(super) fn check_answer(answer: &ResponseHeader) -> pingora::Result<()> {
-    if answer.status != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(());
-    }
-    let error = Error::explain(ErrorType::InvalidHTTPHeader, "another protocol unasked");
-    Err(error.into_up())
 }
 
 /// Sets the route's headers from the verified token; one whose claims are absent stays absent.
