@@ -68,6 +68,7 @@ pub(crate) struct Metrics {
     pub(crate) token_cache: Cache,
     pub(crate) decision_cache: Cache,
     pub(crate) key_set_age: GaugeVec,
+    pub(crate) revocations_age: GaugeVec,
     key_set_fetches: IntCounterVec,
     sign_ins: IntCounterVec,
     hash_queue: IntGauge,
@@ -183,6 +184,11 @@ impl Metrics {
             key_set_age: r.ages(
                 "key_set_age_seconds",
                 "Age of an issuer's keys.",
+                &["issuer"],
+            )?,
+            revocations_age: r.ages(
+                "revocations_age_seconds",
+                "Since when revocations of an issuer may be unknown.",
                 &["issuer"],
             )?,
             key_set_fetches: r.counters(

@@ -1,6 +1,7 @@
 //! Issuers, checked.
 
 mod fetch;
+mod revocations;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,6 +10,8 @@ use token::{Audience, Kind, Naming, Rules, Transport};
 use url::{Host, Url};
 
 use crate::{Place, check::Check, load::check_name, written};
+
+pub use revocations::Revocations;
 
 /// Who signs tokens that routes accept.
 #[derive(Debug, Clone)]
@@ -35,6 +38,8 @@ pub struct Remote {
     pub jwks_uri: Option<Url>,
     /// The way to them.
     pub transport: Transport,
+    /// Where its revocations are told, if they are.
+    pub revocations: Option<Revocations>,
 }
 
 impl Issuer {
@@ -142,6 +147,7 @@ fn embedded(
         ("clients", !raw.clients.is_empty()),
         ("audiences", !raw.audiences.is_empty()),
         ("fetch", raw.fetch.is_some()),
+        ("revocations", raw.revocations.is_some()),
     ];
     for (key, _) in stray.into_iter().filter(|(_, is_there)| *is_there) {
         check.report(
@@ -192,6 +198,7 @@ fn remote(
         .clone()
         .or_else(|| Url::parse(raw.issuer.as_ref()?).ok());
     let transport = fetch::check(raw.fetch.as_ref(), start.as_ref(), place, check);
+    let revocations = revocations::check(raw, place, check);
     let kind = raw.kind?;
     let audience = audience(raw, kind, place, check);
     let iss = raw.issuer.clone()?;
@@ -210,6 +217,7 @@ fn remote(
         rules,
         jwks_uri,
         transport,
+        revocations,
     })))
 }
 

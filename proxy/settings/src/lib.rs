@@ -25,7 +25,7 @@ pub mod written;
 use std::{net::SocketAddr, num::NonZeroU8, path::PathBuf};
 
 pub use header::Template;
-pub use issuer::{Issuer, Remote};
+pub use issuer::{Issuer, Remote, Revocations};
 pub use lines::Lines;
 pub use load::load;
 pub use place::Place;

@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU8, path::PathBuf}
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-pub use issuer::{Fetch, Issuer, Principal, Proxy};
+pub use issuer::{Fetch, Issuer, Principal, Proxy, Revocations, Signer};
 pub use limits::Limits;
 pub use listener::{Certificate, Listener, ProxyProtocol, Tls};
 pub use route::{

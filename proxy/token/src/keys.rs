@@ -11,6 +11,7 @@ use crate::Algorithm;
 
 pub use jwk::{Ignored, MalformedKeySet};
 pub use remote::{FetchError, FetchLimits, KeySetStatus, RemoteKeys, Source};
+pub(crate) use remote::{fetch, reason};
 
 /// A future that lives on the heap, so that traits with it can be objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

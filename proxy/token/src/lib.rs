@@ -29,7 +29,7 @@ pub use keys::{
 };
 pub use refusal::{Kind as RefusalKind, Refusal};
 pub use requirements::Requirements;
-pub use revocation::{Revocations, Standing};
+pub use revocation::{Feed, Followed, FollowedStatus, OnStale, Revocations, Sign, Standing};
 pub use transport::{NoCertificate, Proxy, Transport};
 pub use verifier::{IssuerIndex, Limits, SameIssuer, Verified, Verifier};
 pub use verify::{MAX_TOKEN_BYTES, Unverified, verify};

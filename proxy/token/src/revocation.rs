@@ -1,6 +1,11 @@
 //! What is asked about each verified token, on each request: is it still good?
 
+mod followed;
+mod told;
+
 use crate::Claims;
+
+pub use followed::{Feed, Followed, FollowedStatus, OnStale, Sign};
 
 /// Answers whether a token that verifies has been taken back.
 ///

@@ -1,28 +1,44 @@
 //! A snapshot's issuers: pools of the engine, asked in process, and others, whose keys are fetched.
 
+mod followed;
+
 use std::sync::Arc;
 
 use settings::{Place, Problem, Settings};
 use token::{
-    Audience, BoxFuture, FetchLimits, Issuer, KeySet, Keys, Kind, RemoteKeys, Rules, Source,
-    Verifier,
+    Audience, BoxFuture, FetchLimits, Issuer, KeySet, Keys, Kind, RemoteKeys, Revocations, Rules,
+    Source, Verifier,
 };
+use tokio::runtime::Handle;
 
 use super::{
     IssuerView, Maker, Snapshot,
-    view::{FetchView, KeyView},
+    view::{FetchView, KeyView, RevocationsView},
 };
 use crate::{metrics::Metrics, status::Degraded};
+use followed::Following;
 
 /// An issuer whose keys are fetched.
 #[derive(Debug, Clone)]
 pub(crate) struct RemoteIssuer {
     keys: Arc<RemoteKeys>,
+    following: Option<Following>,
 }
 
 impl RemoteIssuer {
     fn name(&self) -> &str {
         &self.keys.source().name
+    }
+
+    /// How the feed of its revocations stands, where one is followed.
+    fn revocations(&self) -> Option<RevocationsView> {
+        let status = self.following.as_ref()?.followed.status();
+        Some(RevocationsView {
+            entries: status.entries,
+            age_seconds: status.age.map(|age| age.as_secs()),
+            stale: status.is_stale,
+            last_error: status.last_error,
+        })
     }
 }
 
@@ -43,22 +59,9 @@ impl Maker {
                     issuers.push(self.embedded(name, pool, naming.clone()));
                 }
                 settings::Issuer::Remote(issuer) => {
-                    let settings::Remote {
-                        rules,
-                        jwks_uri,
-                        transport,
-                    } = &**issuer;
-                    let source = Source {
-                        name: rules.name.clone(),
-                        issuer: rules.iss.clone(),
-                        jwks_uri: jwks_uri.clone(),
-                        dir: Some(settings.data.clone()),
-                        transport: transport.clone(),
-                        limits: FetchLimits::default(),
-                    };
-                    let keys = self.remote(settings, source, known, problems);
-                    issuers.push(Issuer::new(rules.clone(), keys.keys(), None));
-                    remote.extend(keys.into_remote());
+                    let made = self.remote(settings, issuer, known, problems);
+                    issuers.push(made.issuer(issuer.rules.clone()));
+                    remote.extend(made.into_remote());
                 }
             }
         }
@@ -92,33 +95,63 @@ impl Maker {
         }
     }
 
-    /// The keys as they are fetched already, where the settings left that alone: those made anew go on with the same set.
     fn remote(
         &self,
         settings: &Settings,
-        source: Source,
+        issuer: &settings::Remote,
         known: &[RemoteIssuer],
         problems: &mut Vec<Problem>,
     ) -> Fetched {
-        let same = |issuer: &&RemoteIssuer| *issuer.keys.source() == source;
-        if let Some(issuer) = known.iter().find(same) {
-            return Fetched::Yes(issuer.clone());
-        }
         let Some(background) = &self.background else {
             return Fetched::No;
         };
-        let of_same = |issuer: &&RemoteIssuer| issuer.keys.source().issuer == source.issuer;
-        let previous = known.iter().find(of_same).map(|issuer| &*issuer.keys);
-        let name = source.name.clone();
-        match RemoteKeys::start(source, previous, background) {
-            Ok(keys) => Fetched::Yes(RemoteIssuer {
-                keys: Arc::new(keys),
-            }),
+        let name = &issuer.rules.name;
+        let known = known
+            .iter()
+            .find(|known| known.keys.source().issuer == issuer.rules.iss);
+        let keys = match keys(settings, issuer, known, background) {
+            Ok(keys) => keys,
             Err(error) => {
-                let place = Place::from("issuers").key(&*name);
+                let place = Place::from("issuers").key(&**name);
                 problems.push(settings.lines.problem(&place, error.to_string()));
+                return Fetched::No;
+            }
+        };
+        let known = known.and_then(|known| known.following.as_ref());
+        let following = issuer
+            .revocations
+            .as_ref()
+            .map(|asked| Following::start(name, asked, &issuer.transport, known, background));
+        match following.transpose() {
+            Ok(following) => Fetched::Yes(RemoteIssuer { keys, following }),
+            Err(error) => {
+                problems.push(followed::problem(settings, name, &error));
                 Fetched::No
             }
+        }
+    }
+}
+
+/// The keys as they are fetched already, where the settings left that alone; those made anew go on with the same set.
+fn keys(
+    settings: &Settings,
+    issuer: &settings::Remote,
+    known: Option<&RemoteIssuer>,
+    background: &Handle,
+) -> Result<Arc<RemoteKeys>, token::FetchError> {
+    let source = Source {
+        name: issuer.rules.name.clone(),
+        issuer: issuer.rules.iss.clone(),
+        jwks_uri: issuer.jwks_uri.clone(),
+        dir: Some(settings.data.clone()),
+        transport: issuer.transport.clone(),
+        limits: FetchLimits::default(),
+    };
+    match known {
+        Some(known) if *known.keys.source() == source => Ok(known.keys.clone()),
+        _ => {
+            let previous = known.map(|known| &*known.keys);
+            RemoteKeys::start(source, previous, background).map(Arc::new)
         }
     }
 }
@@ -130,11 +163,13 @@ enum Fetched {
 }
 
 impl Fetched {
-    fn keys(&self) -> Arc<dyn Keys> {
-        match self {
-            Self::Yes(issuer) => issuer.keys.clone(),
-            Self::No => Arc::new(NoKeys),
-        }
+    fn issuer(&self, rules: Rules) -> Issuer {
+        let Self::Yes(remote) = self else {
+            return Issuer::new(rules, Arc::new(NoKeys), None);
+        };
+        let followed = remote.following.as_ref();
+        let followed = followed.map(|following| following.followed.clone() as Arc<dyn Revocations>);
+        Issuer::new(rules, remote.keys.clone(), followed)
     }
 
     fn into_remote(self) -> Option<RemoteIssuer> {
@@ -185,6 +220,7 @@ impl Snapshot {
                         succeeded: s.succeeded,
                         failed: s.failed,
                     }),
+                    revocations: remote.and_then(RemoteIssuer::revocations),
                 }
             })
             .collect()
@@ -205,7 +241,8 @@ impl Snapshot {
             let kept = view
                 .kept_error
                 .map(|error| format!("the next start has no keys of it: {error}"));
-            let why: Vec<_> = fetched.into_iter().chain(kept).collect();
+            let revocations = view.revocations.and_then(RevocationsView::complaint);
+            let why: Vec<_> = fetched.into_iter().chain(kept).chain(revocations).collect();
             (!why.is_empty()).then(|| Degraded {
                 what: format!("issuers.{}", view.name),
                 why: why.join("; "),
@@ -220,6 +257,11 @@ impl Snapshot {
             let status = remote.keys.status();
             if let Some(age) = status.age {
                 let gauge = metrics.key_set_age.with_label_values(&[remote.name()]);
+                gauge.set(age.as_secs_f64());
+            }
+            let followed = remote.following.as_ref();
+            if let Some(age) = followed.and_then(|following| following.followed.status().age) {
+                let gauge = metrics.revocations_age.with_label_values(&[remote.name()]);
                 gauge.set(age.as_secs_f64());
             }
             for (result, count) in [("success", status.succeeded), ("failure", status.failed)] {

@@ -45,6 +45,36 @@ pub(crate) struct IssuerView {
     /// Why the set is not on disk for the next start.
     pub(crate) kept_error: Option<String>,
     pub(crate) fetches: Option<FetchView>,
+    /// The feed of its revocations, where one is followed.
+    pub(crate) revocations: Option<RevocationsView>,
+}
+
+/// How a feed of revocations stands.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct RevocationsView {
+    pub(crate) entries: usize,
+    /// Since when some may be unknown; nothing before the first answer.
+    pub(crate) age_seconds: Option<u64>,
+    /// Whether that is longer ago than the settings let it be.
+    pub(crate) stale: bool,
+    pub(crate) last_error: Option<String>,
+}
+
+impl RevocationsView {
+    /// What is not well with it.
+    pub(super) fn complaint(self) -> Option<String> {
+        let error = match (self.last_error, self.stale) {
+            (None, false) => return None,
+            (None, true) => "no answer yet".to_owned(),
+            (Some(error), _) => error,
+        };
+        let since = if self.stale {
+            "not known"
+        } else {
+            "not heard of"
+        };
+        Some(format!("its revocations are {since}: {error}"))
+    }
 }
 
 /// A key that verifies tokens of an issuer.

@@ -182,7 +182,7 @@ fn verify<'a>(api: &'a Api, parts: &Parts, found: &Found) -> Result<&'a Operator
 }
 
 /// The headers as HTTP/1.1 would have them: HTTP/2's `:authority` is signed as `host`.
-fn with_host(parts: &Parts) -> Cow<'_, HeaderMap> {
+pub(crate) fn with_host(parts: &Parts) -> Cow<'_, HeaderMap> {
     let authority = parts
         .uri
         .authority()

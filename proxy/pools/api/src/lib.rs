@@ -20,6 +20,7 @@ mod operator;
 mod operators;
 mod permissions;
 mod respond;
+mod revocations;
 mod sts;
 mod sync;
 mod table;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::routing::get;
 use engine::Engine;
 
 pub use caller::{Admin, Bearer, Call, Public};
@@ -60,8 +62,12 @@ impl Api {
 
 /// The service: `POST /` and `OPTIONS /` for the JSON and query protocols, and Cognito Sync's paths. It answers every
 /// path that reaches it; what is no operation is told so.
+/// Beside them stands the feed of each pool's revocations.
 pub fn service(api: Api) -> Router {
-    Router::new().fallback(call).with_state(Arc::new(api))
+    Router::new()
+        .route("/{pool}/revocations", get(revocations::answer))
+        .fallback(call)
+        .with_state(Arc::new(api))
 }
 
 async fn call(State(api): State<Arc<Api>>, request: Request) -> axum::response::Response {

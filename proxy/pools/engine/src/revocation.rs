@@ -5,11 +5,13 @@
 //! has the database's time, and a token the time after the latest revocation that its sign-in saw: whoever did not see a
 //! revocation has an earlier one, even if the two ran at once.
 
+mod feed;
 mod set;
 
 use store::{Tx, args};
 use token::Standing;
 
+pub use feed::{Feed, Told, feed};
 #[cfg(test)]
 pub(crate) use set::Subject;
 pub(crate) use set::{Revoked, STALE};

@@ -34,6 +34,36 @@ pub struct Issuer {
     /// How keys are fetched, where that is not directly and under the machine's certificate authorities.
     #[serde(default)]
     pub fetch: Option<Fetch>,
+    /// Where the pool tells what it has revoked, for a pool that another Portcullis serves; kind `cognito`. Without it a
+    /// token is good until it expires.
+    #[serde(default)]
+    pub revocations: Option<Revocations>,
+}
+
+/// A pool's revocations, asked for every second.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Revocations {
+    /// `https://…/{poolId}/revocations`, beside the pool's other pages.
+    pub url: String,
+    /// How old they may be, `5s` to `24h`; `30s` when absent.
+    #[serde(default)]
+    pub max_stale: Option<String>,
+    /// What becomes of the pool's tokens when they are older, or were never heard of.
+    #[serde(default)]
+    pub on_stale: token::OnStale,
+    /// One of the operators of that pool.
+    pub operator: Signer,
+}
+
+/// Who signs a call.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Signer {
+    /// As in `AWS_ACCESS_KEY_ID`.
+    pub access_key_id: String,
+    /// As in `AWS_SECRET_ACCESS_KEY`.
+    pub secret: Secret,
 }
 
 /// Principal `"<prefix>|<claim>"`, groups `"<prefix>|<group>"`.

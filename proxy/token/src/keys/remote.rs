@@ -1,6 +1,6 @@
 //! Key sets of remote issuers: found by discovery or at a given URL, refreshed in the background, kept through outages.
 
-mod fetch;
+pub(crate) mod fetch;
 mod last_good;
 mod refresh;
 mod source;
@@ -19,6 +19,7 @@ use tokio::{
 };
 
 pub use fetch::FetchError;
+pub(crate) use refresh::reason;
 pub use source::{FetchLimits, Source};
 
 use super::{BoxFuture, KeySet, Keys};

@@ -146,6 +146,38 @@ impl Revoked {
         fed == 0 || elapsed > Duration::from_micros(fed).saturating_add(limit)
     }
 
+    /// How long ago the last successful poll began; nothing where that is too long.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        let fed = Some(self.fed_us.load(Ordering::Relaxed)).filter(|fed| *fed != 0)?;
+        let age = self
+            .started
+            .elapsed()
+            .saturating_sub(Duration::from_micros(fed));
+        (age <= STALE).then_some(age)
+    }
+
+    /// A pool's entries that are dated `from_ms` or later.
+    pub(crate) fn of_pool(&self, pool_id: &str, from_ms: i64) -> Vec<Revocation> {
+        let entries = self.read();
+        let Some(of_pool) = entries.get(pool_id) else {
+            return Vec::new();
+        };
+        let of_kind = |(kind, of_kind): (Kind, &HashMap<String, Entry>)| {
+            let late = of_kind
+                .iter()
+                .filter(|(_, entry)| entry.not_before_ms >= from_ms);
+            let revocation = |(subject, entry): (&String, &Entry)| Revocation {
+                kind,
+                pool_id: pool_id.to_owned(),
+                subject: subject.clone(),
+                not_before_ms: entry.not_before_ms,
+                expires_ms: entry.expires_ms,
+            };
+            late.map(revocation).collect::<Vec<_>>()
+        };
+        of_pool.kinds().into_iter().flat_map(of_kind).collect()
+    }
+
     /// Whether one of the entries is about this token.
     pub(crate) fn is_revoked(&self, token: Subject<'_>) -> bool {
         let entries = self.read();
@@ -207,6 +239,15 @@ impl OfPool {
             Kind::Client => &mut self.clients,
             Kind::Pool => &mut self.all,
         }
+    }
+
+    fn kinds(&self) -> [(Kind, &HashMap<String, Entry>); 4] {
+        [
+            (Kind::Origin, &self.origins),
+            (Kind::User, &self.users),
+            (Kind::Client, &self.clients),
+            (Kind::Pool, &self.all),
+        ]
     }
 
     fn is_empty(&self) -> bool {

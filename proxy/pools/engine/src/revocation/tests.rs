@@ -64,6 +64,29 @@ fn a_revoked_sign_in_stays_revoked_through_refreshes() {
 }
 
 #[test]
+fn what_is_told_is_of_one_pool_and_since_a_time() {
+    let revoked = Revoked::new();
+    assert!(revoked.age().is_none(), "nothing was polled yet");
+    for (kind, subject, ms) in [
+        (Kind::User, "u", 1000),
+        (Kind::Client, "c", 2000),
+        (Kind::Origin, "o", 3000),
+        (Kind::Pool, "", 4000),
+    ] {
+        revoked.note(&entry(kind, subject, ms));
+    }
+    assert_eq!(revoked.of_pool("p", i64::MIN).len(), 4);
+    assert_eq!(revoked.of_pool("q", i64::MIN), []);
+    let late = revoked.of_pool("p", 3000);
+    assert_eq!(
+        late,
+        [entry(Kind::Origin, "o", 3000), entry(Kind::Pool, "", 4000)]
+    );
+    revoked.fed(Instant::now());
+    assert!(revoked.age().unwrap() < Duration::from_secs(1));
+}
+
+#[test]
 fn entries_only_grow() {
     let revoked = Revoked::new();
     revoked.note(&entry(Kind::User, "u", 2000));

@@ -146,6 +146,62 @@ fn the_way_to_an_issuer_is_read_with_its_secrets() {
 }
 
 #[test]
+fn a_feed_of_revocations_is_checked() {
+    let folder = Folder::new();
+    let with = |url: &str, more: &str| {
+        let feed = format!(
+            "revocations: {{url: '{url}', operator: {{access_key_id: AKIA, secret: {{file: ops.key}}}}{more}}}"
+        );
+        GOOD.replacen(
+            "    clients: [web]\n",
+            &format!("    clients: [web]\n    {feed}\n"),
+            1,
+        )
+    };
+    let url = "https://auth.test/eu-west-1_Ab12/revocations";
+    let settings = folder
+        .load(&with(url, ", max_stale: 2m, on_stale: serve"))
+        .unwrap();
+    let feed = settings.issuers.iter().find_map(|issuer| match issuer {
+        Issuer::Remote(remote) => remote.revocations.clone(),
+        Issuer::Embedded { .. } => None,
+    });
+    let feed = feed.unwrap();
+    assert_eq!(
+        (
+            feed.region.as_str(),
+            feed.max_stale.as_secs(),
+            feed.on_stale
+        ),
+        ("eu-west-1", 120, token::OnStale::Serve)
+    );
+    assert!(!format!("{feed:?}").contains("wJalrXUtnFEMI"));
+    assert!(settings.files.iter().any(|file| file.ends_with("ops.key")));
+    let place = "issuers.aws.revocations";
+    for (url, more, expected) in [
+        (
+            "http://auth.test/eu-west-1_Ab12/revocations",
+            "",
+            "url: must start with `https://`",
+        ),
+        ("https://auth.test/eu-west-1_Ab12", "", "url: must end in"),
+        ("https://auth.test/pool/revocations", "", "url: must end in"),
+        (
+            "https://auth.test/eu-west-1_Ab12/revocations?since=1",
+            "",
+            "url: must end in",
+        ),
+        (url, ", max_stale: 30", "max_stale: "),
+        (url, ", max_stale: 4s", "max_stale: must be a time"),
+        (url, ", max_stale: 25h", "max_stale: must be a time"),
+        (url, ", max_stale: +9s", "max_stale: must be a time"),
+        (url, ", on_stale: maybe", "on_stale: expected"),
+    ] {
+        folder.expect(&with(url, more), &[&format!("{place}.{expected}")]);
+    }
+}
+
+#[test]
 fn places_of_tokens_are_checked() {
     let folder = Folder::new();
     let with = |from: &str| {

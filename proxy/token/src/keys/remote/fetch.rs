@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use reqwest::Client;
+use reqwest::{Client, header::HeaderMap};
 use serde_json::Value;
 use url::{Host, Url};
 
 use super::{FetchLimits, Source};
 use crate::{Key, MalformedKeySet, json, keys::jwk};
 
-/// Why an issuer's keys could not be fetched. URLs are shown without user, password, query and fragment.
+/// Why an issuer's keys, or what it has revoked, could not be fetched. URLs are shown without user, password, query and fragment.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// Neither HTTPS nor a loopback address, or with a password in it.
@@ -73,6 +73,12 @@ pub enum FetchError {
         /// How many it may have.
         limit: usize,
     },
+    /// Not revocations, or of a kind that is not known here.
+    #[error("`{0}` answered no revocations that can be used")]
+    NoRevocations(String),
+    /// A request that cannot be signed.
+    #[error("the request to `{0}` cannot be signed with the credentials given")]
+    Unsigned(String),
     /// A JWK set without one key that can verify.
     #[error("the key set at `{0}` has no key that can be used")]
     NoKey(String),
@@ -180,31 +186,39 @@ impl Fetcher {
     }
 
     async fn read(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
-        let mut response = self
-            .client
-            .get(url.clone())
-            .send()
-            .await
-            .map_err(|source| no_answer(url, source))?;
-        if response.status() != reqwest::StatusCode::OK {
-            return Err(FetchError::Status {
-                url: shown(url),
-                status: response.status().as_u16(),
-            });
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|source| no_answer(url, source))?
-        {
-            if body.len() + chunk.len() > self.limits.document_bytes {
-                return Err(FetchError::TooLarge(shown(url)));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
+        let limit = self.limits.document_bytes;
+        read(&self.client, url, HeaderMap::new(), limit).await
     }
+}
+
+/// The body of a 200, up to a size.
+pub(crate) async fn read(
+    client: &Client,
+    url: &Url,
+    headers: HeaderMap,
+    limit: usize,
+) -> Result<Vec<u8>, FetchError> {
+    let request = client.get(url.clone()).headers(headers);
+    let sent = request.send().await;
+    let mut response = sent.map_err(|source| no_answer(url, source))?;
+    if response.status() != reqwest::StatusCode::OK {
+        return Err(FetchError::Status {
+            url: shown(url),
+            status: response.status().as_u16(),
+        });
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|source| no_answer(url, source))?
+    {
+        if body.len() + chunk.len() > limit {
+            return Err(FetchError::TooLarge(shown(url)));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 fn unusable(why: Unusable, url: String, limit: usize) -> FetchError {
@@ -233,7 +247,7 @@ fn parse(url: &str) -> Result<Url, FetchError> {
     })
 }
 
-fn check_safe(url: &Url, allow_local: bool) -> Result<(), FetchError> {
+pub(crate) fn check_safe(url: &Url, allow_local: bool) -> Result<(), FetchError> {
     let is_safe = match url.scheme() {
         "https" => true,
         "http" => allow_local && is_loopback(url),
@@ -245,7 +259,7 @@ fn check_safe(url: &Url, allow_local: bool) -> Result<(), FetchError> {
     Err(FetchError::Unsafe(shown(url)))
 }
 
-fn no_answer(url: &Url, source: reqwest::Error) -> FetchError {
+pub(crate) fn no_answer(url: &Url, source: reqwest::Error) -> FetchError {
     FetchError::Http {
         url: shown(url),
         source: source.without_url(),
@@ -253,7 +267,7 @@ fn no_answer(url: &Url, source: reqwest::Error) -> FetchError {
 }
 
 /// The URL without what may be secret.
-fn shown(url: &Url) -> String {
+pub(crate) fn shown(url: &Url) -> String {
     let mut shown = url.clone();
     // Neither can fail for a URL with a host, and one without has nothing to hide.
     let _ = (shown.set_password(None), shown.set_username(""));
@@ -262,7 +276,7 @@ fn shown(url: &Url) -> String {
     shown.into()
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),

@@ -87,7 +87,7 @@ impl Shared {
 }
 
 /// An error with what caused it, in one line.
-fn reason(error: &FetchError) -> String {
+pub(crate) fn reason(error: &FetchError) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
