@@ -120,6 +120,8 @@ HEADS = {
     "a tunnel to a path": get(method=b"CONNECT"),
     "a request for its own reflection": get(method=b"TRACE"),
     "the same by another name": get(method=b"TRACK"),
+    "a method in small letters": get(method=b"get"),
+    "a method with a small letter": get(method=b"DELETe"),
     "the preface of HTTP/2, and no HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSX\r\n\r\n",
 }
 
@@ -219,6 +221,8 @@ OTHER_STATUS = {
     "a tunnel to a path": {405},
     "a request for its own reflection": {405},
     "the same by another name": {405},
+    "a method in small letters": {405},
+    "a method with a small letter": {405},
     "the preface of HTTP/2, and no HTTP/2": {505},
 }
 
@@ -338,6 +342,8 @@ H2_CASES = {f"path: {name}": h2(path=target) for name, target in H2_TARGETS.item
     "a tunnel": h2(method=b"CONNECT", path=None, scheme=None, authority=b"a:443"),
     "a tunnel for another protocol": h2((b":protocol", b"websocket"), method=b"CONNECT"),
     "a request for its own reflection": h2(method=b"TRACE"),
+    "a method in small letters": h2(method=b"get"),
+    "a method with a small letter": h2(method=b"DELETe"),
 }  # fmt: skip
 
 

@@ -90,9 +90,7 @@ pub(crate) struct Raw<'r> {
 /// head's `needs`, and goes no further unless the route that is found allows it.
 pub(crate) fn admit(raw: &Raw<'_>, rules: &Rules) -> Result<Head, Refusal> {
     check_size(raw, rules.bounds)?;
-    if settings::REFUSED_METHODS.contains(&raw.method.as_str()) {
-        return Err(Refusal::MethodRefused);
-    }
+    check_method(raw.method)?;
     if let Some(head) = &raw.head {
         framing::check_lines(head)?;
     }
@@ -164,6 +162,17 @@ fn check_size(raw: &Raw<'_>, bounds: Bounds) -> Result<(), Refusal> {
     let fields = raw.headers.len() + usize::from(host.is_some());
     if fields > bounds.fields || octets + host_octets + raw.target.len() > bounds.head {
         return Err(Refusal::HeadTooLarge);
+    }
+    Ok(())
+}
+
+/// Methods are case-sensitive (RFC 9110 section 9.1), but some frameworks capitalise them: what a policy would know as `delete`
+/// they would do as `DELETE`.
+fn check_method(method: &Method) -> Result<(), Refusal> {
+    let name = method.as_str();
+    let is_small = name.bytes().any(|byte| byte.is_ascii_lowercase());
+    if is_small || settings::REFUSED_METHODS.contains(&name) {
+        return Err(Refusal::MethodRefused);
     }
     Ok(())
 }

@@ -157,7 +157,7 @@ impl Refusal {
             Self::MethodRefused => line(
                 S::METHOD_NOT_ALLOWED,
                 "method_refused",
-                "use another method; this one is taken nowhere",
+                "use another method, in capitals; this one is taken nowhere",
                 false,
             ),
             Self::Overloaded => line(
