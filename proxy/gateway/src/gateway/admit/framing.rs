@@ -20,11 +20,20 @@ pub(super) fn check_lines(head: &[u8]) -> Result<(), Refusal> {
     if carriage_returns.next().is_some() {
         return Err(Malformed::LineEnd.into());
     }
-    let line = memchr::memchr(b'\r', head).and_then(|end| head.get(..end));
+    let line = request_line(head);
     match line.and_then(|line| memchr::memchr(b'#', line)) {
         Some(_) => Err(Malformed::Target.into()),
         None => Ok(()),
     }
+}
+
+/// The first line that is not empty: the parser skips empty ones, as RFC 9112 section 2.2 has it.
+fn request_line(head: &[u8]) -> Option<&[u8]> {
+    let mut rest = head;
+    while let Some(after) = rest.strip_prefix(b"\r\n") {
+        rest = after;
+    }
+    memchr::memchr(b'\r', rest).and_then(|end| rest.get(..end))
 }
 
 /// Refuses bodies of which two lengths are said, or a length that has two readings.
@@ -103,8 +112,13 @@ mod tests {
             let refusal = check_lines(head.as_bytes());
             assert_eq!(refusal, Err(Malformed::LineEnd.into()), "{head:?}");
         }
-        let refusal = check_lines(b"GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n");
-        assert_eq!(refusal, Err(Malformed::Target.into()));
+        for head in [
+            "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
+            "\r\n\r\nGET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
+        ] {
+            let refusal = check_lines(head.as_bytes());
+            assert_eq!(refusal, Err(Malformed::Target.into()), "{head:?}");
+        }
     }
 
     #[test]
