@@ -290,6 +290,27 @@ fn what_cannot_be_read_as_yaml_is_told() {
     assert!(problems.to_string().contains("cannot be read"));
 }
 
+/// Seven lines that stand for a quarter of a million values.
+#[test]
+fn aliases_of_aliases_are_bounded() {
+    let mut yaml = "a0: &a0 [x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..6 {
+        let items = vec![format!("*a{}", level - 1); 8].join(", ");
+        yaml.push_str(&format!("a{level}: &a{level} [{items}]\n"));
+    }
+    yaml.push_str("listeners: *a5\n");
+    Folder::new().expect(
+        &yaml,
+        &[": not readable as YAML: alias replay limit exceeded"],
+    );
+    let folder = Folder::new();
+    let few = GOOD.replace(
+        "{address: 127.0.0.1:0}",
+        "&it {address: 127.0.0.1:0}\n  - *it",
+    );
+    assert!(folder.load(&few).is_ok(), "{:#?}", folder.problems(&few));
+}
+
 #[test]
 fn the_files_that_count_are_named_whatever_is_wrong() {
     let folder = Folder::new();
