@@ -311,6 +311,32 @@ fn aliases_of_aliases_are_bounded() {
     assert!(folder.load(&few).is_ok(), "{:#?}", folder.problems(&few));
 }
 
+/// A thread of tokio's has 2 MiB, and unoptimised frames are several times as large.
+#[test]
+fn deep_nesting_is_told_on_any_stack() {
+    let folder = Folder::new();
+    for (open, close) in [("[", "]"), ("{a: ", "}"), ("\n", "")] {
+        let nested = |depth: usize| match open {
+            "\n" => (1..depth)
+                .map(|level| format!("\n{}- ", " ".repeat(level)))
+                .collect(),
+            _ => format!("{}{}", open.repeat(depth), close.repeat(depth)),
+        };
+        for depth in [23, 64, 300, 5000] {
+            let problems = folder.problems(&format!("listeners: {}", nested(depth)));
+            let expected = if depth < 24 {
+                "listeners"
+            } else {
+                ": not readable as YAML"
+            };
+            assert!(
+                problems.iter().any(|problem| problem.starts_with(expected)),
+                "{depth}: {problems:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn the_files_that_count_are_named_whatever_is_wrong() {
     let folder = Folder::new();

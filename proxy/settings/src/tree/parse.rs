@@ -42,18 +42,21 @@ fn load(
     duplicate_keys: DuplicateKeyPolicy,
 ) -> Result<Spanned<Raw>, serde_saphyr::Error> {
     // `yes` and `no` are words, as in YAML 1.2; `<<` would let one place change another unseen. A few lines of aliases of
-    // aliases stand for more than memory holds.
+    // aliases stand for more than memory holds, and a few hundred brackets for more frames than a thread's stack does.
     let options = serde_saphyr::options! {
         duplicate_keys: duplicate_keys,
         merge_keys: MergeKeyPolicy::Error,
         strict_booleans: true,
         with_snippet: false,
         reject_unsupported_tags: true,
+        budget: serde_saphyr::budget! { max_depth: DEEPEST },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MOST_REPLAYED },
     };
     serde_saphyr::from_str_with_options(text, options)
 }
 
+/// Lists and mappings within each other; what settings know needs less than half of it.
+const DEEPEST: usize = 24;
 /// Events of a YAML reader that aliases may stand for in all: some thousand values.
 const MOST_REPLAYED: usize = 10_000;
 
