@@ -16,7 +16,7 @@ mod value;
 
 pub use check::{Rejected, check, typed};
 pub use generated::{identity, idp, permissions, sts, sync};
-pub use operation::{ErrorShape, Protocol, Request, Service, Spec};
+pub use operation::{ErrorShape, Protocol, Request, Service, Spec, Visitor};
 pub use shape::{Kind, Location, Member, Pattern, Shape};
 pub use value::{Blob, DateTime, Document, EpochSeconds};
 

@@ -77,6 +77,15 @@ pub trait Request: DeserializeOwned + Send + 'static {
     type Response: Serialize + Send + 'static;
 }
 
+/// What is done with the request type of an operation that is only known at run time; code is made for those who ask.
+pub trait Visitor {
+    /// What comes of it.
+    type Output;
+
+    /// Does it for requests of type `R`.
+    fn visit<R: Request + Serialize>(self) -> Self::Output;
+}
+
 /// Makes a service's `Operation` enum and the `Request` of each input.
 macro_rules! operations {
     ($($(#[$about:meta])* $name:ident($input:ty) -> $output:ty {
@@ -103,10 +112,9 @@ macro_rules! operations {
                 Self::ALL.get(index).copied()
             }
 
-            /// Whether its typed request can be made of `value`.
-            #[cfg(test)]
-            pub(crate) fn decodes(self, value: serde_json::Value) -> bool {
-                match self { $(Self::$name => $crate::typed::<$input>(value).is_ok()),* }
+            /// Does something with the type of its requests.
+            pub fn visit<V: $crate::Visitor>(self, visitor: V) -> V::Output {
+                match self { $(Self::$name => visitor.visit::<$input>()),* }
             }
 
             /// What the model says of it.

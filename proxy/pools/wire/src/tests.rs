@@ -4,15 +4,29 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::shape::{Kind, Shape};
-use crate::{check, identity, idp, json, operator, permissions, query, rest, sts, sync};
+use crate::{
+    Request, Visitor, check, identity, idp, json, operator, permissions, query, rest, sts, sync,
+    typed,
+};
 
 /// An operation of any service, by what these tests ask of it.
 type Operation = (&'static crate::Spec, Box<dyn Fn(Value) -> bool>);
 
+/// Whether a value is a request of the type.
+struct Decodes(Value);
+
+impl Visitor for Decodes {
+    type Output = bool;
+
+    fn visit<R: Request>(self) -> bool {
+        typed::<R>(self.0).is_ok()
+    }
+}
+
 macro_rules! operations_of {
     ($($module:ident),*) => {
         vec![$($module::Operation::ALL.iter().map(|operation| -> Operation {
-            (operation.spec(), Box::new(move |value| operation.decodes(value)))
+            (operation.spec(), Box::new(move |value| operation.visit(Decodes(value))))
         }).collect::<Vec<_>>()),*]
     };
 }
