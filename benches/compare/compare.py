@@ -51,7 +51,7 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="how often each contender is measured (3)")
-    parser.add_argument("--seconds", type=float, default=4, help="how long, each time (4)")
+    parser.add_argument("--seconds", type=int, default=4, help="how long, each time (4)")
     parser.add_argument("--tokens", type=int, default=150_000, help="tokens made ahead for the lanes that need new ones")
     parser.add_argument("--only", default="", help="lanes whose name has this regular expression")
     parser.add_argument("--memory", action="store_true", help="memory too: idle, with 100,000 tokens, ten minutes of load")
@@ -96,7 +96,6 @@ class Bench:
         self.issuer = f"http://127.0.0.1:{self.ports['UPSTREAM']}/{POOL}"
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         (folder / "gate").mkdir()
-        (folder / "jwks.json").write_text(json.dumps(key_set(self.key)))
         (folder / "public.pem").write_bytes(public_pem(self.key))
         shutil.copytree(ROOT / "policies/petstore", folder / "afresh")
         (folder / "afresh/afresh.cedar").write_text(AFRESH)
@@ -130,7 +129,8 @@ class Bench:
 
     @contextlib.contextmanager
     def upstream(self):
-        server = f"location = /jwks.json {{ root {self.folder}; }} location / {{ return 200 'a pet\\n'; }}"
+        keys = json.dumps(key_set(self.key))
+        server = f"location = /jwks.json {{ return 200 '{keys}'; }} location / {{ return 200 'a pet\\n'; }}"
         config = self.configure(
             "nginx.conf", "upstream.conf", ROLE="upstream", PORT=self.ports["UPSTREAM"], SERVER=server
         )
@@ -207,7 +207,7 @@ def measure(bench, lane, seconds):
     with getattr(bench, lane.start)() as (pid, port):
         expect_answer(bench, lane, port)
         if lane.warm:
-            wrk(bench, lane, port, 1.5)
+            wrk(bench, lane, port, 2)
         is_gate = lane.start.startswith("gate")
         before = bench.hits() if is_gate else {}
         cpu = processor_seconds(pid)
@@ -238,13 +238,16 @@ def expect_answer(bench, lane, port):
 
 
 def wrk(bench, lane, port, seconds):
-    command = ["taskset", "-c", str(LOAD_CPU), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency"]
+    command = ["taskset", "-c", str(LOAD_CPU), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "--latency"]
     url = f"http://127.0.0.1:{port}{lane.path}"
     if lane.tokens:
-        command += ["-s", str(HERE / "tokens.lua"), url, str(bench.folder / f"{lane.tokens}.tokens")]
+        command += ["-s", str(HERE / "tokens.lua"), url, "--", str(bench.folder / f"{lane.tokens}.tokens")]
     else:
         command.append(url)
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    ended = subprocess.run(command, capture_output=True, text=True)
+    if ended.returncode:
+        sys.exit(f"wrk failed: {ended.stdout}{ended.stderr}")
+    said = ended.stdout
     if re.search(r"Non-2xx|Socket errors", said):
         sys.exit(f"{lane.name}: not every request was answered with 200:\n{said}")
     return {
@@ -266,7 +269,7 @@ def tails(bench, measured, args):
     for _ in range(args.rounds):
         for lane in lanes:
             with getattr(bench, lane.start)() as (_, port):
-                wrk(bench, lane, port, 1.5)
+                wrk(bench, lane, port, 2)
                 found[lane.name].append(open_loop(bench, lane, port, rate, args.seconds * 2))
     return {"rate": rate, "p99_ms": {name: statistics.median(values) for name, values in found.items()}, "all": found}
 

@@ -1,4 +1,5 @@
 -- wrk: the tokens of a file in turn, from the first again after the last.
+local tokens, at = {}, 0
 
 function init(args)
    for line in io.lines(args[1]) do

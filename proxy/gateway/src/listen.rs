@@ -6,6 +6,7 @@
 mod chunks;
 mod connections;
 mod deadline;
+mod gather;
 mod line;
 mod progress;
 mod proxy;

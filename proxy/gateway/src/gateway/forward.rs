@@ -55,8 +55,10 @@ pub(super) fn request(request: &mut RequestHeader, ctx: &Ctx) -> pingora::Result
     };
     let head = permit.head();
     let fields = head.headers.len() + 3;
+    // Names have the case that Pingora gives them: to keep what was sent would cost a second map.
+    let target = head.target();
     let mut out =
-        RequestHeader::build(head.method.clone(), head.target().as_bytes(), Some(fields))?;
+        RequestHeader::build_no_case(head.method.clone(), target.as_bytes(), Some(fields))?;
     for (name, value) in &head.headers {
         out.append_header(name.clone(), value.clone())?;
     }
