@@ -10,6 +10,7 @@ mod forward;
 pub(crate) mod head;
 mod identify;
 pub(crate) mod judge;
+mod limit;
 pub(crate) mod linger;
 mod pace;
 pub(crate) mod record;
@@ -43,6 +44,7 @@ use crate::{
 pub(crate) use decide::Guards;
 use head::Head;
 use identify::Caller;
+pub(crate) use limit::{Limits, Rule};
 use pace::Flow;
 pub(crate) use pace::Pace;
 use record::{Micros, Recorder};
@@ -73,6 +75,8 @@ pub(crate) struct Ctx {
     /// Method, host and path, for what is not forwarded.
     head: Option<Head>,
     refusal: Option<Refusal>,
+    /// What the route's rate limits have left.
+    asked: limit::Asked,
     outcome: Outcome,
     turn: usize,
     tries: usize,
@@ -105,6 +109,7 @@ impl ProxyHttp for Gateway {
             denied: None,
             head: None,
             refusal: None,
+            asked: limit::Asked::new(),
             outcome: Outcome::Abort,
             turn: 0,
             tries: 0,
@@ -138,7 +143,7 @@ impl ProxyHttp for Gateway {
             judge::Verdict::Served => Ok(true),
             judge::Verdict::Refused(refusal) => {
                 ctx.refuse(refusal.clone());
-                refuse::respond(session, &refusal, &ctx.request_id).await?;
+                refuse::respond(session, &refusal, ctx).await?;
                 Ok(true)
             }
         }
@@ -230,6 +235,7 @@ impl ProxyHttp for Gateway {
         ctx.flow = None;
         let plan = ctx.plan.as_ref();
         ctx.stream = plan.and_then(|plan| plan.metrics.streams.open(&response.headers));
+        ctx.tell_limits(response)?;
         response.insert_header(refuse::REQUEST_ID, ctx.request_id.as_str())
     }
 

@@ -12,6 +12,7 @@ mod logs;
 mod metrics;
 mod mount;
 pub mod probe;
+mod rate;
 mod reload;
 mod serve;
 mod snapshot;

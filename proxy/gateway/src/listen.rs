@@ -32,7 +32,7 @@ use prometheus::IntCounter;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 pub(crate) use chunks::BadChunk;
-pub(crate) use connections::{Caps, Connections, Counted, Refused};
+pub(crate) use connections::{Caps, Connections, Counted, Refused, client};
 pub(crate) use deadline::{HeaderDeadline, head_is_read};
 pub(crate) use line::{Line, LineLimits, check_body};
 use proxy::Behind;

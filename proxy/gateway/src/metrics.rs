@@ -81,6 +81,8 @@ pub(crate) struct Metrics {
     connections_refused: IntCounterVec,
     connections_ended: IntCounterVec,
     requests_refused: IntCounterVec,
+    rate_limited: IntCounterVec,
+    rate_limit_crowded: IntCounterVec,
 }
 
 /// Time spent in each stage of the path.
@@ -246,6 +248,16 @@ impl Metrics {
                 "Requests over a limit of those under way.",
                 &["why"],
             )?,
+            rate_limited: r.counters(
+                "rate_limited_total",
+                "Requests that a rate limit refused.",
+                &["route", "limit"],
+            )?,
+            rate_limit_crowded: r.counters(
+                "rate_limit_crowded_total",
+                "Newcomers that shared a bucket, since the limit's were all in use.",
+                &["limit"],
+            )?,
             store_seconds: r.long("store_seconds", "Time of a step of the store.", &["kind"])?,
             hash_queue: r.gauge(
                 "hash_queue",
@@ -302,6 +314,16 @@ impl Metrics {
     /// The counter of connections that were ended because their callers broke off too many requests.
     pub(crate) fn reset_too_often(&self) -> IntCounter {
         self.connections_ended.with_label_values(&["resets"])
+    }
+
+    /// The counter of requests that a limit refuses on a route.
+    pub(crate) fn rate_limited(&self, route: &str, limit: &str) -> IntCounter {
+        self.rate_limited.with_label_values(&[route, limit])
+    }
+
+    /// The counter of newcomers that share a bucket of a limit.
+    pub(crate) fn rate_limit_crowded(&self, limit: &str) -> IntCounter {
+        self.rate_limit_crowded.with_label_values(&[limit])
     }
 
     /// Counts what the store does from now on.

@@ -10,7 +10,7 @@ use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use axum::{Router, body::Body, extract::ConnectInfo};
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, Version, header, response::Parts};
+use http::{HeaderName, HeaderValue, Request, StatusCode, Version, header, response::Parts};
 use http_body_util::BodyExt as _;
 use pingora::{Error, ErrorType, OrErr as _, http::ResponseHeader, proxy::Session};
 use tokio::{
@@ -64,12 +64,13 @@ impl Mount {
         self.router.store(Arc::new(router));
     }
 
-    /// Answers the session's request; `Ok(Err(_))` where nothing has been written yet.
+    /// Answers the session's request, with these header fields too; `Ok(Err(_))` where nothing has been written yet.
     pub(crate) async fn serve(
         &self,
         session: &mut Session,
         head: &Head,
         request_id: &str,
+        told: Vec<(HeaderName, HeaderValue)>,
     ) -> pingora::Result<Result<StatusCode, Unserved>> {
         if declared_length(session).is_some_and(|length| length > MAX_BODY) {
             return Ok(Err(Unserved::BodyTooLarge));
@@ -83,10 +84,11 @@ impl Mount {
         let router = Router::clone(&self.router.load());
         let call = self.runtime.spawn(call(router, request, out));
         let _call = AbortOnDrop(JoinHandle::abort_handle(&call));
-        let head = match exchange(session, feed, &mut parts, self.body_deadline).await? {
+        let mut head = match exchange(session, feed, &mut parts, self.body_deadline).await? {
             Ok(head) => head,
             Err(unserved) => return Ok(Err(unserved)),
         };
+        head.headers.extend(told);
         respond(session, *head, &mut parts, request_id)
             .await
             .map(Ok)

@@ -3,6 +3,7 @@
 //! A reload makes a whole new one or none at all, so a request never sees half of two.
 
 mod issuers;
+mod limits;
 mod routes;
 mod view;
 
@@ -17,10 +18,11 @@ use tokio::runtime::Handle;
 
 use crate::{
     gateway::{
-        Guards,
+        Guards, Limits,
         admit::{self, Allowances},
     },
     metrics::{Metrics, RouteMetrics},
+    rate::Limiter,
     status::Degraded,
     upstream::Upstream,
 };
@@ -39,6 +41,8 @@ pub(crate) struct Snapshot {
     pub(crate) unrouted: RouteMetrics,
     /// In the order of the settings.
     pub(crate) upstreams: Vec<Arc<Upstream>>,
+    /// Rate limits; the next snapshot goes on with those that it has too.
+    limiters: Vec<Arc<Limiter>>,
     /// The routes as operators see them.
     pub(crate) views: Vec<RouteView>,
     /// The settings as operators see them; without secrets.
@@ -57,6 +61,8 @@ pub(crate) struct Plan {
     pub(crate) allows: Allowances,
     /// The longest body it takes, in octets.
     pub(crate) body_limit: u64,
+    /// `None` where there are none.
+    pub(crate) limits: Option<Box<Limits>>,
     pub(crate) kind: Kind,
 }
 
@@ -139,9 +145,11 @@ impl Maker {
             .iter()
             .map(|upstream| self.upstream(upstream, previous, background))
             .collect();
+        let limiters = self.limiters(settings, previous);
         let parts = routes::Parts {
             settings,
             limits: &self.limits,
+            limiters: &limiters,
             metrics: &self.metrics,
             policies: &policies,
             upstreams: &upstreams,
@@ -156,6 +164,7 @@ impl Maker {
                 rules: rules(settings, &self.limits),
                 unrouted: self.metrics.route("(none)"),
                 upstreams,
+                limiters,
                 views,
                 config: view::config(settings),
                 remote,

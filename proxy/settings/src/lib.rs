@@ -15,6 +15,7 @@ mod naming;
 mod place;
 mod pools;
 mod problem;
+mod rate_limit;
 mod route;
 mod schema;
 mod secret;
@@ -31,13 +32,14 @@ pub use load::load;
 pub use place::Place;
 pub use pools::{Operator, Pools};
 pub use problem::{Problem, Problems};
+pub use rate_limit::{RateLimit, RouteLimit};
 pub use route::{
     Authorize, Bearer, Guarded, Handling, Policies, REFUSED_METHODS, Route, TokenPlace,
 };
 pub use schema::schema;
 pub use upstream::{Scheme, Server, Upstream};
 pub use written::{
-    Allow, Certificate, Decisions, Limits, Listener, Log, ProxyProtocol, Tls, TrustedHeader,
+    Allow, By, Certificate, Decisions, Limits, Listener, Log, ProxyProtocol, Tls, TrustedHeader,
 };
 
 /// Settings in which nothing is left to check.
@@ -69,6 +71,8 @@ pub struct Settings {
     pub policies: Vec<(String, decision::Config)>,
     /// Services behind the gate.
     pub upstreams: Vec<Upstream>,
+    /// Rate limits that several routes may share.
+    pub rate_limits: Vec<RateLimit>,
     /// What is let through; a [`::route::Table`] of their names and matches can be built.
     pub routes: Vec<Route>,
     /// The embedded engine.

@@ -12,7 +12,7 @@ use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use crate::{
     Decisions, Lines, Place, Problem, Problems, Settings, check::Check, issuer, limits, listener,
-    mend, naming, pools, route, tree, upstream, written,
+    mend, naming, pools, rate_limit, route, tree, upstream, written,
 };
 
 /// Reads the settings in a file, with the secrets and certificates they name.
@@ -73,8 +73,10 @@ fn settings(raw: written::Settings, file: &Path, check: &mut Check<'_>) -> Setti
     let policies = policies(raw.policies, check);
     let upstreams = upstream::check(&raw.upstreams, check);
     naming::check(&raw.routes, &issuers, &policies, check);
+    let rate_limits = rate_limit::check(raw.rate_limits, check);
     let names = route::Names {
         issuers: &issuers,
+        rate_limits: &rate_limits,
         policies: policies.iter().map(|(name, _)| name.as_str()).collect(),
         upstreams: upstreams
             .iter()
@@ -108,6 +110,7 @@ fn settings(raw: written::Settings, file: &Path, check: &mut Check<'_>) -> Setti
         issuers,
         policies,
         upstreams,
+        rate_limits,
         routes,
         pools: raw.pools.map(|raw| pools::check(raw, check)),
         lines: Lines::of(check.written),

@@ -8,7 +8,7 @@ use http::HeaderName;
 use route::Match;
 use token::Requirements;
 
-use crate::{Issuer, Place, Template, check::Check, written};
+use crate::{Issuer, Place, RateLimit, RouteLimit, Template, check::Check, rate_limit, written};
 
 pub use written::TokenPlace;
 
@@ -21,6 +21,8 @@ pub struct Route {
     pub place: Place,
     /// When it applies.
     pub matches: Match,
+    /// How many requests are taken, no two of one name.
+    pub rate_limits: Vec<RouteLimit>,
     /// What is done then.
     pub handling: Handling,
 }
@@ -89,6 +91,7 @@ pub struct Policies {
 /// What routes may refer to.
 pub(crate) struct Names<'n> {
     pub(crate) issuers: &'n [Issuer],
+    pub(crate) rate_limits: &'n [RateLimit],
     pub(crate) policies: Vec<&'n str>,
     pub(crate) upstreams: Vec<&'n str>,
 }
@@ -108,12 +111,15 @@ pub(crate) fn check(
     let checked = raw.into_iter().zip(&places).map(|(raw, place)| {
         let name = name(&raw);
         let matches = raw.r#match.clone();
-        let handling = handling(raw, names, place, check)?;
+        let is_open =
+            raw.serve.is_some() || matches!(raw.authenticate, Some(written::Authenticate::None));
+        let limits = rate_limit::of_route(&raw.rate_limits, is_open, names, place, check);
         Some(Route {
             name,
             place: place.clone(),
             matches,
-            handling,
+            rate_limits: limits,
+            handling: handling(raw, names, place, check)?,
         })
     });
     checked.collect::<Vec<_>>().into_iter().flatten().collect()
@@ -255,7 +261,7 @@ fn check_served(raw: &written::Route, place: &Place, check: &mut Check<'_>) {
 }
 
 /// Where a name is in a section; a name that is written with problems of its own is no further problem.
-fn position(
+pub(crate) fn position(
     name: &str,
     known: &[&str],
     section: &str,

@@ -5,6 +5,7 @@ mod form;
 mod issuer;
 mod limits;
 mod listener;
+mod rate_limit;
 mod route;
 
 use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU8, path::PathBuf};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub use issuer::{Fetch, Issuer, Principal, Proxy, Revocations, Signer};
 pub use limits::Limits;
 pub use listener::{Certificate, Listener, ProxyProtocol, Tls};
+pub use rate_limit::{By, RateLimit, RouteLimit};
 pub use route::{
     Admit, Allow, Authenticate, Authorize, AuthorizeWord, Bearer, Forward, Policies, Route, Serve,
     TokenPlace,
@@ -41,6 +43,9 @@ pub struct Settings {
     /// Services behind the gate, by name.
     #[serde(default)]
     pub upstreams: BTreeMap<String, Upstream>,
+    /// Rate limits that several routes share, by name.
+    #[serde(default)]
+    pub rate_limits: BTreeMap<String, RateLimit>,
     /// What is let through, and on which terms; at least one.
     #[serde(default)]
     #[schemars(length(min = 1))]

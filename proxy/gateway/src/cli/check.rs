@@ -110,6 +110,7 @@ mod tests {
             },
             upstream: Some("pets".into()),
             allow: Vec::new(),
+            rate_limits: Vec::new(),
             open,
         }
     }

@@ -27,7 +27,7 @@ pub(super) async fn answer(session: &mut Session, error: &Error, ctx: &mut Ctx) 
     if session.response_written().is_some() {
         return closed(0);
     }
-    if let Err(error) = refuse::respond(session, &refusal, &ctx.request_id).await {
+    if let Err(error) = refuse::respond(session, &refusal, ctx).await {
         tracing::debug!(%error, "Refusal cannot be sent");
     }
     closed(code)

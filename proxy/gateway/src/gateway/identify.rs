@@ -64,6 +64,11 @@ impl Caller {
         self.verified.principal()
     }
 
+    /// Its issuer's name in the settings.
+    pub(super) fn issuer(&self) -> &str {
+        self.verified.issuer()
+    }
+
     /// Whether the token was only looked up.
     pub(super) fn is_remembered(&self) -> bool {
         self.verified.remembered

@@ -16,7 +16,8 @@ use super::{
     admit::{self, Allowances, Raw},
     decide, forward,
     head::Head,
-    identify, micros,
+    identify::{self, Caller},
+    micros,
     refuse::{self, Malformed, Refusal},
 };
 use crate::{
@@ -52,6 +53,10 @@ pub(super) async fn judge(
         Ok(routed) => routed,
         Err(refusal) => return Ok(refusal.into()),
     };
+    if let Err(refusal) = limit_early(ctx, &head, &plan) {
+        ctx.head = Some(head);
+        return Ok(refusal.into());
+    }
     match &plan.kind {
         Kind::Pools => serve(gate, session, ctx, head).await,
         Kind::Proxy(proxy) => {
@@ -193,6 +198,18 @@ fn check_allowed(
     }
 }
 
+/// Takes from the rate limits that need no caller.
+fn limit_early(ctx: &mut Ctx, head: &Head, plan: &Plan) -> Result<(), Refusal> {
+    let limits = plan.limits.as_ref();
+    limits.map_or(Ok(()), |limits| limits.before(head, &mut ctx.asked))
+}
+
+/// Takes from the rate limits by caller.
+fn limit_late(ctx: &mut Ctx, caller: Option<&Caller>) -> Result<(), Refusal> {
+    let limits = ctx.plan.as_ref().and_then(|plan| plan.limits.as_ref());
+    limits.map_or(Ok(()), |limits| limits.after(caller, &mut ctx.asked))
+}
+
 /// Hands the request to the engine.
 async fn serve(
     gate: &Gateway,
@@ -200,12 +217,13 @@ async fn serve(
     ctx: &mut Ctx,
     head: Head,
 ) -> pingora::Result<Verdict> {
+    let told = ctx.limit_fields();
     let head = ctx.head.insert(head);
     let Some(mount) = &gate.mount else {
         return Ok(Refusal::EngineUnavailable.into());
     };
     let started = Instant::now();
-    let served = mount.serve(session, head, &ctx.request_id).await?;
+    let served = mount.serve(session, head, &ctx.request_id, told).await?;
     observed(&gate.metrics.stages.serve, started);
     Ok(match served {
         Ok(status) => {
@@ -248,6 +266,10 @@ async fn permit(
     if let Some(caller) = &caller {
         gate.metrics.token_cache.count(caller.is_remembered());
         forward::claims(&proxy.headers, caller, &mut head);
+    }
+    if let Err(refusal) = limit_late(ctx, caller.as_ref()) {
+        (ctx.head, ctx.caller) = (Some(head), caller);
+        return Err(refusal);
     }
     let started = Instant::now();
     let decided = decide::decide(&proxy.authorize, head, caller.as_ref(), ctx.time);

@@ -21,7 +21,7 @@ use serde::Serialize;
 use settings::Decisions;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Ctx, identify::Caller};
+use super::{Ctx, identify::Caller, refuse::Refusal};
 use crate::logs;
 use queue::{Giver, Taker};
 pub(crate) use sink::Losses;
@@ -39,6 +39,9 @@ pub(crate) struct Record<'r> {
     pub(crate) outcome: &'static str,
     /// Why it went no further.
     pub(crate) code: Option<&'r str>,
+    /// The rate limit that refused it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<&'r str>,
     pub(crate) principal: Option<&'r str>,
     pub(crate) action: Option<&'r str>,
     pub(crate) resource: Option<&'r str>,
@@ -219,6 +222,7 @@ impl Ctx {
             generation: self.snapshot.generation,
             outcome: self.outcome.as_str(),
             code: self.refusal.as_ref().map(|refusal| refusal.line().code),
+            limit: self.refusal.as_ref().and_then(Refusal::limit),
             principal: decided
                 .map(Decided::principal)
                 .or(self.caller.as_ref().and_then(Caller::principal)),
@@ -255,6 +259,7 @@ mod tests {
             generation: 7,
             outcome: "deny",
             code: Some("policy_denied"),
+            limit: None,
             principal: None,
             action: None,
             resource: None,

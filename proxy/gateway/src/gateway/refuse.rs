@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use pingora::{http::ResponseHeader, proxy::Session};
 use serde::Serialize;
 
-use super::linger;
+use super::{Ctx, linger};
 
 /// Why a request goes no further.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,13 @@ pub(crate) enum Refusal {
     },
     /// The policies do not permit it; the code is the decision's.
     Denied { code: &'static str },
+    /// A rate limit has none left.
+    RateLimited {
+        /// Its name.
+        limit: String,
+        /// After which there is one.
+        seconds: u64,
+    },
     /// No server of the upstream can be reached.
     UpstreamUnreachable,
     /// The upstream did not answer in time.
@@ -173,6 +180,7 @@ impl Refusal {
                 "the policies do not permit this request",
                 false,
             ),
+            Self::RateLimited { .. } => rate_line(),
             Self::UpstreamUnreachable => line(
                 S::BAD_GATEWAY,
                 "upstream_unreachable",
@@ -206,6 +214,14 @@ impl Refusal {
         }
     }
 
+    /// The rate limit that refused.
+    pub(crate) fn limit(&self) -> Option<&str> {
+        match self {
+            Self::RateLimited { limit, .. } => Some(limit),
+            _ => None,
+        }
+    }
+
     /// The header field that goes with the status, besides those every problem has.
     fn header(&self) -> Option<(HeaderName, String)> {
         match self {
@@ -223,6 +239,7 @@ impl Refusal {
             Self::EngineUnavailable | Self::Overloaded => {
                 Some((header::RETRY_AFTER, RETRY_AFTER.to_owned()))
             }
+            Self::RateLimited { seconds, .. } => Some((header::RETRY_AFTER, seconds.to_string())),
             _ => None,
         }
     }
@@ -299,6 +316,17 @@ fn token_line(why: token::Refusal) -> Line {
     }
 }
 
+fn rate_line() -> Line {
+    Line {
+        status: StatusCode::TOO_MANY_REQUESTS,
+        code: "rate_limited",
+        title: "Too Many Requests",
+        detail: "send fewer requests; there is room for one after the seconds in `Retry-After`"
+            .to_owned(),
+        retry: true,
+    }
+}
+
 /// An RFC 9457 document.
 #[derive(Serialize)]
 struct Problem<'p> {
@@ -344,12 +372,13 @@ pub(crate) fn answer(
 pub(crate) async fn respond(
     session: &mut Session,
     refusal: &Refusal,
-    request_id: &str,
+    ctx: &Ctx,
 ) -> pingora::Result<()> {
     if !session.is_body_done() {
         session.set_keepalive(None);
     }
-    let (head, body) = answer(refusal, request_id)?;
+    let (mut head, body) = answer(refusal, &ctx.request_id)?;
+    ctx.tell_limits(&mut head)?;
     let bodiless = session.req_header().method == http::Method::HEAD;
     session
         .write_response_header(Box::new(head), bodiless)

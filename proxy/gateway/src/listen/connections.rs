@@ -143,7 +143,7 @@ impl Open {
 }
 
 /// Who counts as one: an IPv6 host has a whole /64 to connect from (RFC 4291 section 2.5.1).
-fn client(peer: IpAddr) -> IpAddr {
+pub(crate) fn client(peer: IpAddr) -> IpAddr {
     match peer {
         IpAddr::V4(_) => peer,
         IpAddr::V6(address) => Ipv6Addr::from(address.to_bits() >> 64 << 64).into(),

@@ -12,6 +12,7 @@ use super::{Authenticate, Authorize, Kind, Plan, Proxy, RouteView};
 use crate::{
     gateway::{Guards, admit::Allowances},
     metrics::Metrics,
+    rate::Limiter,
     upstream::Upstream,
 };
 
@@ -20,6 +21,7 @@ pub(super) struct Parts<'p> {
     pub(super) settings: &'p Settings,
     pub(super) limits: &'p settings::Limits,
     pub(super) metrics: &'p Metrics,
+    pub(super) limiters: &'p [Arc<Limiter>],
     /// In the order of the settings; `None` where they could not be loaded.
     pub(super) policies: &'p [Option<Policies>],
     pub(super) upstreams: &'p [Arc<Upstream>],
@@ -79,6 +81,7 @@ impl Parts<'_> {
             parameters,
             allows: allows(&route.handling),
             body_limit: self.body_limit(&route.handling),
+            limits: self.limits(route),
             kind,
         })
     }

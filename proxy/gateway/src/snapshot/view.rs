@@ -24,6 +24,8 @@ pub(crate) struct RouteView {
     pub(crate) upstream: Option<String>,
     /// Rules of admission that do not hold here.
     pub(crate) allow: Vec<&'static str>,
+    /// Names of its rate limits.
+    pub(crate) rate_limits: Vec<String>,
     /// Whether anybody can get through without proving who they are.
     pub(crate) open: bool,
 }
@@ -114,6 +116,7 @@ impl RouteView {
             policies: Vec::new(),
             upstream: None,
             allow: Vec::new(),
+            rate_limits: names(route, settings),
             open: false,
         };
         if let Handling::Upstream(guarded) = &route.handling {
@@ -177,6 +180,12 @@ fn places(places: &[TokenPlace]) -> String {
     }
 }
 
+fn names(route: &Route, settings: &Settings) -> Vec<String> {
+    let limits = route.rate_limits.iter();
+    let limits = limits.filter_map(|limit| limit.of(&settings.rate_limits));
+    limits.map(|limit| limit.name.clone()).collect()
+}
+
 /// The settings in force, with names in place of secrets.
 pub(super) fn config(settings: &Settings) -> Value {
     let listeners = settings.listeners.iter();
@@ -206,6 +215,17 @@ pub(super) fn config(settings: &Settings) -> Value {
                 "name": upstream.name,
                 "servers": upstream.servers.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "health": upstream.health,
+            }))
+            .collect::<Vec<_>>(),
+        "rate_limits": settings.rate_limits
+            .iter()
+            .map(|limit| json!({
+                "name": limit.name,
+                "by": limit.by.word(),
+                "requests": limit.requests,
+                "per_seconds": limit.per_seconds,
+                "burst": limit.burst,
+                "keys": limit.keys,
             }))
             .collect::<Vec<_>>(),
         "pools": settings.pools.as_ref().map(pools),

@@ -1,6 +1,7 @@
 mod issuers;
 mod naming;
 mod sections;
+mod shape;
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 

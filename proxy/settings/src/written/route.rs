@@ -8,6 +8,8 @@ use serde::{
     de::{self, MapAccess, Unexpected, Visitor, value::MapAccessDeserializer},
 };
 
+use super::RouteLimit;
+
 /// One route.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -17,6 +19,10 @@ pub struct Route {
     pub name: Option<String>,
     /// When it applies.
     pub r#match: ::route::Match,
+    /// How many requests it takes, of whom; each must have one left. Those by `route` and `client_ip` count before anybody
+    /// is identified.
+    #[serde(default)]
+    pub rate_limits: Vec<RouteLimit>,
     /// The embedded engine serves it (then nothing below is said).
     #[serde(default)]
     pub serve: Option<Serve>,

@@ -38,6 +38,10 @@ fn every_refusal() -> Vec<Refusal> {
         Refusal::Denied {
             code: "policy_denied",
         },
+        Refusal::RateLimited {
+            limit: "client_ip".into(),
+            seconds: 7,
+        },
         Refusal::UpstreamUnreachable,
         Refusal::UpstreamTimeout,
         Refusal::UpstreamInvalid,
@@ -82,7 +86,7 @@ fn every_refusal_is_a_problem_with_a_code_of_its_own() {
 fn only_what_may_pass_later_is_retryable() {
     for refusal in every_refusal() {
         let line = refusal.line();
-        let later = matches!(line.status.as_u16(), 502..=504);
+        let later = matches!(line.status.as_u16(), 429 | 502..=504);
         assert_eq!(line.retry, later, "{}", line.code);
     }
 }
@@ -107,6 +111,11 @@ fn each_status_has_its_header() {
     );
     let scope = header(&token(token::Refusal::ScopeMissing), "www-authenticate").unwrap();
     assert!(scope.contains("scope=\"pets/read\""), "{scope}");
+    let limited = Refusal::RateLimited {
+        limit: "client_ip".into(),
+        seconds: 7,
+    };
+    assert_eq!(header(&limited, "retry-after").as_deref(), Some("7"));
     let unavailable = token(token::Refusal::KeysUnavailable);
     assert_eq!(header(&unavailable, "retry-after").as_deref(), Some("2"));
     assert_eq!(header(&unavailable, "www-authenticate"), None);
