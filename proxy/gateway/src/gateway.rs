@@ -4,6 +4,7 @@
 //! check that is forgotten forwards nothing.
 
 pub(crate) mod admit;
+mod cors;
 mod decide;
 mod error;
 mod forward;
@@ -25,7 +26,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use decision::{Decided, Permit};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use pingora::{
     http::{RequestHeader, ResponseHeader},
     modules::http::HttpModules,
@@ -41,6 +42,7 @@ use crate::{
     snapshot::{Plan, Snapshot},
     upstream::{InUse, Server},
 };
+pub(crate) use cors::Cors;
 pub(crate) use decide::Guards;
 use head::Head;
 use identify::Caller;
@@ -77,6 +79,8 @@ pub(crate) struct Ctx {
     refusal: Option<Refusal>,
     /// What the route's rate limits have left.
     asked: limit::Asked,
+    /// What the route allows the caller's origin, where it is asked.
+    origin: Option<HeaderValue>,
     outcome: Outcome,
     turn: usize,
     tries: usize,
@@ -110,6 +114,7 @@ impl ProxyHttp for Gateway {
             head: None,
             refusal: None,
             asked: limit::Asked::new(),
+            origin: None,
             outcome: Outcome::Abort,
             turn: 0,
             tries: 0,
@@ -236,6 +241,7 @@ impl ProxyHttp for Gateway {
         let plan = ctx.plan.as_ref();
         ctx.stream = plan.and_then(|plan| plan.metrics.streams.open(&response.headers));
         ctx.tell_limits(response)?;
+        ctx.mark_origin(response)?;
         response.insert_header(refuse::REQUEST_ID, ctx.request_id.as_str())
     }
 

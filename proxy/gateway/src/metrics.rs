@@ -1,5 +1,6 @@
 //! Metrics: everything `/metrics` shows. Label values come from the settings or closed sets, never from callers.
 
+mod limits;
 mod register;
 mod sign_ins;
 mod streams;
@@ -238,26 +239,10 @@ impl Metrics {
                 "Connections over a limit, closed at once.",
                 &["why"],
             )?,
-            connections_ended: r.counters(
-                "connections_ended_total",
-                "Connections that were ended for what their callers did.",
-                &["why"],
-            )?,
-            requests_refused: r.counters(
-                "requests_refused_total",
-                "Requests over a limit of those under way.",
-                &["why"],
-            )?,
-            rate_limited: r.counters(
-                "rate_limited_total",
-                "Requests that a rate limit refused.",
-                &["route", "limit"],
-            )?,
-            rate_limit_crowded: r.counters(
-                "rate_limit_crowded_total",
-                "Newcomers that shared a bucket, since the limit's were all in use.",
-                &["limit"],
-            )?,
+            connections_ended: limits::connections_ended(&r)?,
+            requests_refused: limits::requests_refused(&r)?,
+            rate_limited: limits::refused(&r)?,
+            rate_limit_crowded: limits::crowded(&r)?,
             store_seconds: r.long("store_seconds", "Time of a step of the store.", &["kind"])?,
             hash_queue: r.gauge(
                 "hash_queue",

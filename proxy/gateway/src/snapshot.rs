@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     gateway::{
-        Guards, Limits,
+        Cors, Guards, Limits,
         admit::{self, Allowances},
     },
     metrics::{Metrics, RouteMetrics},
@@ -63,6 +63,7 @@ pub(crate) struct Plan {
     pub(crate) body_limit: u64,
     /// `None` where there are none.
     pub(crate) limits: Option<Box<Limits>>,
+    pub(crate) cors: Option<Cors>,
     pub(crate) kind: Kind,
 }
 

@@ -4,6 +4,7 @@
 //! name refers to something, every path is absolute, every secret is read and nothing is left to check.
 
 mod check;
+mod cors;
 mod header;
 mod issuer;
 mod limits;
@@ -25,6 +26,7 @@ pub mod written;
 
 use std::{net::SocketAddr, num::NonZeroU8, path::PathBuf};
 
+pub use cors::{Allowed, Cors, CorsRules, Origins};
 pub use header::Template;
 pub use issuer::{Issuer, Remote, Revocations};
 pub use lines::Lines;

@@ -8,7 +8,9 @@ use http::HeaderName;
 use route::Match;
 use token::Requirements;
 
-use crate::{Issuer, Place, RateLimit, RouteLimit, Template, check::Check, rate_limit, written};
+use crate::{
+    Cors, Issuer, Place, RateLimit, RouteLimit, Template, check::Check, cors, rate_limit, written,
+};
 
 pub use written::TokenPlace;
 
@@ -23,6 +25,8 @@ pub struct Route {
     pub matches: Match,
     /// How many requests are taken, no two of one name.
     pub rate_limits: Vec<RouteLimit>,
+    /// Which pages of other origins may use it; `None` where nothing is said of them.
+    pub cors: Option<Cors>,
     /// What is done then.
     pub handling: Handling,
 }
@@ -114,11 +118,14 @@ pub(crate) fn check(
         let is_open =
             raw.serve.is_some() || matches!(raw.authenticate, Some(written::Authenticate::None));
         let limits = rate_limit::of_route(&raw.rate_limits, is_open, names, place, check);
+        let cors = raw.cors.clone();
+        let cors = cors.map(|cors| cors::check(cors, &matches.methods, place, check));
         Some(Route {
             name,
             place: place.clone(),
             matches,
             rate_limits: limits,
+            cors,
             handling: handling(raw, names, place, check)?,
         })
     });
@@ -246,6 +253,7 @@ fn check_served(raw: &written::Route, place: &Place, check: &mut Check<'_>) {
         );
     }
     let stray = [
+        ("cors", raw.cors.is_some()),
         ("authenticate", raw.authenticate.is_some()),
         ("authorize", raw.authorize.is_some()),
         ("upstream", raw.upstream.is_some()),

@@ -1,6 +1,7 @@
 //! The settings as they are written: what serde reads and the JSON schema describes. Nothing here is checked beyond its
 //! type; [`crate::load`] makes [`crate::Settings`] of it.
 
+mod cors;
 mod form;
 mod issuer;
 mod limits;
@@ -13,6 +14,7 @@ use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU8, path::PathBuf}
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use cors::{Cors, CorsRules, CorsWord};
 pub use issuer::{Fetch, Issuer, Principal, Proxy, Revocations, Signer};
 pub use limits::Limits;
 pub use listener::{Certificate, Listener, ProxyProtocol, Tls};

@@ -111,6 +111,7 @@ mod tests {
             upstream: Some("pets".into()),
             allow: Vec::new(),
             rate_limits: Vec::new(),
+            cors: None,
             open,
         }
     }

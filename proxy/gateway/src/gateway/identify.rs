@@ -48,6 +48,27 @@ pub(super) async fn identify(
     Ok(Some(Caller { verified }))
 }
 
+/// Takes the token out of a request that goes on without anybody asking whose it is, wherever the route takes tokens from.
+pub(super) fn withdraw(authenticate: &Authenticate, head: &mut Head) -> Result<(), Refusal> {
+    head.headers.remove(header::AUTHORIZATION);
+    head.headers.remove(header::COOKIE);
+    let Authenticate::Bearer {
+        places,
+        requirements,
+        ..
+    } = authenticate
+    else {
+        return Ok(());
+    };
+    match places::take(head, places) {
+        Err(why @ token::Refusal::Ambiguous) => Err(Refusal::Token {
+            why,
+            scopes: requirements.scopes.clone(),
+        }),
+        _ => Ok(()),
+    }
+}
+
 fn in_header(head: &Head) -> Result<&str, token::Refusal> {
     let values = head.headers.get_all(header::AUTHORIZATION);
     token::bearer(values.iter().map(HeaderValue::as_bytes))

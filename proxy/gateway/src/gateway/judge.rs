@@ -6,7 +6,8 @@ use std::{
     time::Instant,
 };
 
-use http::header;
+use decision::Permit;
+use http::{Method, header};
 use pingora::{protocols::http::v1::server::HttpSession, proxy::Session};
 use route::Found;
 use uuid::Uuid;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 use super::{
     Ctx, Gateway,
     admit::{self, Allowances, Raw},
+    cors::{self, Cors},
     decide, forward,
     head::Head,
     identify::{self, Caller},
@@ -49,10 +51,13 @@ pub(super) async fn judge(
     session: &mut Session,
     ctx: &mut Ctx,
 ) -> pingora::Result<Verdict> {
-    let (head, plan) = match admitted(gate, session, ctx) {
+    let (head, plan, preflight) = match admitted(gate, session, ctx) {
         Ok(routed) => routed,
         Err(refusal) => return Ok(refusal.into()),
     };
+    if let (true, Some(cors)) = (preflight, &plan.cors) {
+        return answer_preflight(gate, session, ctx, head, &plan, cors).await;
+    }
     if let Err(refusal) = limit_early(ctx, &head, &plan) {
         ctx.head = Some(head);
         return Ok(refusal.into());
@@ -92,12 +97,12 @@ fn check_room(
     ctx.place.as_ref().map(|_| ()).ok_or(Refusal::Overloaded)
 }
 
-/// Admits and routes.
+/// Admits and routes; says whether it is a preflight that the route's settings speak of.
 fn admitted(
     gate: &Gateway,
     session: &mut Session,
     ctx: &mut Ctx,
-) -> Result<(Head, Arc<Plan>), Refusal> {
+) -> Result<(Head, Arc<Plan>, bool), Refusal> {
     let peer = peer(session);
     ctx.request_id = request_id(session, ctx.snapshot.rules.trusts(peer));
     let head = admit::admit(&raw(session, peer), &ctx.snapshot.rules);
@@ -106,11 +111,9 @@ fn admitted(
     ctx.micros.admit = observed(&gate.metrics.stages.admit, ctx.started);
     let mut head = head?;
     check_chunks(session)?;
-    match plan(&ctx.snapshot, &mut head) {
-        Ok(plan) => {
-            ctx.plan = Some(plan.clone());
-            Ok((head, plan))
-        }
+    let asked = cors::asked(&head, session);
+    match routed(ctx, &mut head, asked.as_ref()) {
+        Ok((plan, preflight)) => Ok((head, plan, preflight)),
         Err(refusal) => {
             ctx.head = Some(head);
             Err(refusal)
@@ -129,6 +132,25 @@ fn check_chunks(session: &Session) -> Result<(), Refusal> {
     followed.map_err(|BadChunk| Malformed::Chunk.into())
 }
 
+/// Routes: a preflight to where the method would lead that it asks for, if that route speaks of preflights.
+fn routed(
+    ctx: &mut Ctx,
+    head: &mut Head,
+    asked: Option<&Method>,
+) -> Result<(Arc<Plan>, bool), Refusal> {
+    let preflight = asked
+        .and_then(|method| find(&ctx.snapshot, head, method).ok())
+        .filter(|plan| plan.cors.is_some());
+    let is_preflight = preflight.is_some();
+    let plan = match preflight {
+        Some(plan) => plan,
+        None => find(&ctx.snapshot, head, &head.method.clone())?,
+    };
+    ctx.plan = Some(plan.clone());
+    ctx.origin = cors::allow(&plan, head, is_preflight)?;
+    Ok((plan, is_preflight))
+}
+
 /// The request as it was sent.
 pub(crate) fn raw(session: &Session, peer: IpAddr) -> Raw<'_> {
     let sent = session.req_header();
@@ -144,13 +166,13 @@ pub(crate) fn raw(session: &Session, peer: IpAddr) -> Raw<'_> {
     }
 }
 
-/// The plan of the route that takes the request, which gets the parameters of its path.
-fn plan(snapshot: &Snapshot, head: &mut Head) -> Result<Arc<Plan>, Refusal> {
+/// The plan of the route that takes the request, with this method, and gets the parameters of its path.
+fn find(snapshot: &Snapshot, head: &mut Head, method: &Method) -> Result<Arc<Plan>, Refusal> {
     let found = snapshot
         .routes
-        .find(head.authority.host(), &head.path, &head.method);
+        .find(head.authority.host(), &head.path, method);
     if !head.needs.is_empty() {
-        check_allowed(snapshot, head, &found)?;
+        check_allowed(snapshot, head, method, &found)?;
     }
     match found {
         Found::Route { route, params } => {
@@ -172,6 +194,7 @@ fn plan(snapshot: &Snapshot, head: &mut Head) -> Result<Arc<Plan>, Refusal> {
 fn check_allowed(
     snapshot: &Snapshot,
     head: &Head,
+    method: &Method,
     found: &Found<'_, '_, Arc<Plan>>,
 ) -> Result<(), Refusal> {
     let Found::Route { route, .. } = found else {
@@ -183,7 +206,7 @@ fn check_allowed(
     }
     let is_here = |path: &String| {
         let host = head.authority.host();
-        match snapshot.routes.find(host, path, &head.method) {
+        match snapshot.routes.find(host, path, method) {
             Found::Route { route: other, .. } => {
                 Arc::ptr_eq(other.value(), route.value()) || other.template().takes(&head.path)
             }
@@ -195,6 +218,44 @@ fn check_allowed(
         Ok(())
     } else {
         Err(Malformed::PathAmbiguous.into())
+    }
+}
+
+/// Answers a preflight, or sends it on, without asking whose it is: browsers do not say.
+///
+/// Where the gate answers, nothing is taken from rate limits: to refuse would cost as much.
+async fn answer_preflight(
+    gate: &Gateway,
+    session: &mut Session,
+    ctx: &mut Ctx,
+    mut head: Head,
+    plan: &Plan,
+    cors: &Cors,
+) -> pingora::Result<Verdict> {
+    match (cors, &plan.kind) {
+        (Cors::Answer(rules), _) if ctx.origin.is_some() => {
+            let answered = cors::answer(rules, session, ctx, &head.headers).await;
+            ctx.head = Some(head);
+            answered?;
+            ctx.outcome = Outcome::Allow;
+            Ok(Verdict::Served)
+        }
+        (Cors::Pass, Kind::Proxy(proxy)) => {
+            let limited = limit_early(ctx, &head, plan);
+            let taken = limited.and_then(|()| check_room(gate, session, ctx, &head, plan));
+            let cleared = taken.and_then(|()| identify::withdraw(&proxy.authenticate, &mut head));
+            if let Err(refusal) = cleared {
+                ctx.head = Some(head);
+                return Ok(refusal.into());
+            }
+            ctx.turn = proxy.upstream.turn();
+            ctx.permit = Some(Permit::unguarded(head));
+            Ok(Verdict::Forward)
+        }
+        _ => {
+            ctx.head = Some(head);
+            Ok(Refusal::OriginRefused.into())
+        }
     }
 }
 

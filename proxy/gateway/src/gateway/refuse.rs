@@ -42,6 +42,8 @@ pub(crate) enum Refusal {
     },
     /// The policies do not permit it; the code is the decision's.
     Denied { code: &'static str },
+    /// A preflight for pages of an origin that the route does not allow.
+    OriginRefused,
     /// A rate limit has none left.
     RateLimited {
         /// Its name.
@@ -92,6 +94,8 @@ pub(crate) enum Malformed {
     Expectation,
     /// More than one `Authorization`.
     AuthorizationRepeated,
+    /// More than one `Origin`, or a preflight for more than one method.
+    OriginRepeated,
 }
 
 impl From<Malformed> for Refusal {
@@ -180,6 +184,7 @@ impl Refusal {
                 "the policies do not permit this request",
                 false,
             ),
+            Self::OriginRefused => origin_line(),
             Self::RateLimited { .. } => rate_line(),
             Self::UpstreamUnreachable => line(
                 S::BAD_GATEWAY,
@@ -294,6 +299,10 @@ impl Malformed {
             Self::AuthorizationRepeated => {
                 ("authorization_ambiguous", "send one `Authorization` header")
             }
+            Self::OriginRepeated => (
+                "origin_ambiguous",
+                "send one `Origin` header, and one `Access-Control-Request-Method` in a preflight",
+            ),
         };
         Line {
             status: StatusCode::BAD_REQUEST,
@@ -313,6 +322,16 @@ fn token_line(why: token::Refusal) -> Line {
         title: status.canonical_reason().unwrap_or("Unauthorized"),
         detail: why.to_string(),
         retry: status == StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+fn origin_line() -> Line {
+    Line {
+        status: StatusCode::FORBIDDEN,
+        code: "origin_refused",
+        title: "Forbidden",
+        detail: "pages of this origin may not use this route".to_owned(),
+        retry: false,
     }
 }
 
@@ -379,6 +398,7 @@ pub(crate) async fn respond(
     }
     let (mut head, body) = answer(refusal, &ctx.request_id)?;
     ctx.tell_limits(&mut head)?;
+    ctx.mark_origin(&mut head)?;
     let bodiless = session.req_header().method == http::Method::HEAD;
     session
         .write_response_header(Box::new(head), bodiless)

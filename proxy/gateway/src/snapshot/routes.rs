@@ -10,7 +10,7 @@ use token::Verifier;
 
 use super::{Authenticate, Authorize, Kind, Plan, Proxy, RouteView};
 use crate::{
-    gateway::{Guards, admit::Allowances},
+    gateway::{Cors, Guards, admit::Allowances},
     metrics::Metrics,
     rate::Limiter,
     upstream::Upstream,
@@ -82,6 +82,7 @@ impl Parts<'_> {
             allows: allows(&route.handling),
             body_limit: self.body_limit(&route.handling),
             limits: self.limits(route),
+            cors: route.cors.as_ref().map(Cors::of),
             kind,
         })
     }

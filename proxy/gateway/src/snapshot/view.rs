@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use settings::{Handling, Issuer, Route, Settings, TokenPlace};
+use settings::{Cors, Handling, Issuer, Route, Settings, TokenPlace};
 use token::KeySet;
 
 use super::{Authorize, Kind, Plan};
@@ -26,6 +26,8 @@ pub(crate) struct RouteView {
     pub(crate) allow: Vec<&'static str>,
     /// Names of its rate limits.
     pub(crate) rate_limits: Vec<String>,
+    /// `pass` or `answer`, where it speaks of pages of other origins.
+    pub(crate) cors: Option<&'static str>,
     /// Whether anybody can get through without proving who they are.
     pub(crate) open: bool,
 }
@@ -117,6 +119,10 @@ impl RouteView {
             upstream: None,
             allow: Vec::new(),
             rate_limits: names(route, settings),
+            cors: route.cors.as_ref().map(|cors| match cors {
+                Cors::Pass => "pass",
+                Cors::Answer(_) => "answer",
+            }),
             open: false,
         };
         if let Handling::Upstream(guarded) = &route.handling {

@@ -25,7 +25,7 @@ pub struct RateLimit {
     /// How many requests may come at once; `requests` when absent.
     #[serde(default)]
     pub burst: Option<u32>,
-    /// How many buckets are kept apart, each in about 17 bytes; 65536 when absent. Where more are in use, newcomers share.
+    /// How many buckets are kept apart, each in about 18 bytes; 65536 when absent. Where more are in use, newcomers share.
     #[serde(default)]
     pub keys: Option<u32>,
     /// Whether answers say the limit and what is left of it in `RateLimit` headers. `Retry-After` is said in any case.

@@ -8,7 +8,7 @@ use serde::{
     de::{self, MapAccess, Unexpected, Visitor, value::MapAccessDeserializer},
 };
 
-use super::RouteLimit;
+use super::{Cors, RouteLimit};
 
 /// One route.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -23,7 +23,10 @@ pub struct Route {
     /// is identified.
     #[serde(default)]
     pub rate_limits: Vec<RouteLimit>,
-    /// The embedded engine serves it (then nothing below is said).
+    /// Which pages of other origins may use it; when absent the gate answers no preflight and leaves headers alone.
+    #[serde(default)]
+    pub cors: Option<Cors>,
+    /// The embedded engine serves it (then nothing below is said, nor `cors`).
     #[serde(default)]
     pub serve: Option<Serve>,
     /// How a caller proves who it is.

@@ -19,6 +19,7 @@ fn every_refusal() -> Vec<Refusal> {
         M::Chunk,
         M::Expectation,
         M::AuthorizationRepeated,
+        M::OriginRepeated,
     ];
     let mut all: Vec<_> = malformed.into_iter().map(Refusal::from).collect();
     all.extend([
@@ -38,6 +39,7 @@ fn every_refusal() -> Vec<Refusal> {
         Refusal::Denied {
             code: "policy_denied",
         },
+        Refusal::OriginRefused,
         Refusal::RateLimited {
             limit: "client_ip".into(),
             seconds: 7,

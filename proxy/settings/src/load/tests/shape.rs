@@ -1,7 +1,7 @@
-//! Rate limits, as routes have them.
+//! Rate limits and CORS, as routes have them.
 
 use super::{Folder, GOOD};
-use crate::{By, RouteLimit};
+use crate::{Allowed, By, Cors, Origins, RouteLimit};
 
 /// The good settings with this said of the last route, and shared limits.
 fn with(route: &str, shared: &str) -> String {
@@ -140,4 +140,99 @@ fn rate_limits_must_make_sense() {
             .load(&pools.replace("by: principal", "by: client_ip"))
             .is_ok()
     );
+}
+
+#[test]
+fn cors_is_resolved() {
+    let folder = Folder::new();
+    let cors = |text: &str| {
+        let settings = folder
+            .load(&guarded(&format!("cors: {text}"), ""))
+            .map_err(|problems| problems.to_string())
+            .unwrap();
+        settings.routes[1].cors.clone().unwrap()
+    };
+    assert_eq!(cors("pass"), Cors::Pass);
+    let Cors::Answer(rules) = cors("{origins: [\'*\'], headers: [\'*\'], expose: [\'*\']}") else {
+        panic!("passed on")
+    };
+    assert_eq!(
+        (&rules.origins, &rules.headers, &rules.expose),
+        (&Origins::Any, &Allowed::Any, &Allowed::Any)
+    );
+    assert_eq!(rules.methods, [http::Method::GET], "those of the route");
+    assert!(!rules.credentials && rules.max_age_seconds.is_none());
+}
+
+#[test]
+fn cors_must_make_sense() {
+    let folder = Folder::new();
+    let at = |rest: &str| format!("routes[1].cors{rest}");
+    for (cors, expected) in [
+        ("off", vec![at("")]),
+        ("{origins: []}", vec![at(".origins: name at least one")]),
+        ("{methods: [GET]}", vec![at(": `origins` is missing")]),
+        (
+            "{origins: [https://a.test/]}",
+            vec![at(
+                ".origins[0]: browsers write this origin `https://a.test`",
+            )],
+        ),
+        (
+            "{origins: [a.test]}",
+            vec![at(".origins[0]: is not an origin")],
+        ),
+        (
+            "{origins: [\'https://*.test\']}",
+            vec![at(".origins[0]: `*` stands for one label")],
+        ),
+        (
+            "{origins: [\'*\', https://a.test]}",
+            vec![at(".origins[0]: `*` allows every origin")],
+        ),
+        (
+            "{origins: [https://a.test, https://a.test]}",
+            vec![at(".origins[1]: `https://a.test` is there twice")],
+        ),
+        (
+            "{origins: [\'*\'], credentials: true}",
+            vec![at(
+                ".origins[0]: `*` stands for pages that anybody can make",
+            )],
+        ),
+        (
+            "{origins: [\'null\'], credentials: true}",
+            vec![at(
+                ".origins[0]: `null` stands for pages that anybody can make",
+            )],
+        ),
+        (
+            "{origins: [https://a.test], credentials: true, expose: [\'*\']}",
+            vec![at(".expose: browsers take `*`")],
+        ),
+        (
+            "{origins: [https://a.test], methods: [PUT, \'a b\']}",
+            vec![
+                at(".methods[0]: `PUT` is not under `match.methods`"),
+                at(".methods[1]: `a b` is not a method"),
+            ],
+        ),
+        (
+            "{origins: [https://a.test], headers: [a b, x-a, X-A, \'*\']}",
+            vec![
+                at(".headers[0]: is not a header name"),
+                at(".headers[2]: `x-a` is there twice"),
+                at(".headers[3]: `*` allows every header"),
+            ],
+        ),
+        (
+            "{origins: [https://a.test], max_age_seconds: 86401}",
+            vec![at(".max_age_seconds: must be 86400")],
+        ),
+    ] {
+        let expected: Vec<_> = expected.iter().map(String::as_str).collect();
+        folder.expect(&guarded(&format!("cors: {cors}"), ""), &expected);
+    }
+    let pools = GOOD.replace("serve: pools}", "serve: pools, cors: pass}");
+    folder.expect(&pools, &["routes[0].cors: says nothing beside `serve`"]);
 }
