@@ -13,6 +13,8 @@ pub(crate) struct Check<'t> {
     /// The tree without what could not be read, or with a placeholder for it.
     pub(crate) read: &'t Node,
     pub(crate) problems: Vec<Problem>,
+    /// What is odd, but may be meant.
+    pub(crate) warnings: Vec<Problem>,
     /// The files and folders whose content counts.
     pub(crate) files: Vec<PathBuf>,
 }
@@ -20,15 +22,26 @@ pub(crate) struct Check<'t> {
 impl Check<'_> {
     /// Reports a problem at `place`, unless what stands there could not be read and was reported for that.
     pub(crate) fn report(&mut self, place: &Place, message: impl Into<String>) {
-        if self.is_unread(place) {
-            return;
+        if !self.is_unread(place) {
+            let problem = self.problem(place, message.into());
+            self.problems.push(problem);
         }
-        let line = self.written.line_of(place);
-        self.problems.push(Problem {
+    }
+
+    /// Likewise, of what is odd, but may be meant.
+    pub(crate) fn warn(&mut self, place: &Place, message: impl Into<String>) {
+        if !self.is_unread(place) {
+            let warning = self.problem(place, message.into());
+            self.warnings.push(warning);
+        }
+    }
+
+    fn problem(&self, place: &Place, message: String) -> Problem {
+        Problem {
             place: place.to_string(),
-            line,
-            message: message.into(),
-        });
+            line: self.written.line_of(place),
+            message,
+        }
     }
 
     /// Whether what stands at `place`, or around it, could not be read and was reported for that.

@@ -80,13 +80,39 @@ pub(crate) fn check(
         let place = Place::from("issuers").key(name);
         check_name(name, &place, check);
         issuers.extend(match &raw.embedded {
-            Some(pool) => Some(embedded(name, pool, raw, &place, check)),
+            Some(pool) => {
+                warn_undeclared(pool, pools, &place.key("embedded"), check);
+                Some(embedded(name, pool, raw, &place, check))
+            }
             // Written, but not readable.
             None if check.is_written(&place.key("embedded")) => None,
             None => remote(name, raw, &place, check),
         });
     }
     issuers
+}
+
+/// A pool that is not declared may be in the store already, and clients are made by calls too.
+fn warn_undeclared(
+    pool: &str,
+    pools: Option<&engine::Config>,
+    place: &Place,
+    check: &mut Check<'_>,
+) {
+    let Some(pools) = pools.filter(|_| !check.is_unread(&"pools".into())) else {
+        return;
+    };
+    match pools.declare.iter().find(|declared| declared.id == pool) {
+        None => check.warn(
+            place,
+            format!("`{pool}` is not under `pools.declare`: unless the store has it, no token can be its own"),
+        ),
+        Some(declared) if declared.clients.is_empty() => check.warn(
+            place,
+            format!("`{pool}` is declared without clients: until a call makes one, it gives nobody a token"),
+        ),
+        Some(_) => {}
+    }
 }
 
 /// No two issuers may claim the same tokens, be they pools of the engine or not.
@@ -188,7 +214,8 @@ fn remote(
         check.report(&place.key("issuer"), message);
     }
     if let Some(iss) = &raw.issuer {
-        check_url(iss, &place.key("issuer"), check);
+        let url = check_url(iss, &place.key("issuer"), check);
+        warn_example(url.as_ref(), &place.key("issuer"), check);
     }
     let jwks_uri = raw
         .jwks_uri
@@ -306,6 +333,32 @@ fn check_url(text: &str, place: &Place, check: &mut Check<'_>) -> Option<Url> {
     }
     Some(url)
 }
+
+/// RFC 2606 keeps names for examples, which then stand in settings that were copied.
+fn warn_example(url: Option<&Url>, place: &Place, check: &mut Check<'_>) {
+    let Some(Host::Domain(name)) = url.and_then(Url::host) else {
+        return;
+    };
+    let within = |domain: &&str| {
+        let rest = name.strip_suffix(*domain);
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    if EXAMPLES.iter().any(within) {
+        check.warn(
+            place,
+            format!("`{name}` is a name for examples, where nobody is: every token is refused until your own issuer stands here"),
+        );
+    }
+}
+
+/// RFC 2606 sections 2 and 3, but for `.test` and `.localhost`, which are used.
+const EXAMPLES: [&str; 5] = [
+    "example.com",
+    "example.net",
+    "example.org",
+    "example",
+    "invalid",
+];
 
 fn is_loopback(url: &Url) -> bool {
     match url.host() {

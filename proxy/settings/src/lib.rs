@@ -81,6 +81,8 @@ pub struct Settings {
     pub pools: Option<Pools>,
     /// Where everything is written, for problems that show when it is used.
     pub lines: Lines,
+    /// What is odd, but may be meant.
+    pub warnings: Vec<Problem>,
     /// The files and folders whose content counts, this one first: policies, certificates, keys and secrets.
     pub files: Vec<PathBuf>,
 }

@@ -61,10 +61,12 @@ fn read(text: &str, file: &Path, files: &mut Vec<PathBuf>) -> (Option<Settings>,
         written: &original,
         read: &mended,
         problems,
+        warnings: Vec::new(),
         files: Vec::new(),
     };
-    let settings = settings(raw, file, &mut check);
+    let mut settings = settings(raw, file, &mut check);
     files.append(&mut check.files);
+    settings.warnings = check.warnings;
     (Some(settings), check.problems)
 }
 
@@ -114,6 +116,7 @@ fn settings(raw: written::Settings, file: &Path, check: &mut Check<'_>) -> Setti
         routes,
         pools: raw.pools.map(|raw| pools::check(raw, check)),
         lines: Lines::of(check.written),
+        warnings: Vec::new(),
         files: Vec::new(),
     }
 }

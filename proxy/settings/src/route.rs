@@ -1,5 +1,6 @@
 //! Routes, checked: every name refers to something.
 
+mod contradiction;
 mod forward;
 mod guard;
 mod place;

@@ -1,3 +1,4 @@
+mod contradictions;
 mod issuers;
 mod naming;
 mod sections;
@@ -82,7 +83,7 @@ upstreams:
 routes:
   - {match: {host: auth.example.com}, serve: pools}
   - match: {host: api.example.com, path: "/pets/{petId}", methods: [GET]}
-    authenticate: {bearer: {issuers: [staff, aws], token_use: [access, id], scopes: [pets/read]}}
+    authenticate: {bearer: {issuers: [staff, aws], token_use: [access], scopes: [pets/read]}}
     authorize: {policies: pets, headers: [x-tenant]}
     upstream: {to: app, headers: {x-user: "{claims.sub}"}}
   - name: open

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use http::{HeaderName, header};
 use token::{Kind, Requirements, TokenUse};
 
-use super::{Authorize, Bearer, Names, Policies, place, position};
+use super::{Authorize, Bearer, Names, Policies, contradiction, place, position};
 use crate::{
     Issuer, Place,
     check::Check,
@@ -78,11 +78,23 @@ fn tokens(raw: written::Bearer, names: &Names<'_>, place: &Place, check: &mut Ch
         scopes: raw.scopes,
         claims: raw.claims,
     };
+    let known = known(&raw.issuers, names);
+    contradiction::check(&requirements, &known, place, check);
     Bearer {
         issuers,
         requirements,
         places,
     }
+}
+
+/// The issuers of a route, with their positions in its list; none where one could not be made sense of.
+fn known<'n>(list: &[String], names: &Names<'n>) -> Vec<(usize, &'n Issuer)> {
+    let find = |(at, name): (usize, &String)| {
+        let mut issuers = names.issuers.iter();
+        Some((at, issuers.find(|issuer| issuer.name() == name)?))
+    };
+    let known: Option<_> = list.iter().enumerate().map(find).collect();
+    known.unwrap_or_default()
 }
 
 fn check_asked(

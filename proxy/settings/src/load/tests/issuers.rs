@@ -206,8 +206,8 @@ fn places_of_tokens_are_checked() {
     let folder = Folder::new();
     let with = |from: &str| {
         GOOD.replacen(
-            "token_use: [access, id]",
-            &format!("token_use: [access, id], from: {from}"),
+            "token_use: [access]",
+            &format!("token_use: [access], from: {from}"),
             1,
         )
     };

@@ -53,7 +53,7 @@ fn without_a_prefix_nobody_shares_policies() {
     let alone = good()
         .replace(NAMED, "")
         .replace(SHARED, "issuers: [okta]")
-        .replace("token_use: [access, id], ", "");
+        .replace("token_use: [access], ", "");
     assert!(folder.load(&alone).is_ok());
 }
 
