@@ -180,12 +180,9 @@ class Bench:
     def hits(self):
         """Of tokens and decisions that were looked up: how many were remembered, and how many in all."""
         text = fetch(f"http://127.0.0.1:{self.ports['ADMIN']}/metrics").decode()
-        found = re.findall(r'portcullis_(token|decision)_cache_total\{result="(hit|miss)"\} (\d+)', text)
-        counts = {(kind, result): int(count) for kind, result, count in found}
-        return {
-            kind: (counts.get((kind, "hit"), 0), counts.get((kind, "hit"), 0) + counts.get((kind, "miss"), 0))
-            for kind in ("token", "decision")
-        }
+        found = re.findall(r'portcullis_(token|decision)_cache_total\{result="(\w+)"\} (\d+)', text)
+        counts = {kind: {result: int(count) for of, result, count in found if of == kind} for kind in ("token", "decision")}
+        return {kind: (results.get("hit", 0), sum(results.values())) for kind, results in counts.items()}
 
     def first_token(self):
         return (self.folder / "one.tokens").read_text().strip()

@@ -1,5 +1,6 @@
 //! Metrics: everything `/metrics` shows. Label values come from the settings or closed sets, never from callers.
 
+mod decisions;
 mod limits;
 mod register;
 mod sign_ins;
@@ -16,6 +17,7 @@ use crate::{
     gateway::record::Losses,
     listen::{Refused, Untold},
 };
+use decisions::Decisions;
 use register::Register;
 use streams::Ended;
 pub(crate) use streams::{Stream, Streams};
@@ -67,7 +69,7 @@ pub(crate) struct Metrics {
     streams_ended: Ended,
     pub(crate) stages: Stages,
     pub(crate) token_cache: Cache,
-    pub(crate) decision_cache: Cache,
+    pub(crate) decisions: Decisions,
     pub(crate) key_set_age: GaugeVec,
     pub(crate) revocations_age: GaugeVec,
     key_set_fetches: IntCounterVec,
@@ -161,11 +163,6 @@ impl Metrics {
             "Lookups of verified tokens.",
             &["result"],
         )?;
-        let decisions = r.counters(
-            "decision_cache_total",
-            "Lookups of remembered decisions.",
-            &["result"],
-        )?;
         Ok(Self {
             requests: r.counters(
                 "requests_total",
@@ -183,7 +180,7 @@ impl Metrics {
                 &["stage"],
             )?),
             token_cache: Cache::of(&tokens),
-            decision_cache: Cache::of(&decisions),
+            decisions: Decisions::new(&r)?,
             key_set_age: r.ages(
                 "key_set_age_seconds",
                 "Age of an issuer's keys.",

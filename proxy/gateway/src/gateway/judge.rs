@@ -339,18 +339,32 @@ async fn permit(
     match decided {
         Ok(permit) => {
             if let decision::Basis::Policies(decided) = permit.basis() {
-                gate.metrics.decision_cache.count(decided.is_remembered());
+                let decisions = &gate.metrics.decisions;
+                decisions.count(route(ctx), &ctx.request_id, decided);
             }
             ctx.turn = proxy.upstream.turn();
             ctx.permit = Some(permit);
             Ok(())
         }
         Err(denial) => {
+            let decisions = &gate.metrics.decisions;
+            match (&denial.decided, &denial.refusal) {
+                (Some(decided), _) => decisions.count(route(ctx), &ctx.request_id, decided),
+                (None, Refusal::Denied { code }) => {
+                    decisions.unasked(route(ctx), &ctx.request_id, code);
+                }
+                (None, _) => {}
+            }
             ctx.head = Some(denial.head);
             ctx.denied = denial.decided;
             Err(denial.refusal)
         }
     }
+}
+
+/// The name of the route that takes the request.
+fn route(ctx: &Ctx) -> &str {
+    ctx.plan.as_ref().map_or("", |plan| &plan.name)
 }
 
 /// Who is at the other end of the connection.
