@@ -44,10 +44,10 @@ pub(crate) struct Dev {
     #[arg(long, value_name = "DIR", default_value = "data")]
     pub(crate) data: PathBuf,
     /// Where the gate listens, port 0 lets the kernel choose [default: as the settings say, at first 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(crate) listen: Option<SocketAddr>,
     /// Where metrics, health and views are [default: as the settings say, at first 127.0.0.1:9901]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(crate) admin: Option<SocketAddr>,
     /// What stands in `iss` of tokens [default: as the settings say, at first `public_url`]
     #[arg(long, value_enum)]
@@ -131,4 +131,10 @@ impl Cli {
             }
         }
     }
+}
+
+/// An address to listen on; what is none is told the form it should have.
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "write an IP address with a port, as `127.0.0.1:8080` or `[::1]:8080`")
 }
