@@ -52,7 +52,7 @@ def gate(tmp_path_factory, origin, issuer):
     ]
     gate = served.serve(
         tmp_path_factory.mktemp("loosening"), origin, routes,
-        issuers={"remote": {"kind": "cognito", "issuer": issuer.issuer, "clients": ["app"]}},
+        issuers={"remote": {"kind": "cognito", "issuer": issuer.issuer, "clients": ["app"], "principal": {"prefix": "us-east-1_PetStore1"}}},
         policies={"pets": {"path": str(ROOT / "policies/petstore"), "principal": "PetStore::User", "group": "PetStore::UserGroup"}},
     )  # fmt: skip
     wait_until(lambda: ask_as(gate, issuer, "/owners/someone/pets", "someone") == 200, "the keys are fetched")
@@ -61,7 +61,8 @@ def gate(tmp_path_factory, origin, issuer):
 
 
 def ask_as(gate, issuer, path, sub):
-    request = requests.Request("GET", gate.url, headers={"authorization": f"Bearer {issuer.token(sub=sub)}"}).prepare()
+    token = issuer.token(sub=sub, **{"cognito:groups": None})
+    request = requests.Request("GET", gate.url, headers={"authorization": f"Bearer {token}"}).prepare()
     # As it stands, and not as the library would spell it.
     request.url = gate.url + path
     with requests.Session() as session:

@@ -94,6 +94,7 @@ impl Reloader {
         }
         self.admit_operators(settings);
         let generation = next.generation;
+        next.tell();
         self.maker
             .metrics
             .generation

@@ -2,6 +2,10 @@
 //!
 //! A reload makes a whole new one or none at all, so a request never sees half of two.
 
+mod beside;
+mod effect;
+#[cfg(test)]
+mod fixture;
 mod issuers;
 mod limits;
 mod routes;
@@ -49,6 +53,10 @@ pub(crate) struct Snapshot {
     pub(crate) config: Value,
     /// Issuers whose keys are fetched; the next snapshot goes on with those that it has too.
     pub(crate) remote: Vec<RemoteIssuer>,
+    /// Routes that can permit nobody, by the settings and policies of a reload.
+    pub(crate) futile: Vec<Problem>,
+    /// What is odd in settings and policies, but may be meant.
+    pub(crate) warnings: Vec<Problem>,
 }
 
 /// One route, with all that can be found out before a request comes.
@@ -119,10 +127,22 @@ impl Snapshot {
     /// What is not well at this moment.
     pub(crate) fn degraded(&self) -> Vec<Degraded> {
         let upstreams = self.upstreams.iter().filter_map(|u| u.degraded());
+        let futile = self.futile.iter().cloned().map(Degraded::from);
         self.degraded_issuers()
             .into_iter()
             .chain(upstreams)
+            .chain(futile)
             .collect()
+    }
+
+    /// Tells the log what is odd.
+    pub(crate) fn tell(&self) {
+        for futile in &self.futile {
+            tracing::error!(what = %futile.place, why = %futile.message, "A route permits nobody");
+        }
+        for warning in &self.warnings {
+            tracing::warn!(what = %warning.place, why = %warning.message, "Settings are odd");
+        }
     }
 }
 
@@ -157,8 +177,21 @@ impl Maker {
             verifier: &verifier,
         };
         let (routes, views) = routes::build(&parts, &mut problems);
+        let effect = routes
+            .as_ref()
+            .map(|routes| effect::judge(settings, routes))
+            .unwrap_or_default();
+        // Whoever closes a route by its policies while it is in force must not keep it open by that.
+        let futile = if previous.is_none() {
+            problems.extend(effect.futile);
+            Vec::new()
+        } else {
+            effect.futile
+        };
         match routes {
             Some(routes) if problems.is_empty() => Ok(Snapshot {
+                warnings: warnings(settings, &policies, &routes, effect.warnings),
+                futile,
                 generation,
                 routes,
                 verifier,
@@ -200,13 +233,40 @@ fn policies(
     let load = |(name, config): &(String, decision::Config)| {
         let loaded = decision::Policies::load(config, generation);
         let loaded = loaded.map_err(|found| {
-            let place = Place::from("policies").key(name);
             let found = found.iter();
-            problems.extend(found.map(|found| settings.lines.problem(&place, found.to_string())));
+            problems.extend(found.map(|found| of_policies(settings, name, found)));
         });
         loaded.ok()
     };
     settings.policies.iter().map(load).collect()
+}
+
+/// What is odd, in the order of the file.
+fn warnings(
+    settings: &Settings,
+    policies: &[Option<decision::Policies>],
+    routes: &Table<Arc<Plan>>,
+    of_effect: Vec<Problem>,
+) -> Vec<Problem> {
+    let mut all = settings.warnings.clone();
+    for ((name, _), policies) in settings.policies.iter().zip(policies) {
+        let found = policies.iter().flat_map(decision::Policies::warnings);
+        all.extend(found.map(|found| of_policies(settings, name, found)));
+    }
+    all.extend(of_effect);
+    all.extend(beside::warnings(settings, routes));
+    all.sort_by_key(|warning| warning.line);
+    all
+}
+
+/// What was found in a policy set. Where it names a place in a file of its own, that is the one to look at.
+fn of_policies(settings: &Settings, name: &str, found: &decision::Problem) -> Problem {
+    let place = Place::from("policies").key(name);
+    let problem = settings.lines.problem(&place, found.to_string());
+    Problem {
+        line: problem.line.filter(|_| found.file.is_none()),
+        ..problem
+    }
 }
 
 /// Admission must know the names of all headers that any route sets or policies read.

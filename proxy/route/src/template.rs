@@ -87,6 +87,17 @@ impl Template {
         rest.is_none()
     }
 
+    /// A path that it takes, canonical where `segment` is, which stands for each of its parameters.
+    pub fn example(&self, segment: &str) -> String {
+        self.segments.iter().fold(String::new(), |path, part| {
+            let text = match part {
+                Segment::Literal(text) => text,
+                Segment::Param(_) | Segment::Tail(_) => segment,
+            };
+            path + "/" + text
+        })
+    }
+
     pub(crate) fn segments(&self) -> &[Segment] {
         &self.segments
     }
@@ -256,6 +267,14 @@ mod tests {
             let taken = Template::parse(template).unwrap().takes(path);
             assert_eq!(taken, expected, "{template} {path}");
         }
+    }
+
+    #[test]
+    fn an_example_is_taken() {
+        let example = |text| Template::parse(text).unwrap().example("x");
+        assert_eq!(example("/caf%c3%a9/{a}/b/{rest*}"), "/caf%C3%A9/x/b/x");
+        assert_eq!(example("/"), "/");
+        assert_eq!(example("/a/"), "/a/");
     }
 
     #[test]

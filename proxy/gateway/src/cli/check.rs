@@ -35,6 +35,9 @@ pub(super) fn run(file: &Path) -> anyhow::Result<ExitCode> {
     match maker.make(&settings, 1, None) {
         Ok(snapshot) if problems.is_empty() => {
             println!("{}\n", listing(&snapshot.views));
+            for warning in &snapshot.warnings {
+                println!("warning: {warning}");
+            }
             println!("no problems in {}", file.display());
             return Ok(ExitCode::SUCCESS);
         }

@@ -110,6 +110,7 @@ impl Shared {
 fn first(maker: &Maker, settings: &Settings) -> anyhow::Result<Snapshot> {
     let made = maker.make(settings, 1, None);
     let snapshot = made.map_err(|problems| Problems::new(&settings.file, problems))?;
+    snapshot.tell();
     maker.metrics.generation.set(1);
     Ok(snapshot)
 }
