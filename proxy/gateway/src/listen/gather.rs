@@ -106,7 +106,7 @@ mod tests {
             drop(near);
         };
         let mut read = String::new();
-        let (_, end) = tokio::join!(send, far.read_to_string(&mut read));
+        let ((), end) = tokio::join!(send, far.read_to_string(&mut read));
         assert_eq!((end.unwrap(), &*read), (7, "abcdefg"));
     }
 

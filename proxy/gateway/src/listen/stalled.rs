@@ -98,12 +98,12 @@ impl AsyncWrite for Stalling {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = self.poll_send(context, |stream, context| stream.poll_flush(context));
+        let flushed = self.poll_send(context, AsyncWrite::poll_flush);
         self.limit(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let ended = self.poll_send(context, |stream, context| stream.poll_shutdown(context));
+        let ended = self.poll_send(context, AsyncWrite::poll_shutdown);
         self.limit(context, ended)
     }
 }
