@@ -298,7 +298,7 @@ fn aliases_of_aliases_are_bounded() {
     let mut yaml = "a0: &a0 [x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..6 {
         let items = vec![format!("*a{}", level - 1); 8].join(", ");
-        yaml.extend([format!("a{level}: &a{level} [{items}]\n")]);
+        yaml.push_str(&format!("a{level}: &a{level} [{items}]\n"));
     }
     yaml.push_str("listeners: *a5\n");
     Folder::new().expect(
@@ -319,10 +319,9 @@ fn deep_nesting_is_told_on_any_stack() {
     let folder = Folder::new();
     for (open, close) in [("[", "]"), ("{a: ", "}"), ("\n", "")] {
         let nested = |depth: usize| match open {
-            "\n" => {
-                let levels = (1..depth).map(|level| format!("\n{}- ", " ".repeat(level)));
-                levels.collect::<Vec<_>>().concat()
-            }
+            "\n" => (1..depth)
+                .map(|level| format!("\n{}- ", " ".repeat(level)))
+                .collect(),
             _ => format!("{}{}", open.repeat(depth), close.repeat(depth)),
         };
         for depth in [23, 64, 300, 5000] {
