@@ -295,10 +295,11 @@ fn what_cannot_be_read_as_yaml_is_told() {
 /// Seven lines that stand for a quarter of a million values.
 #[test]
 fn aliases_of_aliases_are_bounded() {
-    let mut yaml = "a0: &a0 [x, x, x, x, x, x, x, x]\n".to_owned();
+    let line = |level: usize, items: &str| format!("a{level}: &a{level} [{items}]\n");
+    let mut yaml = line(0, &["x"; 8].join(", "));
     for level in 1..6 {
         let items = vec![format!("*a{}", level - 1); 8].join(", ");
-        yaml.push_str(&format!("a{level}: &a{level} [{items}]\n"));
+        yaml.push_str(&line(level, &items));
     }
     yaml.push_str("listeners: *a5\n");
     Folder::new().expect(
@@ -319,9 +320,10 @@ fn deep_nesting_is_told_on_any_stack() {
     let folder = Folder::new();
     for (open, close) in [("[", "]"), ("{a: ", "}"), ("\n", "")] {
         let nested = |depth: usize| match open {
-            "\n" => (1..depth)
-                .map(|level| format!("\n{}- ", " ".repeat(level)))
-                .collect(),
+            "\n" => {
+                let lines = (1..depth).map(|level| [" ".repeat(level), "- ".to_owned()].concat());
+                ["\n", &lines.collect::<Vec<_>>().join("\n")].concat()
+            }
             _ => format!("{}{}", open.repeat(depth), close.repeat(depth)),
         };
         for depth in [23, 64, 300, 5000] {
