@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, header};
-use pingora::{Error, ErrorType, http::RequestHeader, upstreams::peer::HttpPeer};
+use pingora::{Error, ErrorType, OrErr as _, http::RequestHeader, upstreams::peer::HttpPeer};
 use settings::Template;
 
 use super::{Ctx, head::Head, identify::Caller, refuse};
@@ -54,20 +54,22 @@ pub(super) fn request(request: &mut RequestHeader, ctx: &Ctx) -> pingora::Result
         return Error::e_explain(ErrorType::InternalError, "a request without a permit");
     };
     let head = permit.head();
-    let fields = head.headers.len() + 3;
-    // Names have the case that Pingora gives them: to keep what was sent would cost a second map.
-    let target = head.target();
-    let mut out =
-        RequestHeader::build_no_case(head.method.clone(), target.as_bytes(), Some(fields))?;
-    for (name, value) in &head.headers {
-        out.append_header(name.clone(), value.clone())?;
-    }
+    let mut headers = head.headers.clone();
     for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
         if let Some(value) = request.headers.get(&name) {
-            out.insert_header(name, value.clone())?;
+            headers.insert(name, value.clone());
         }
     }
-    out.insert_header(refuse::REQUEST_ID, ctx.request_id.as_str())?;
+    let request_id = HeaderValue::from_str(&ctx.request_id)
+        .or_err(ErrorType::InternalError, "a request id that is no header")?;
+    headers.insert(refuse::REQUEST_ID, request_id);
+    // Made of parts, names have the case that Pingora gives them: to keep what was sent would cost a second map, and field
+    // by field they would be read again.
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.method = head.method.clone();
+    parts.headers = headers;
+    let mut out = RequestHeader::from(parts);
+    out.set_raw_path(head.target().as_bytes())?;
     out.set_version(request.version);
     if let Some(end) = request.send_end_stream() {
         out.set_send_end_stream(end);
