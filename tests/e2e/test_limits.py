@@ -310,6 +310,9 @@ def test_one_client_has_its_share_of_requests(tmp_path, silent):
         held = []
         for source, other in [("127.0.0.1", "127.0.0.2"), ("127.0.0.2", "127.0.0.3")]:
             assert served_at(source) == served_at(other) == 200
+            # An answer is there a little before its request is over.
+            before = f'portcullis_upstream_connections{{upstream="origin"}} {len(held)}\n'
+            wait_until(lambda: before in gate.metrics(), "those that are answered are over")  # noqa: B023
             held += [connect(port, source=source, before=request()) for _ in range(2)]
             in_use = f'portcullis_upstream_connections{{upstream="origin"}} {len(held)}\n'
             wait_until(lambda: in_use in gate.metrics(), "they are under way")  # noqa: B023

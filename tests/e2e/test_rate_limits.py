@@ -82,8 +82,8 @@ class Gate:
         (folder / "none/app.cedarschema").write_text(
             'namespace App { entity User; entity Application; action look appliesTo {principal: User, resource: Application}; }'
         )
-        (folder / "none/never.cedar").write_text(
-            '@id("never") forbid(principal, action == App::Action::"look", resource);'
+        (folder / "none/else.cedar").write_text(
+            '@id("else") permit(principal == App::User::"us-east-1_Remote001|else", action == App::Action::"look", resource);'
         )
         self.folder, self.file = folder, folder / "portcullis.yaml"
         self.settings = settings(self)
