@@ -12,7 +12,7 @@ VENV := target/venv
 # What each step is about, above what it prints.
 say = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help run build test fmt clippy deny codegen unit e2e setup compare
+.PHONY: help run build test fmt clippy deny codegen unit e2e soak setup compare
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,7 @@ fmt: ## formatting
 clippy: ## lints; a warning is an error
 	$(call say,Lints)
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy -p portcullis-fuzz --features soak --bin soak --locked -- -D warnings
 
 deny: $(DENY) ## who may depend on what, licences, sources
 	$(call say,Dependencies: who may name what; licences; sources)
@@ -53,8 +54,8 @@ codegen: $(VENV)/ready ## generated code and the ledger are what their sources g
 	$(call say,Generated code)
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cargo xtask codegen --check
 
-unit: ## unit tests, and the store suite on SQLite and PostgreSQL
-	$(call say,Unit tests; the store suite on SQLite and PostgreSQL)
+unit: ## unit tests, fuzz targets over their corpora, and the store suite on SQLite and PostgreSQL
+	$(call say,Unit tests; fuzz targets; the store suite on SQLite and PostgreSQL)
 	cargo test --workspace --locked
 
 e2e: $(VENV)/ready ## end to end: the real binary under boto3, the AWS CLI and pycognito
@@ -68,6 +69,10 @@ compare: $(VENV)/ready ## speed beside bare Pingora, nginx and HAProxy, on a qui
 	cargo build --profile dist --locked -p portcullis --bin portcullis --example bare
 	$(call say,Compare)
 	$(VENV)/bin/python benches/compare/compare.py $(ARGS)
+
+soak: ## give each fuzz target a million mutated cases; TARGETS='admission routes', CASES=N
+	@scripts/setup build
+	@scripts/soak $(TARGETS)
 
 # Marked ready only when all of it is installed; a changed list makes it anew.
 $(VENV)/ready: tests/requirements.txt

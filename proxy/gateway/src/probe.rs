@@ -107,10 +107,10 @@ impl Admission {
             return Reading::Unread;
         }
         let admitted = admit(&judge::raw(&session, peer), &self.0).and_then(unloosened);
-        let is_chunked = session
-            .req_header()
-            .headers
-            .contains_key(header::TRANSFER_ENCODING);
+        let sent = session.req_header_mut();
+        let is_chunked = sent.headers.contains_key(header::TRANSFER_ENCODING);
+        // As the gate does before it reads a body.
+        sent.remove_header(&header::UPGRADE);
         let in_form = !is_chunked || listen::check_body(bytes).is_ok();
         match admitted {
             Ok(_) if !in_form => Refusal::from(Malformed::Chunk).into(),
