@@ -6,7 +6,6 @@
 mod chunks;
 mod connections;
 mod deadline;
-mod gather;
 mod line;
 mod progress;
 mod proxy;

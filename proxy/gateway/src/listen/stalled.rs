@@ -1,8 +1,8 @@
 //! Connections whose callers do not keep a writer waiting: Pingora's timeout for writes on HTTP/1 leaves heads and flushes
-//! out, and counts what a slow caller takes as little as what no caller takes. Small writes are gathered on the way.
+//! out, and counts what a slow caller takes as little as what no caller takes.
 
 use std::{
-    io,
+    io::{self, IoSlice},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -15,18 +15,17 @@ use pingora::protocols::{
     Stream, TimingDigest, UniqueID, UniqueIDType, raw_connect::ProxyDigest, tls::SslDigest,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Sleep, sleep},
 };
 
-use super::{gather::Gathered, line::Line};
+use super::line::Line;
 
 /// A connection that fails once it has taken nothing for a while, and whose octets are followed as they are read.
 #[derive(Debug)]
 pub(super) struct Stalling {
     stream: Stream,
     line: Line,
-    gathered: Gathered,
     patience: Duration,
     /// Runs while the connection takes nothing.
     deadline: Option<Pin<Box<Sleep>>>,
@@ -38,29 +37,8 @@ impl Stalling {
         Self {
             stream,
             line,
-            gathered: Gathered::default(),
             patience,
             deadline: None,
-        }
-    }
-
-    /// Sends what is gathered, and then does this.
-    fn poll_send(
-        &mut self,
-        context: &mut Context<'_>,
-        then: impl FnOnce(Pin<&mut Stream>, &mut Context<'_>) -> Poll<io::Result<()>>,
-    ) -> Poll<io::Result<()>> {
-        let before = self.gathered.sent();
-        let sent = self.gathered.poll_send(&mut self.stream, context);
-        self.notice(before);
-        ready!(sent)?;
-        then(Pin::new(&mut self.stream), context)
-    }
-
-    /// The connection took some of what is gathered, if more of it is sent than before.
-    fn notice(&mut self, before: usize) {
-        if self.gathered.sent() != before {
-            self.deadline = None;
         }
     }
 
@@ -90,21 +68,31 @@ impl AsyncWrite for Stalling {
         context: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let before = self.gathered.sent();
-        let this = &mut *self;
-        let written = this.gathered.poll_write(&mut this.stream, context, data);
-        this.notice(before);
-        this.limit(context, written)
+        let written = Pin::new(&mut self.stream).poll_write(context, data);
+        self.limit(context, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = self.poll_send(context, AsyncWrite::poll_flush);
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
         self.limit(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let ended = self.poll_send(context, AsyncWrite::poll_shutdown);
+        let ended = Pin::new(&mut self.stream).poll_shutdown(context);
         self.limit(context, ended)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, data);
+        self.limit(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 }
 
@@ -127,12 +115,7 @@ impl AsyncRead for Stalling {
 impl Shutdown for Stalling {
     async fn shutdown(&mut self) {
         // Ends what is written first, and TLS, both of which wait for the caller.
-        let patience = self.patience;
-        let end = async {
-            let _ = self.flush().await;
-            Shutdown::shutdown(&mut *self.stream).await;
-        };
-        let _ = tokio::time::timeout(patience, end).await;
+        let _ = tokio::time::timeout(self.patience, self.stream.shutdown()).await;
     }
 }
 
@@ -214,11 +197,9 @@ mod tests {
                 far.read_u8().await.unwrap();
             }
         };
-        near.write_all(&[0; 7]).await.unwrap();
-        let (sent, ()) = tokio::join!(near.flush(), reading);
-        sent.unwrap();
-        near.write_all(&[0]).await.unwrap();
-        let more = timeout(PATIENCE * 20, near.flush()).await;
+        let (written, ()) = tokio::join!(near.write_all(&[0; 7]), reading);
+        written.unwrap();
+        let more = timeout(PATIENCE * 20, near.write_all(&[0])).await;
         let error = more.expect("an end").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
