@@ -119,7 +119,7 @@ class Bench:
     def configure(self, template, target, **more):
         text = (HERE / template).read_text()
         values = {
-            **self.ports, "DIR": self.folder, "HERE": HERE, "ISSUER": self.issuer,
+            **self.ports, "DIR": self.folder, "ISSUER": self.issuer,
             "PETSTORE": ROOT / "policies/petstore", **more,
         }  # fmt: skip
         for name, value in values.items():
