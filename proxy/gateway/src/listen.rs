@@ -6,6 +6,7 @@
 mod chunks;
 mod connections;
 mod deadline;
+mod gather;
 mod line;
 mod progress;
 mod proxy;
@@ -33,7 +34,7 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 pub(crate) use chunks::BadChunk;
 pub(crate) use connections::{Caps, Connections, Counted, Refused, client};
 pub(crate) use deadline::{HeaderDeadline, head_is_read};
-pub(crate) use line::{Line, LineLimits, check_body};
+pub(crate) use line::{Body, Line, LineLimits, check_body};
 use proxy::Behind;
 use stalled::Stalling;
 pub(crate) use stream::is_answering;

@@ -23,7 +23,7 @@ use super::{
     refuse::{self, Malformed, Refusal},
 };
 use crate::{
-    listen::{BadChunk, Line},
+    listen::{BadChunk, Body, Line},
     metrics::Outcome,
     mount::Unserved,
     snapshot::{Kind, Plan, Proxy, Snapshot},
@@ -123,12 +123,16 @@ fn admitted(
 
 /// What has come of a chunked body must be in form, and what comes is followed from here on.
 fn check_chunks(session: &Session) -> Result<(), Refusal> {
-    let is_chunked = session
-        .req_header()
-        .headers
-        .contains_key(header::TRANSFER_ENCODING);
+    let headers = &session.req_header().headers;
+    let body = if headers.contains_key(header::TRANSFER_ENCODING) {
+        Body::Chunked
+    } else if headers.contains_key(header::CONTENT_LENGTH) {
+        Body::Sized
+    } else {
+        Body::None
+    };
     let line = Line::of(session.digest());
-    let followed = line.map_or(Ok(()), |line| line.body(is_chunked));
+    let followed = line.map_or(Ok(()), |line| line.body(body));
     followed.map_err(|BadChunk| Malformed::Chunk.into())
 }
 

@@ -74,8 +74,21 @@ enum At {
     Chunks(Chunks),
     /// In what needs no following.
     Rest,
+    /// After a request without a body: only its answer is to come.
+    Answer,
     /// After a chunked body that was out of form, or where nothing more is to be read.
     Broken(&'static str),
+}
+
+/// How the body of a request on HTTP/1 ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// There is none.
+    None,
+    /// After its `Content-Length`.
+    Sized,
+    /// With its last chunk.
+    Chunked,
 }
 
 /// A request that has begun and is not over.
@@ -187,15 +200,18 @@ impl Line {
         }
     }
 
-    /// What is read from now on belongs to a body, which is followed if it comes in chunks. Fails where what came with the
-    /// head is out of form.
-    pub(crate) fn body(&self, is_chunked: bool) -> Result<(), BadChunk> {
+    /// The head is read, and what is read from now on belongs to this body, which is followed if it comes in chunks. Fails
+    /// where what came with the head is out of form.
+    pub(crate) fn body(&self, body: Body) -> Result<(), BadChunk> {
         let mut reader = self.reader();
         if !matches!(reader.at, At::Head) {
             return Ok(());
         }
-        if !is_chunked {
+        if body != Body::Chunked {
             reader.rest();
+            if body == Body::None {
+                reader.at = At::Answer;
+            }
             return Ok(());
         }
         let mut chunks = Chunks::begin();
@@ -210,12 +226,17 @@ impl Line {
         followed
     }
 
+    /// Whether nothing but the answer to a request of HTTP/1 is to come.
+    pub(super) fn awaits_answer(&self) -> bool {
+        matches!(self.reader().at, At::Answer)
+    }
+
     /// Takes note of what was read; an error is the connection's end.
     pub(super) fn read(&self, octets: &[u8]) -> io::Result<()> {
         let mut reader = self.reader();
         let Reader { at, kept, since } = &mut *reader;
         match at {
-            At::Rest => Ok(()),
+            At::Rest | At::Answer => Ok(()),
             At::Head => {
                 since.get_or_insert_with(Instant::now);
                 if kept.len() + octets.len() <= KEPT {

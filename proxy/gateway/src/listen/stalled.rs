@@ -1,5 +1,6 @@
 //! Connections whose callers do not keep a writer waiting: Pingora's timeout for writes on HTTP/1 leaves heads and flushes
-//! out, and counts what a slow caller takes as little as what no caller takes.
+//! out, and counts what a slow caller takes as little as what no caller takes. Where only an answer is to come, head and body
+//! of it are one write, if they are there together.
 
 use std::{
     io::{self, IoSlice},
@@ -15,17 +16,22 @@ use pingora::protocols::{
     Stream, TimingDigest, UniqueID, UniqueIDType, raw_connect::ProxyDigest, tls::SslDigest,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     time::{Sleep, sleep},
 };
 
-use super::line::Line;
+use super::{gather::Gathered, line::Line};
 
 /// A connection that fails once it has taken nothing for a while, and whose octets are followed as they are read.
 #[derive(Debug)]
 pub(super) struct Stalling {
     stream: Stream,
     line: Line,
+    /// INVARIANT: filled only where the reader is asked again before anything is waited for ([`Self::gathers`]), which sends
+    /// it: so nothing is held for longer than its writer is busy.
+    gathered: Gathered,
+    /// The caller sends no more, so the reader is not asked again.
+    ended: bool,
     patience: Duration,
     /// Runs while the connection takes nothing.
     deadline: Option<Pin<Box<Sleep>>>,
@@ -37,9 +43,42 @@ impl Stalling {
         Self {
             stream,
             line,
+            gathered: Gathered::default(),
+            ended: false,
             patience,
             deadline: None,
         }
+    }
+
+    /// Whether the reader is asked again before anything is waited for: Pingora watches for the caller's end while only his
+    /// answer is to come. With a body still to be read it may wait for the upstream first.
+    fn gathers(&self) -> bool {
+        !self.ended && self.line.awaits_answer()
+    }
+
+    /// Sends what is gathered.
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let before = self.gathered.sent();
+        let sent = self.gathered.poll_send(&mut self.stream, context);
+        self.note(before);
+        sent
+    }
+
+    /// The connection took some of what is gathered, if more of it is sent than before.
+    fn note(&mut self, before: usize) {
+        if self.gathered.sent() != before {
+            self.deadline = None;
+        }
+    }
+
+    /// Sends what is gathered, and then does this.
+    fn then<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        next: impl FnOnce(Pin<&mut Stream>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        ready!(self.poll_send(context))?;
+        next(Pin::new(&mut self.stream), context)
     }
 
     fn limit<T>(
@@ -51,6 +90,11 @@ impl Stalling {
             self.deadline = None;
             return written;
         }
+        self.late(context)
+    }
+
+    /// Fails once the connection has taken nothing for too long.
+    fn late<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         let patience = self.patience;
         let deadline = self
             .deadline
@@ -60,6 +104,17 @@ impl Stalling {
             .poll(context)
             .map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
+
+    /// Gathers; what is only kept is no progress.
+    fn poll_keep(&mut self, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let before = self.gathered.sent();
+        let kept = self.gathered.poll_write(&mut self.stream, context, data);
+        self.note(before);
+        if kept.is_pending() {
+            return self.late(context);
+        }
+        kept
+    }
 }
 
 impl AsyncWrite for Stalling {
@@ -68,17 +123,20 @@ impl AsyncWrite for Stalling {
         context: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, data);
+        if self.gathers() {
+            return self.poll_keep(context, data);
+        }
+        let written = self.then(context, |stream, context| stream.poll_write(context, data));
         self.limit(context, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        let flushed = self.then(context, AsyncWrite::poll_flush);
         self.limit(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let ended = Pin::new(&mut self.stream).poll_shutdown(context);
+        let ended = self.then(context, AsyncWrite::poll_shutdown);
         self.limit(context, ended)
     }
 
@@ -87,7 +145,13 @@ impl AsyncWrite for Stalling {
         context: &mut Context<'_>,
         data: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, data);
+        if self.gathers() {
+            let first = data.iter().find(|part| !part.is_empty());
+            return self.poll_keep(context, first.map_or(&[], |part| part));
+        }
+        let written = self.then(context, |stream, context| {
+            stream.poll_write_vectored(context, data)
+        });
         self.limit(context, written)
     }
 
@@ -102,9 +166,16 @@ impl AsyncRead for Stalling {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.gathered.is_empty() {
+            let sent = self.poll_send(context);
+            if let Poll::Ready(Err(error)) = self.limit(context, sent) {
+                return Poll::Ready(Err(error));
+            }
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         let read = buffer.filled().get(before..).unwrap_or_default();
+        self.ended |= read.is_empty();
         Poll::Ready(self.line.read(read))
     }
 }
@@ -115,7 +186,12 @@ impl AsyncRead for Stalling {
 impl Shutdown for Stalling {
     async fn shutdown(&mut self) {
         // Ends what is written first, and TLS, both of which wait for the caller.
-        let _ = tokio::time::timeout(self.patience, self.stream.shutdown()).await;
+        let patience = self.patience;
+        let end = async {
+            let _ = self.flush().await;
+            Shutdown::shutdown(&mut *self.stream).await;
+        };
+        let _ = tokio::time::timeout(patience, end).await;
     }
 }
 
@@ -178,16 +254,20 @@ impl GetSocketDigest for Stalling {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use tokio::{
-        io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
+        io::{AsyncReadExt as _, DuplexStream, duplex},
         time::timeout,
     };
 
     use super::*;
+    use crate::listen::line::Body;
+
+    const PATIENCE: Duration = Duration::from_millis(300);
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_reader_is_waited_for_and_none_is_not() {
-        const PATIENCE: Duration = Duration::from_millis(300);
         let (near, mut far) = duplex(1);
         let mut near = Stalling::new(Box::new(near), Line::for_tests(), PATIENCE);
         let reading = async {
@@ -201,6 +281,84 @@ mod tests {
         written.unwrap();
         let more = timeout(PATIENCE * 20, near.write_all(&[0])).await;
         let error = more.expect("an end").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    /// A connection in which only an answer is to come, on a socket with this much room.
+    fn answering(room: usize) -> (Stalling, DuplexStream) {
+        let (near, far) = duplex(room);
+        let line = Line::for_tests();
+        line.body(Body::None).unwrap();
+        (Stalling::new(Box::new(near), line, PATIENCE), far)
+    }
+
+    /// What its other end has been sent.
+    fn arrived(far: &mut DuplexStream) -> String {
+        let mut text = [0; 64];
+        let mut read = ReadBuf::new(&mut text);
+        let context = &mut Context::from_waker(Waker::noop());
+        let _ = Pin::new(far).poll_read(context, &mut read);
+        String::from_utf8(read.filled().to_vec()).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_written_at_once_is_sent_at_once_when_the_reader_is_asked() {
+        let (mut near, mut far) = answering(64);
+        for part in ["head", " and ", "body"] {
+            near.write_all(part.as_bytes()).await.unwrap();
+            assert_eq!(arrived(&mut far), "");
+        }
+        let read = timeout(PATIENCE, near.read_u8()).await;
+        read.expect_err("the caller is silent");
+        assert_eq!(arrived(&mut far), "head and body");
+        near.write_all(b"more").await.unwrap();
+        near.flush().await.unwrap();
+        assert_eq!(arrived(&mut far), "more");
+        near.write_all(b"end").await.unwrap();
+        Shutdown::shutdown(&mut near).await;
+        assert_eq!(arrived(&mut far), "end");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_kept_where_the_reader_may_not_be_asked() {
+        let (mut near, mut far) = answering(64);
+        tokio::io::AsyncWriteExt::shutdown(&mut far).await.unwrap();
+        near.write_all(b"kept").await.unwrap();
+        assert_eq!(near.read(&mut [0]).await.unwrap(), 0);
+        assert_eq!(arrived(&mut far), "kept");
+        near.write_all(b"after the caller's end").await.unwrap();
+        assert_eq!(arrived(&mut far), "after the caller's end");
+
+        for body in [Body::Sized, Body::Chunked] {
+            let (near, mut far) = duplex(64);
+            let line = Line::for_tests();
+            line.read(b"POST / HTTP/1.1\r\n\r\n").unwrap();
+            line.body(body).unwrap();
+            let mut near = Stalling::new(Box::new(near), line, PATIENCE);
+            near.write_all(b"early").await.unwrap();
+            assert_eq!(arrived(&mut far), "early");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_is_not_waited_for_with_what_is_gathered_either() {
+        let (mut near, mut far) = answering(1);
+        near.write_all(&[0; 7]).await.unwrap();
+        let reading = async {
+            let mut ticks = tokio::time::interval(PATIENCE / 3);
+            for _ in 0..6 {
+                ticks.tick().await;
+                far.read_u8().await.unwrap();
+            }
+        };
+        let mut byte = [0];
+        tokio::select! {
+            read = near.read(&mut byte) => panic!("{read:?} while it takes something"),
+            () = reading => {}
+        }
+        near.write_all(&[0]).await.unwrap();
+        let read = timeout(PATIENCE * 20, near.read(&mut byte)).await;
+        let error = read.expect("an end").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -25,7 +25,7 @@ fn chunked(with: &[u8], more: &[&[u8]]) -> (Result<(), BadChunk>, bool) {
     let (one, other) = HEAD.split_at(9);
     line.read(one).unwrap();
     line.read(&[other, with].concat()).unwrap();
-    let body = line.body(true);
+    let body = line.body(Body::Chunked);
     let reads = more.iter().all(|octets| line.read(octets).is_ok());
     (body, reads)
 }
@@ -45,14 +45,18 @@ fn chunked_bodies_are_followed_from_their_first_octet() {
     assert_eq!(chunked(b"1\r\na", &[b"\r\n", b"\n"]), (Ok(()), false));
     let line = Line::for_tests();
     line.read(b"POST / HTTP/1.1\nHost: a\n\n").unwrap();
-    assert_eq!(line.body(true), Err(BadChunk), "a head without an end");
+    assert_eq!(
+        line.body(Body::Chunked),
+        Err(BadChunk),
+        "a head without an end"
+    );
 }
 
 #[test]
 fn a_break_is_told_as_what_it_is() {
     let line = Line::for_tests();
     line.read(HEAD).unwrap();
-    line.body(true).unwrap();
+    line.body(Body::Chunked).unwrap();
     let broken = line.read(b"x").unwrap_err();
     assert!(broken.get_ref().unwrap().is::<BadChunk>());
     assert!(line.read(b"0\r\n\r\n").is_err(), "nothing follows a break");
@@ -65,12 +69,12 @@ fn what_is_no_chunked_body_is_left_alone() {
         let _request = line.begin(true);
         line.read(b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\n")
             .unwrap();
-        line.body(false).unwrap();
+        line.body(Body::Sized).unwrap();
         line.read(b"x\ny").unwrap();
     }
     let _request = line.begin(true);
     line.read(HEAD).unwrap();
-    line.body(true).unwrap();
+    line.body(Body::Chunked).unwrap();
     assert!(line.read(b"x").is_err(), "each head begins anew");
     let (http2, _) = self::line(limits());
     let _stream = http2.begin(false);
