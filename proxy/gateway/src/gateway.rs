@@ -101,7 +101,6 @@ impl ProxyHttp for Gateway {
     type CTX = Ctx;
 
     fn new_ctx(&self) -> Ctx {
-        listen::head_is_read();
         Ctx {
             started: Instant::now(),
             time: self.clock.now(),

@@ -10,6 +10,7 @@ mod gather;
 mod line;
 mod progress;
 mod proxy;
+mod requests;
 mod stalled;
 mod stream;
 mod tls;
@@ -33,9 +34,10 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 pub(crate) use chunks::BadChunk;
 pub(crate) use connections::{Caps, Connections, Counted, Refused, client};
-pub(crate) use deadline::{HeaderDeadline, head_is_read};
+use deadline::Guarded;
 pub(crate) use line::{Body, Line, LineLimits, check_body};
 use proxy::Behind;
+pub(crate) use requests::Requests;
 use stalled::Stalling;
 pub(crate) use stream::is_answering;
 pub(crate) use tls::{Certificates, Pem};
@@ -96,8 +98,8 @@ impl Bound {
 /// What holds for all connections.
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {
-    /// For how long they may bring no request.
-    pub(crate) first_request: Duration,
+    /// For how long the head of a request may come, and the first one from when the connection was there.
+    pub(crate) head: Duration,
     /// For how long they may take nothing of what is written to them.
     pub(crate) stall: Duration,
     /// What each may do in all.
@@ -158,13 +160,16 @@ pub(crate) async fn serve<A>(
                 let Some(accepted) = admit(stream, line, &way, &terms, &open) else {
                     continue;
                 };
-                connections.spawn(retiring(shutdown.clone(), retire));
-                let (way, app, terms) = (way.clone(), app.clone(), terms.clone());
-                let ends = Ends {
-                    retired,
-                    shutdown: shutdown.clone(),
+                let guarded = accepted.line.clone();
+                let (way, app) = (way.clone(), app.clone());
+                let served = connection(accepted, way, app, terms.clone(), retired);
+                let guarded = Guarded {
+                    line: guarded,
+                    patience: terms.head,
+                    retire,
+                    served: connections.spawn(served),
                 };
-                connections.spawn(connection(accepted, way, app, terms, ends));
+                connections.spawn(deadline::guard(guarded, shutdown.clone()));
             }
             Err(error) => {
                 tracing::warn!(%address, %error, "Connection cannot be accepted");
@@ -192,25 +197,6 @@ impl Way {
             acceptor: bound.certificates.as_ref().map(acceptor),
             senders: bound.senders.clone(),
         }
-    }
-}
-
-/// What a connection ends with.
-struct Ends {
-    /// Its requests are done, and there are to be no others.
-    retired: watch::Receiver<bool>,
-    /// The process is.
-    shutdown: watch::Receiver<bool>,
-}
-
-/// Ends a connection with the process: a task of its own, so that requests need not look at two ends.
-async fn retiring(mut shutdown: watch::Receiver<bool>, retire: watch::Sender<bool>) {
-    tokio::select! {
-        // An error is a sender that is gone, which is a shutdown too.
-        _ = shutdown.wait_for(|down| *down) => {
-            retire.send_replace(true);
-        }
-        () = retire.closed() => {}
     }
 }
 
@@ -255,8 +241,14 @@ fn admit(
     })
 }
 
-async fn connection<A>(accepted: Accepted, way: Arc<Way>, app: Arc<A>, terms: Terms, ends: Ends)
-where
+/// Serves a connection until there are to be no more requests.
+async fn connection<A>(
+    accepted: Accepted,
+    way: Arc<Way>,
+    app: Arc<A>,
+    terms: Terms,
+    retired: watch::Receiver<bool>,
+) where
     A: ServerApp + Send + Sync + 'static,
 {
     let Accepted {
@@ -270,16 +262,9 @@ where
     let Some(stream) = secured(stream, way.acceptor.as_ref()).await else {
         return;
     };
-    line.open(Instant::now());
-    let stream = Box::new(Stalling::new(stream, line.clone(), terms.stall));
-    let connection = Service::handle_event(stream, app, ends.retired);
-    deadline::first_request(
-        connection,
-        line.requested(),
-        terms.first_request,
-        ends.shutdown,
-    )
-    .await;
+    line.open(tokio::time::Instant::now());
+    let stream = Box::new(Stalling::new(stream, line, terms.stall));
+    Service::handle_event(stream, app, retired).await;
     drop(counted);
 }
 

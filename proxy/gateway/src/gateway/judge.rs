@@ -51,6 +51,9 @@ pub(super) async fn judge(
     session: &mut Session,
     ctx: &mut Ctx,
 ) -> pingora::Result<Verdict> {
+    if let Some(line) = Line::of(session.digest()) {
+        line.head_is_read();
+    }
     let (head, plan, preflight) = match admitted(gate, session, ctx) {
         Ok(routed) => routed,
         Err(refusal) => return Ok(refusal.into()),

@@ -17,7 +17,7 @@ use pingora::{
     protocols::{Digest, GetProxyDigest, raw_connect::ProxyDigest},
 };
 use prometheus::IntCounter;
-use tokio::sync::watch;
+use tokio::{sync::watch, time};
 
 use super::chunks::{BadChunk, Chunks};
 
@@ -62,8 +62,8 @@ struct Reader {
     at: At,
     /// The octets of the head that is awaited, and what came with it.
     kept: Vec<u8>,
-    /// When the first of them came; of the first head, when the connection was there.
-    since: Option<Instant>,
+    /// When the first of them came; of the first head, when the connection was there. Nothing while no head is coming.
+    since: Option<time::Instant>,
 }
 
 #[derive(Debug)]
@@ -91,7 +91,16 @@ pub(crate) enum Body {
     Chunked,
 }
 
-/// A request that has begun and is not over.
+/// How a head stands with its deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Head {
+    /// It has passed.
+    Late,
+    /// It is then, at the earliest.
+    LateAt(time::Instant),
+}
+
+/// A stream that has begun and is not over.
 pub(super) struct UnderWay(Line);
 
 impl Line {
@@ -109,7 +118,7 @@ impl Line {
             reader: Mutex::new(Reader {
                 at: At::Head,
                 kept: Vec::new(),
-                since: Some(now),
+                since: None,
             }),
             retire,
         }))
@@ -142,34 +151,40 @@ impl Line {
     }
 
     /// Whether it has brought a request.
-    pub(super) fn requested(&self) -> &AtomicBool {
-        &self.0.requested
+    pub(super) fn has_requested(&self) -> bool {
+        self.0.requested.load(Ordering::Relaxed)
     }
 
     /// The time for the first head begins now, and not before TLS was spoken.
-    pub(super) fn open(&self, now: Instant) {
+    pub(super) fn open(&self, now: time::Instant) {
         self.reader().since = Some(now);
     }
 
-    /// A request begins, whose head is still to be read on HTTP/1.
-    pub(super) fn begin(&self, is_http1: bool) -> UnderWay {
-        let first = !self.0.requested.swap(true, Ordering::Relaxed);
-        let begun = self
-            .0
+    /// A head of HTTP/1 is to come.
+    pub(super) fn await_request(&self) {
+        if self.0.requested.swap(true, Ordering::Relaxed) {
+            self.reader().await_head();
+        }
+    }
+
+    /// The head that was awaited is there.
+    pub(crate) fn head_is_read(&self) {
+        self.reader().since = None;
+    }
+
+    /// A request begins on HTTP/2.
+    pub(super) fn begin_stream(&self) -> UnderWay {
+        let shared = &*self.0;
+        shared.requested.store(true, Ordering::Relaxed);
+        let begun = shared
             .requests
             .fetch_add(1, Ordering::Relaxed)
             .saturating_add(1);
-        self.0.under_way.fetch_add(1, Ordering::Relaxed);
-        let mut reader = self.reader();
-        if !is_http1 {
-            reader.rest();
-        } else if !first {
-            reader.await_head();
-        }
-        drop(reader);
-        let limit = self.0.limits.requests;
-        if begun >= limit && !is_http1 {
-            self.0.retire.send_replace(true);
+        shared.under_way.fetch_add(1, Ordering::Relaxed);
+        self.reader().rest();
+        let limit = shared.limits.requests;
+        if begun >= limit {
+            shared.retire.send_replace(true);
             // A caller who goes on after the farewell, which he needs not to answer.
             if begun - limit > FAREWELL {
                 self.cut("the connection has had its requests");
@@ -238,7 +253,7 @@ impl Line {
         match at {
             At::Rest | At::Answer => Ok(()),
             At::Head => {
-                since.get_or_insert_with(Instant::now);
+                since.get_or_insert_with(time::Instant::now);
                 if kept.len() + octets.len() <= KEPT {
                     kept.extend_from_slice(octets);
                 } else {
@@ -256,9 +271,15 @@ impl Line {
         }
     }
 
-    /// Since when the head at hand is coming; `None` where nothing of it is there.
-    pub(super) fn head_since(&self) -> Option<Instant> {
-        self.reader().since
+    /// Whether the head at hand has been coming for too long by now; then nothing more is read.
+    pub(super) fn head(&self, now: time::Instant, patience: Duration) -> Head {
+        let mut reader = self.reader();
+        let due = reader.since.unwrap_or(now) + patience;
+        if reader.since.is_some() && due <= now {
+            reader.at = At::Broken("a head is late");
+            return Head::Late;
+        }
+        Head::LateAt(due)
     }
 
     fn cut(&self, why: &'static str) {
@@ -287,6 +308,7 @@ impl Reader {
         }
         self.kept.clear();
         self.kept.shrink_to(SPARE);
+        self.since = None;
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::{runtime::Handle, sync::watch, task::JoinSet};
 use super::limits::idle_connections;
 use crate::{
     gateway::Gateway,
-    listen::{self, Bound, Connections, HeaderDeadline, LineLimits, Terms},
+    listen::{self, Bound, Connections, LineLimits, Requests, Terms},
 };
 
 /// Serves until the shutdown, and until what was under way is done.
@@ -22,7 +22,7 @@ pub(super) async fn serve(
     bound: Vec<Bound>,
     open: Arc<Connections>,
     limits: settings::Limits,
-    first_request: Duration,
+    head: Duration,
     mut down: watch::Receiver<bool>,
 ) {
     let conf = Arc::new(ServerConf {
@@ -31,7 +31,7 @@ pub(super) async fn serve(
         ..ServerConf::default()
     });
     let terms = Terms {
-        first_request,
+        head,
         stall: gateway.pace.silence,
         limits: Arc::new(LineLimits {
             requests: limits.requests_per_connection,
@@ -54,10 +54,7 @@ pub(super) async fn serve(
     let overhead = 32 * (u32::from(limits.header_fields) + PSEUDO_FIELDS);
     h2.max_header_list_size(limits.header_bytes.saturating_add(overhead));
     proxy.h2_options = Some(h2);
-    let app = Arc::new(HeaderDeadline::new(
-        proxy,
-        Duration::from_secs(limits.header_seconds.into()),
-    ));
+    let app = Arc::new(Requests::of(proxy));
     let mut listeners = JoinSet::new();
     for bound in bound {
         listeners.spawn(listen::serve(

@@ -42,8 +42,8 @@ pub(crate) struct Process {
     runtimes: Runtimes,
     bound: Vec<Bound>,
     connections: Arc<Connections>,
-    /// How long a connection may bring none.
-    first_request: Duration,
+    /// For how long the head of a request may come.
+    head: Duration,
     admin: Option<(TcpListener, SocketAddr)>,
     public_url: Option<String>,
     logs: logs::Sink,
@@ -135,7 +135,7 @@ impl Process {
             reloader: shared.reloader(file, overrides, watch, fixed, sockets.certificates),
             runtimes,
             bound: sockets.bound,
-            first_request: Duration::from_secs(limits.header_seconds.into()),
+            head: Duration::from_secs(limits.header_seconds.into()),
             admin: sockets.admin,
             public_url,
             logs,
@@ -205,7 +205,7 @@ impl Process {
             self.bound,
             self.connections,
             self.settings.limits,
-            self.first_request,
+            self.head,
             down,
         );
         Running {

@@ -21,7 +21,7 @@ const HEAD: &[u8] = b"\r\nPOST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 /// After a head and what came with it, and then more.
 fn chunked(with: &[u8], more: &[&[u8]]) -> (Result<(), BadChunk>, bool) {
     let line = Line::for_tests();
-    let _request = line.begin(true);
+    line.await_request();
     let (one, other) = HEAD.split_at(9);
     line.read(one).unwrap();
     line.read(&[other, with].concat()).unwrap();
@@ -66,18 +66,18 @@ fn a_break_is_told_as_what_it_is() {
 fn what_is_no_chunked_body_is_left_alone() {
     let line = Line::for_tests();
     for _ in 0..2 {
-        let _request = line.begin(true);
+        line.await_request();
         line.read(b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\n")
             .unwrap();
         line.body(Body::Sized).unwrap();
         line.read(b"x\ny").unwrap();
     }
-    let _request = line.begin(true);
+    line.await_request();
     line.read(HEAD).unwrap();
     line.body(Body::Chunked).unwrap();
     assert!(line.read(b"x").is_err(), "each head begins anew");
     let (http2, _) = self::line(limits());
-    let _stream = http2.begin(false);
+    let _stream = http2.begin_stream();
     http2.read(&vec![0; KEPT + 1]).unwrap();
     http2.read(b"x").unwrap();
 }
@@ -95,16 +95,16 @@ fn heads_without_an_end_are_bounded() {
 fn a_connection_has_so_many_requests() {
     let (line, retired) = line(limits());
     for _ in 0..2 {
-        drop(line.begin(false));
+        drop(line.begin_stream());
         assert!(!*retired.borrow());
     }
-    drop(line.begin(false));
+    drop(line.begin_stream());
     assert!(*retired.borrow());
     for _ in 0..FAREWELL {
-        drop(line.begin(false));
+        drop(line.begin_stream());
     }
     line.read(b"x").unwrap();
-    drop(line.begin(false));
+    drop(line.begin_stream());
     assert!(line.read(b"x").is_err(), "a caller who does not listen");
 }
 
@@ -126,9 +126,9 @@ fn requests_that_are_broken_off_count_for_a_minute() {
 #[test]
 fn streams_that_are_served_are_counted() {
     let (line, _) = line(limits());
-    let mut held: Vec<_> = (0..4).map(|_| line.begin(false)).collect();
+    let mut held: Vec<_> = (0..4).map(|_| line.begin_stream()).collect();
     assert!(!line.is_crowded());
-    held.push(line.begin(false));
+    held.push(line.begin_stream());
     assert!(line.is_crowded());
     held.pop();
     assert!(!line.is_crowded());

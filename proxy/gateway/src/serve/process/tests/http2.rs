@@ -75,7 +75,7 @@ async fn gates(change: fn(&mut Process)) -> Vec<(Gate, Origin, reqwest::Client, 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_go_on_after_the_deadline_for_first_requests() {
     const FIRST: Duration = Duration::from_secs(1);
-    for (gate, origin, client, base) in gates(|process| process.first_request = FIRST).await {
+    for (gate, origin, client, base) in gates(|process| process.head = FIRST).await {
         let begun = Instant::now();
         let mut echo = Echo::begin(&client, &base).await;
         while begun.elapsed() < FIRST + FIRST / 2 {
@@ -114,7 +114,7 @@ fn a_connection_without_a_request_is_closed() {
     let origin = Origin::run();
     let dir = tempfile::tempdir().unwrap();
     let gate = Gate::run_with(dir, drain::OPEN, &origin, |process| {
-        process.first_request = Duration::ZERO;
+        process.head = Duration::from_millis(1);
     });
     let mut idle = TcpStream::connect(gate.addresses[0]).unwrap();
     let limit = Some(Duration::from_secs(10));
