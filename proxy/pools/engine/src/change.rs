@@ -217,6 +217,13 @@ impl Tasks {
         }));
     }
 
+    /// Ends it before.
+    #[cfg(test)]
+    fn stop(&self) {
+        let tasks = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        tasks.iter().for_each(AbortHandle::abort);
+    }
+
     fn own(&self, task: &tokio::task::JoinHandle<()>) {
         self.0
             .lock()
