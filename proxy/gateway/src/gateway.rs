@@ -16,6 +16,7 @@ pub(crate) mod linger;
 mod pace;
 pub(crate) mod record;
 pub(crate) mod refuse;
+pub(crate) mod request_id;
 
 use std::{
     sync::Arc,
@@ -51,6 +52,7 @@ use pace::Flow;
 pub(crate) use pace::Pace;
 use record::{Micros, Recorder};
 use refuse::Refusal;
+use request_id::{REQUEST_ID, RequestId};
 
 /// What all requests share.
 pub(crate) struct Gateway {
@@ -69,7 +71,7 @@ pub(crate) struct Ctx {
     started: Instant,
     time: SystemTime,
     snapshot: Arc<Snapshot>,
-    request_id: String,
+    request_id: RequestId,
     plan: Option<Arc<Plan>>,
     caller: Option<Caller>,
     permit: Option<Permit<Head>>,
@@ -105,7 +107,7 @@ impl ProxyHttp for Gateway {
             started: Instant::now(),
             time: self.clock.now(),
             snapshot: self.current.load_full(),
-            request_id: String::new(),
+            request_id: RequestId::none(),
             plan: None,
             caller: None,
             permit: None,
@@ -241,7 +243,7 @@ impl ProxyHttp for Gateway {
         ctx.stream = plan.and_then(|plan| plan.metrics.streams.open(&response.headers));
         ctx.tell_limits(response)?;
         ctx.mark_origin(response)?;
-        response.insert_header(refuse::REQUEST_ID, ctx.request_id.as_str())
+        response.insert_header(REQUEST_ID, ctx.request_id.value())
     }
 
     async fn fail_to_proxy(

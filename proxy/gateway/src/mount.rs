@@ -23,7 +23,7 @@ use tower::ServiceExt as _;
 
 use incoming::{Feed, Piece};
 
-use crate::gateway::{head::Head, linger, refuse};
+use crate::gateway::{head::Head, linger, request_id::REQUEST_ID};
 
 /// A service and the runtime it runs on; cloning shares the service.
 #[derive(Debug, Clone)]
@@ -219,7 +219,7 @@ async fn respond(
     if session.req_header().version == Version::HTTP_11 && !bodiless && length.is_none() {
         out.insert_header(header::TRANSFER_ENCODING, "chunked")?;
     }
-    out.insert_header(refuse::REQUEST_ID, request_id)?;
+    out.insert_header(REQUEST_ID, request_id)?;
     session
         .write_response_header(Box::new(out), bodiless)
         .await?;

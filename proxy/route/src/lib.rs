@@ -14,7 +14,7 @@ mod table;
 mod template;
 mod tree;
 
-pub use octet::{decodes_twice, push_octet};
+pub use octet::{decodes_twice, is_plain, push_octet};
 pub use problem::{Place, Problem};
 pub use table::{Found, Route, Table};
 pub use template::{Params, Template};

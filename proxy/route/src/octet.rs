@@ -10,12 +10,19 @@ use std::fmt::Write as _;
 ///
 /// RFC 3986 section 6.2.2 would keep `@` and `%40` apart, but what is behind the gate decodes both to one resource.
 pub fn push_octet(out: &mut String, octet: u8) {
-    if octet.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&octet) {
+    if is_plain(octet) {
         out.push(char::from(octet));
     } else {
         // Writing to a string does not fail.
         write!(out, "%{octet:02X}").unwrap_or_default();
     }
+}
+
+/// Whether [`push_octet`] writes an octet as it is.
+pub fn is_plain(octet: u8) -> bool {
+    matches!(octet,
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')'
+        | b'*' | b'+' | b',' | b'=' | b':' | b'@')
 }
 
 /// Whether decoding a canonical path twice gives something else than decoding it once: an escaped `%` before two
@@ -26,7 +33,8 @@ pub fn decodes_twice(canonical: &str) -> bool {
         let mut digit = || bytes.next().is_some_and(|byte| byte.is_ascii_hexdigit());
         digit() && digit()
     };
-    canonical.split("%25").skip(1).any(digits)
+    // Most paths have no escapes at all.
+    canonical.contains('%') && canonical.split("%25").skip(1).any(digits)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ mod readings;
 mod target;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
 };
 
@@ -40,10 +40,10 @@ pub(crate) struct Rules {
     /// Where they write it.
     pub(crate) trusted_header: TrustedHeader,
     /// Headers that routes set from verified tokens, each as [`identity_key`] spells it.
-    pub(crate) identity_headers: HashSet<String>,
+    pub(crate) identity_headers: BTreeSet<String>,
     /// Headers that policies read, by [`identity_key`]: under another name a policy would not see what the upstream may.
     /// Where routes name two spellings of one key, neither is safe, and requests with either are refused.
-    pub(crate) policy_headers: HashMap<String, Vec<HeaderName>>,
+    pub(crate) policy_headers: BTreeMap<String, Vec<HeaderName>>,
 }
 
 /// The limits of a head: Pingora's own are 256 fields and 1 MiB.

@@ -19,7 +19,8 @@ use settings::{Allowed, CorsRules, Origins};
 use super::{
     Ctx,
     head::Head,
-    refuse::{self, Malformed, Refusal},
+    refuse::{Malformed, Refusal},
+    request_id::REQUEST_ID,
 };
 use crate::snapshot::Plan;
 
@@ -178,7 +179,7 @@ pub(super) async fn answer(
     let mut head = ResponseHeader::build(StatusCode::NO_CONTENT, Some(8))?;
     rules.mark(ctx.origin.as_ref(), &mut head)?;
     rules.tell(asked, &mut head)?;
-    head.insert_header(refuse::REQUEST_ID, ctx.request_id.as_str())?;
+    head.insert_header(REQUEST_ID, ctx.request_id.value())?;
     session.write_response_header(Box::new(head), true).await
 }
 

@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, header};
-use pingora::{Error, ErrorType, OrErr as _, http::RequestHeader, upstreams::peer::HttpPeer};
+use pingora::{Error, ErrorType, http::RequestHeader, upstreams::peer::HttpPeer};
 use settings::Template;
 
-use super::{Ctx, head::Head, identify::Caller, refuse};
+use super::{Ctx, head::Head, identify::Caller};
 use crate::{
     snapshot::{Kind, Plan},
     upstream::Upstream,
@@ -60,16 +60,19 @@ pub(super) fn request(request: &mut RequestHeader, ctx: &Ctx) -> pingora::Result
             headers.insert(name, value.clone());
         }
     }
-    let request_id = HeaderValue::from_str(&ctx.request_id)
-        .or_err(ErrorType::InternalError, "a request id that is no header")?;
-    headers.insert(refuse::REQUEST_ID, request_id);
     // Made of parts, names have the case that Pingora gives them: to keep what was sent would cost a second map, and field
     // by field they would be read again.
     let (mut parts, ()) = http::Request::new(()).into_parts();
     parts.method = head.method.clone();
     parts.headers = headers;
     let mut out = RequestHeader::from(parts);
-    out.set_raw_path(head.target().as_bytes())?;
+    let target = head.target();
+    // Read already, if it is spelt so and says no more.
+    if request.uri.authority().is_none() && request.raw_path() == target.as_bytes() {
+        out.set_uri(request.uri.clone());
+    } else {
+        out.set_raw_path(target.as_bytes())?;
+    }
     out.set_version(request.version);
     if let Some(end) = request.send_end_stream() {
         out.set_send_end_stream(end);

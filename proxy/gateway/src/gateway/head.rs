@@ -1,6 +1,6 @@
 //! The canonical head of a request: the one reading that routing, policies and the upstream all get.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{fmt::Write as _, net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, Method};
 
@@ -70,10 +70,11 @@ pub(crate) struct Authority {
 impl Authority {
     pub(crate) fn new(host: String, port: Option<u16>) -> Self {
         let host_len = host.len();
-        let text = match port {
-            Some(port) => format!("{host}:{port}"),
-            None => host,
-        };
+        let mut text = host;
+        if let Some(port) = port {
+            // Writing to a string does not fail.
+            write!(text, ":{port}").unwrap_or_default();
+        }
         Self { text, host_len }
     }
 

@@ -10,7 +10,6 @@ use decision::Permit;
 use http::{Method, header};
 use pingora::{protocols::http::v1::server::HttpSession, proxy::Session};
 use route::Found;
-use uuid::Uuid;
 
 use super::{
     Ctx, Gateway,
@@ -20,7 +19,8 @@ use super::{
     head::Head,
     identify::{self, Caller},
     micros,
-    refuse::{self, Malformed, Refusal},
+    refuse::{Malformed, Refusal},
+    request_id::{REQUEST_ID_NAME, RequestId},
 };
 use crate::{
     listen::{BadChunk, Body, Line},
@@ -107,12 +107,14 @@ fn admitted(
     ctx: &mut Ctx,
 ) -> Result<(Head, Arc<Plan>, bool), Refusal> {
     let peer = peer(session);
-    ctx.request_id = request_id(session, ctx.snapshot.rules.trusts(peer));
+    let given = session.req_header().headers.get(&REQUEST_ID_NAME);
+    ctx.request_id = RequestId::new(given.filter(|_| ctx.snapshot.rules.trusts(peer)));
     let head = admit::admit(&raw(session, peer), &ctx.snapshot.rules);
     // Pingora reads the body of a request to upgrade as one without end; nothing is upgraded here.
     session.req_header_mut().remove_header(&header::UPGRADE);
     ctx.micros.admit = observed(&gate.metrics.stages.admit, ctx.started);
     let mut head = head?;
+    head.headers.insert(REQUEST_ID_NAME, ctx.request_id.value());
     check_chunks(session)?;
     let asked = cors::asked(&head, session);
     match routed(ctx, &mut head, asked.as_ref()) {
@@ -291,7 +293,9 @@ async fn serve(
         return Ok(Refusal::EngineUnavailable.into());
     };
     let started = Instant::now();
-    let served = mount.serve(session, head, &ctx.request_id, told).await?;
+    let served = mount
+        .serve(session, head, ctx.request_id.as_str(), told)
+        .await?;
     observed(&gate.metrics.stages.serve, started);
     Ok(match served {
         Ok(status) => {
@@ -347,7 +351,7 @@ async fn permit(
         Ok(permit) => {
             if let decision::Basis::Policies(decided) = permit.basis() {
                 let decisions = &gate.metrics.decisions;
-                decisions.count(route(ctx), &ctx.request_id, decided);
+                decisions.count(route(ctx), ctx.request_id.as_str(), decided);
             }
             ctx.turn = proxy.upstream.turn();
             ctx.permit = Some(permit);
@@ -356,9 +360,9 @@ async fn permit(
         Err(denial) => {
             let decisions = &gate.metrics.decisions;
             match (&denial.decided, &denial.refusal) {
-                (Some(decided), _) => decisions.count(route(ctx), &ctx.request_id, decided),
+                (Some(decided), _) => decisions.count(route(ctx), ctx.request_id.as_str(), decided),
                 (None, Refusal::Denied { code }) => {
-                    decisions.unasked(route(ctx), &ctx.request_id, code);
+                    decisions.unasked(route(ctx), ctx.request_id.as_str(), code);
                 }
                 (None, _) => {}
             }
@@ -381,22 +385,6 @@ pub(super) fn peer(session: &Session) -> IpAddr {
     address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| {
         address.ip().to_canonical()
     })
-}
-
-/// The id that a trusted peer gave the request, or a new one.
-fn request_id(session: &Session, trusted: bool) -> String {
-    let given = session
-        .req_header()
-        .headers
-        .get(refuse::REQUEST_ID)
-        .filter(|_| trusted)
-        .and_then(|value| value.to_str().ok())
-        .filter(|id| (1..=128).contains(&id.len()))
-        .filter(|id| {
-            id.bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-        });
-    given.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned)
 }
 
 fn observed(stage: &prometheus::Histogram, started: Instant) -> u64 {

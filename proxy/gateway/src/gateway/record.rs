@@ -217,7 +217,7 @@ impl Ctx {
             time: OffsetDateTime::from(self.time)
                 .format(&Rfc3339)
                 .unwrap_or_default(),
-            request_id: &self.request_id,
+            request_id: self.request_id.as_str(),
             route: self.plan.as_ref().map(|plan| &*plan.name),
             generation: self.snapshot.generation,
             outcome: self.outcome.as_str(),

@@ -8,7 +8,10 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use pingora::{http::ResponseHeader, proxy::Session};
 use serde::Serialize;
 
-use super::{Ctx, linger};
+use super::{
+    Ctx, linger,
+    request_id::{REQUEST_ID, RequestId},
+};
 
 /// Why a request goes no further.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -361,7 +364,7 @@ struct Problem<'p> {
 /// Header and body of the answer to a refusal.
 pub(crate) fn answer(
     refusal: &Refusal,
-    request_id: &str,
+    request_id: &RequestId,
 ) -> pingora::Result<(ResponseHeader, Bytes)> {
     let line = refusal.line();
     let problem = Problem {
@@ -371,14 +374,14 @@ pub(crate) fn answer(
         detail: &line.detail,
         code: line.code,
         retryable: line.retry,
-        request_id,
+        request_id: request_id.as_str(),
     };
     let body = Bytes::from(serde_json::to_vec(&problem).unwrap_or_default());
     let mut head = ResponseHeader::build(line.status, Some(6))?;
     head.insert_header(header::CONTENT_TYPE, "application/problem+json")?;
     head.insert_header(header::CONTENT_LENGTH, body.len())?;
     head.insert_header(header::CACHE_CONTROL, "no-store")?;
-    head.insert_header(REQUEST_ID, request_id)?;
+    head.insert_header(REQUEST_ID, request_id.value())?;
     if let Some((name, value)) = refusal.header()
         && let Ok(value) = HeaderValue::try_from(value)
     {
@@ -409,9 +412,6 @@ pub(crate) async fn respond(
     linger::read_rest(session).await;
     Ok(())
 }
-
-/// On every answer, refusals and engine included.
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Seconds after which what is unavailable may be back.
 const RETRY_AFTER: &str = "2";

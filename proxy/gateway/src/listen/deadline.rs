@@ -120,7 +120,7 @@ mod tests {
         line.read(b"G").unwrap();
         sleep(PATIENCE / 2).await;
         line.read(b"E").unwrap();
-        sleep(PATIENCE / 2 - PATIENCE / 10).await;
+        sleep(PATIENCE.mul_f32(0.4)).await;
         assert!(!served.is_finished());
         sleep(PATIENCE / 5).await;
         assert!(served.is_finished());

@@ -1,6 +1,6 @@
 //! The header fields of a request: ours taken out in every spelling, hop-by-hop ones dropped, `X-Forwarded-*` rewritten.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{borrow::Cow, fmt::Write as _, net::IpAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -28,7 +28,11 @@ pub(super) struct Origin<'o> {
 /// A header name as names are compared: all but letters and digits read as `-`, since CGI-style servers map them to one
 /// variable (RFC 3875 section 4.1.18), some `_` and `-` only, some whatever a variable's name cannot hold.
 pub(crate) fn identity_key(name: &str) -> Cow<'_, str> {
-    if has_key(name, name) {
+    // What is parsed is in lower case already.
+    if name
+        .bytes()
+        .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    {
         Cow::Borrowed(name)
     } else {
         Cow::Owned(name.bytes().map(|byte| char::from(folded(byte))).collect())
@@ -60,18 +64,25 @@ pub(super) fn canonical(
     }
     let nominated = nominated(sent);
     let believed = origin.trusted && rules.trusted_header == TrustedHeader::XForwarded;
-    let mut kept = HeaderMap::with_capacity(sent.len() + 4);
+    let mut kept = HeaderMap::with_capacity(sent.len() + ADDED);
     for (name, value) in sent {
-        if is_alias(name, sent, rules)? {
-            needs.insert(Allow::HeaderAlias);
-        }
-        if !goes_on(name, rules, believed) || nominated.iter().any(|n| n == name.as_str()) {
+        let key = identity_key(name.as_str());
+        if is_ours(&key, rules) {
             continue;
         }
-        kept.append(name.clone(), value.clone());
+        if is_alias(name, &key, sent, rules)? {
+            needs.insert(Allow::HeaderAlias);
+        }
+        if goes_on(&key, believed) && !nominated.iter().any(|n| n == name.as_str()) {
+            kept.append(name.clone(), value.clone());
+        }
     }
     join_cookies(&mut kept);
-    kept.insert(header::HOST, value(origin.authority.as_str())?);
+    let authority = value(origin.authority.as_str().to_owned())?;
+    if !(believed && kept.contains_key(X_FORWARDED_HOST)) {
+        kept.insert(X_FORWARDED_HOST, authority.clone());
+    }
+    kept.insert(header::HOST, authority);
     let client = forwarded(&mut kept, rules, origin)?;
     Ok((kept, client))
 }
@@ -87,23 +98,24 @@ fn nominated(sent: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// Whether some servers read a name as another one that is here too. Refuses one that they could read as a header that
-/// decides what is done.
-fn is_alias(name: &HeaderName, sent: &HeaderMap, rules: &Rules) -> Result<bool, Refusal> {
-    let key = identity_key(name.as_str());
-    if is_ours(&key, rules) {
-        return Ok(false);
-    }
+/// Whether some servers read a name with this key as another one that is here too. Refuses one that they could read as a
+/// header that decides what is done.
+fn is_alias(
+    name: &HeaderName,
+    key: &str,
+    sent: &HeaderMap,
+    rules: &Rules,
+) -> Result<bool, Refusal> {
     let is_alias = key != name.as_str();
-    let decides = DECISIVE.contains(&&*key) || key.starts_with("x-forwarded-");
+    let decides = || DECISIVE.contains(&key) || key.starts_with("x-forwarded-");
     let unseen = rules
         .policy_headers
-        .get(&*key)
+        .get(key)
         .is_some_and(|read| read.as_slice() != [name]);
-    if unseen || is_alias && decides {
+    if unseen || is_alias && decides() {
         return Err(Malformed::HeaderAmbiguous.into());
     }
-    Ok(is_alias && is_repeated(&key, sent))
+    Ok(is_alias && is_repeated(key, sent))
 }
 
 /// Whether more than one name has this key.
@@ -112,12 +124,8 @@ fn is_repeated(key: &str, sent: &HeaderMap) -> bool {
     names.take(2).count() == 2
 }
 
-fn goes_on(name: &HeaderName, rules: &Rules, believed: bool) -> bool {
-    let key = identity_key(name.as_str());
-    if is_ours(&key, rules) || DROPPED.contains(&&*key) {
-        return false;
-    }
-    believed || !key.starts_with("x-forwarded-")
+fn goes_on(key: &str, believed: bool) -> bool {
+    !DROPPED.contains(&key) && (believed || !key.starts_with("x-forwarded-"))
 }
 
 /// Headers that speak for the gate: what a caller sends under such a name never goes on.
@@ -144,7 +152,7 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Writes `X-Forwarded-*` and finds the client: the last address that is not a trusted peer's.
+/// Writes `X-Forwarded-For` and `-Proto` and finds the client: the last address that is not a trusted peer's.
 fn forwarded(kept: &mut HeaderMap, rules: &Rules, origin: &Origin<'_>) -> Result<IpAddr, Refusal> {
     let before = origin.told;
     let client = before
@@ -159,22 +167,40 @@ fn forwarded(kept: &mut HeaderMap, rules: &Rules, origin: &Origin<'_>) -> Result
         if !chain.is_empty() {
             chain.push_str(", ");
         }
-        chain.push_str(&address.to_string());
+        push_address(&mut chain, *address);
     }
-    kept.insert(X_FORWARDED_FOR, value(&chain)?);
+    kept.insert(X_FORWARDED_FOR, value(chain)?);
     kept.insert(
         X_FORWARDED_PROTO,
         HeaderValue::from_static(origin.scheme.as_str()),
     );
-    if !kept.contains_key(X_FORWARDED_HOST) {
-        kept.insert(X_FORWARDED_HOST, value(origin.authority.as_str())?);
-    }
     Ok(client)
 }
 
-fn value(text: &str) -> Result<HeaderValue, Refusal> {
-    HeaderValue::from_str(text).map_err(|_| Malformed::HostInvalid.into())
+/// Writes an address as it is displayed, without the machinery of displaying: each request has one.
+fn push_address(out: &mut String, address: IpAddr) {
+    let IpAddr::V4(address) = address else {
+        // Writing to a string does not fail.
+        return write!(out, "{address}").unwrap_or_default();
+    };
+    for (at, octet) in address.octets().into_iter().enumerate() {
+        if at > 0 {
+            out.push('.');
+        }
+        for place in [100, 10, 1] {
+            if octet >= place || place == 1 {
+                out.push(char::from(b'0' + octet / place % 10));
+            }
+        }
+    }
 }
+
+fn value(text: String) -> Result<HeaderValue, Refusal> {
+    HeaderValue::try_from(text).map_err(|_| Malformed::HostInvalid.into())
+}
+
+/// Fields that every request gets: `Host`, three `X-Forwarded-*` and its id; beside them its framing and some claims.
+const ADDED: usize = 12;
 
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
@@ -230,3 +256,20 @@ const DROPPED: &[&str] = &[
     "x-request-id",
     "x-rewrite-url",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_written_as_they_are_displayed() {
+        let octets = [0, 1, 9, 10, 99, 100, 109, 255];
+        let all = octets.iter().flat_map(|a| octets.map(|b| [*a, b, b, *a]));
+        let six = "2001:db8::1".parse().unwrap();
+        for address in all.map(IpAddr::from).chain([six]) {
+            let mut text = String::new();
+            push_address(&mut text, address);
+            assert_eq!(text, address.to_string());
+        }
+    }
+}

@@ -52,14 +52,21 @@ fn parse_port(digits: &str) -> Result<u16, Refusal> {
 /// A name of letters, digits, `-` and `_` in labels; one dot at the end is the same name, and goes.
 fn registered_name(host: &str) -> Result<String, Refusal> {
     let name = host.strip_suffix('.').unwrap_or(host);
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-    };
-    if name.len() > 253 || !name.split('.').all(label) {
-        return Err(Malformed::HostInvalid.into());
+    let mut label = 0;
+    let mut in_form = name.len() <= 253;
+    for byte in name.bytes() {
+        match byte {
+            b'.' => {
+                in_form &= (1..=63).contains(&label);
+                label = 0;
+            }
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => label += 1,
+            _ => in_form = false,
+        }
     }
-    Ok(name.to_ascii_lowercase())
+    if in_form && (1..=63).contains(&label) {
+        Ok(name.to_ascii_lowercase())
+    } else {
+        Err(Malformed::HostInvalid.into())
+    }
 }

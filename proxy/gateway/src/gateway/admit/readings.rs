@@ -32,7 +32,9 @@ pub(crate) fn readings(path: &str) -> Result<Vec<String>, Refusal> {
 
 /// Whether a segment is `.` or `..`.
 pub(super) fn has_dots(path: &str) -> bool {
-    path.split('/').any(|segment| matches!(segment, "." | ".."))
+    // Most paths have none at all.
+    memchr::memchr(b'.', path.as_bytes()).is_some()
+        && path.split('/').any(|segment| matches!(segment, "." | ".."))
 }
 
 /// What a server may do with a path. Each step makes it shorter or leaves it alone, so there is an end to them.

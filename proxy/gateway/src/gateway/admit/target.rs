@@ -14,23 +14,21 @@ pub(super) struct Target<'t> {
 
 /// Splits a target (RFC 9112 section 3.2); in absolute-form its authority must be the `Host`.
 pub(super) fn read<'t>(target: &'t [u8], host: &str) -> Result<Target<'t>, Refusal> {
-    let plain = target.iter().all(|byte| (0x21..0x7f).contains(byte));
+    let plain = target
+        .iter()
+        .all(|byte| (0x21..0x7f).contains(byte) && *byte != b'#');
     let text = str::from_utf8(target)
         .ok()
         .filter(|_| plain)
         .ok_or(Malformed::Target)?;
-    if text.contains('#') {
-        return Err(Malformed::Target.into());
-    }
     let text = match absolute(text) {
         Some((authority, rest)) if authority.eq_ignore_ascii_case(host) => rest,
         Some(_) => return Err(Malformed::HostRepeated.into()),
         None => text,
     };
-    let (path, query) = match text.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (text, None),
-    };
+    let end = memchr::memchr(b'?', text.as_bytes()).unwrap_or(text.len());
+    let (path, query) = text.split_at(end);
+    let query = query.strip_prefix('?');
     let path = if path.is_empty() && text.len() < target.len() {
         "/"
     } else {
@@ -44,6 +42,9 @@ pub(super) fn read<'t>(target: &'t [u8], host: &str) -> Result<Target<'t>, Refus
 
 /// Authority and the rest of an `http` or `https` URL.
 fn absolute(text: &str) -> Option<(&str, &str)> {
+    if text.starts_with('/') {
+        return None;
+    }
     let (scheme, rest) = text.split_once("://")?;
     let ours = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -54,9 +55,17 @@ fn absolute(text: &str) -> Option<(&str, &str)> {
 /// one path to routes, policies and the upstream. What some servers would resolve, merge, split or decode again is refused,
 /// or is told with the path where a route may allow it.
 pub(super) fn canonical_path(path: &str) -> Result<(String, Allowances), Refusal> {
+    let mut needs = Allowances::default();
+    // Most paths are spelt so already.
+    if path
+        .bytes()
+        .all(|byte| byte == b'/' || route::is_plain(byte))
+    {
+        check_segments(path, &mut needs)?;
+        return Ok((path.to_owned(), needs));
+    }
     let mut out = String::with_capacity(path.len());
     let mut decoded = Vec::with_capacity(path.len());
-    let mut needs = Allowances::default();
     let mut rest = path.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
@@ -107,7 +116,7 @@ fn check_segments(path: &str, needs: &mut Allowances) -> Result<(), Refusal> {
     if super::readings::has_dots(path) {
         return Err(Malformed::PathAmbiguous.into());
     }
-    if path.contains("//") {
+    if path.as_bytes().windows(2).any(|pair| pair == b"//") {
         needs.insert(Allow::EmptySegment);
     }
     if route::decodes_twice(path) {
