@@ -7,7 +7,7 @@ pub(crate) mod admit;
 mod cors;
 mod decide;
 mod error;
-mod forward;
+pub(crate) mod forward;
 pub(crate) mod head;
 mod identify;
 pub(crate) mod judge;

@@ -1,5 +1,7 @@
-//! Admission by itself, for tests that stand outside and feed it anything: what the gate makes of a request's bytes before
-//! it asks any route.
+//! Parts of a request's way by themselves, for what stands outside: admission, for tests that feed it anything, and
+//! [`Stages`], for benches that count what each part costs.
+
+mod stages;
 
 use std::{
     io::Cursor,
@@ -21,6 +23,8 @@ use crate::{
     },
     listen,
 };
+
+pub use stages::Stages;
 
 /// What admission knows besides requests.
 #[derive(Debug, Default)]

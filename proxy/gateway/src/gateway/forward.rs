@@ -53,10 +53,15 @@ pub(super) fn request(request: &mut RequestHeader, ctx: &Ctx) -> pingora::Result
     let Some(permit) = &ctx.permit else {
         return Error::e_explain(ErrorType::InternalError, "a request without a permit");
     };
-    let head = permit.head();
+    *request = upstream_head(permit.head(), request)?;
+    Ok(())
+}
+
+/// What goes upstream in the place of the request that was sent.
+pub(crate) fn upstream_head(head: &Head, sent: &RequestHeader) -> pingora::Result<RequestHeader> {
     let mut headers = head.headers.clone();
     for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
-        if let Some(value) = request.headers.get(&name) {
+        if let Some(value) = sent.headers.get(&name) {
             headers.insert(name, value.clone());
         }
     }
@@ -68,17 +73,16 @@ pub(super) fn request(request: &mut RequestHeader, ctx: &Ctx) -> pingora::Result
     let mut out = RequestHeader::from(parts);
     let target = head.target();
     // Read already, if it is spelt so and says no more.
-    if request.uri.authority().is_none() && request.raw_path() == target.as_bytes() {
-        out.set_uri(request.uri.clone());
+    if sent.uri.authority().is_none() && sent.raw_path() == target.as_bytes() {
+        out.set_uri(sent.uri.clone());
     } else {
         out.set_raw_path(target.as_bytes())?;
     }
-    out.set_version(request.version);
-    if let Some(end) = request.send_end_stream() {
+    out.set_version(sent.version);
+    if let Some(end) = sent.send_end_stream() {
         out.set_send_end_stream(end);
     }
-    *request = out;
-    Ok(())
+    Ok(out)
 }
 
 /// Sets the route's headers from the verified token; one whose claims are absent stays absent.

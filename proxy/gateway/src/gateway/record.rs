@@ -12,7 +12,7 @@ use std::{
     net::IpAddr,
     path::Path,
     sync::mpsc::{Receiver, sync_channel},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use decision::{Basis, Decided, Permit};
@@ -57,6 +57,23 @@ pub(crate) struct Record<'r> {
     pub(crate) path: Option<&'r str>,
     pub(crate) client: IpAddr,
     pub(crate) bytes: usize,
+}
+
+impl Record<'_> {
+    /// Puts its line in the place of what is there.
+    pub(crate) fn write(&self, line: &mut Vec<u8>) -> serde_json::Result<()> {
+        line.clear();
+        serde_json::to_writer(&mut *line, self)?;
+        line.push(b'\n');
+        Ok(())
+    }
+}
+
+/// As records tell times: RFC 3339 in UTC.
+pub(crate) fn told(time: SystemTime) -> String {
+    OffsetDateTime::from(time)
+        .format(&Rfc3339)
+        .unwrap_or_default()
 }
 
 /// Time spent, in microseconds.
@@ -131,10 +148,7 @@ impl Recorder {
             return;
         };
         LINE.with_borrow_mut(|line| {
-            line.clear();
-            let written = serde_json::to_writer(&mut *line, record);
-            line.push(b'\n');
-            if written.is_err() || !queue.give(line) {
+            if record.write(line).is_err() || !queue.give(line) {
                 self.losses.add(1);
             }
         });
@@ -214,9 +228,7 @@ impl Ctx {
         };
         let status = session.response_written().map(|written| written.status);
         Record {
-            time: OffsetDateTime::from(self.time)
-                .format(&Rfc3339)
-                .unwrap_or_default(),
+            time: told(self.time),
             request_id: self.request_id.as_str(),
             route: self.plan.as_ref().map(|plan| &*plan.name),
             generation: self.snapshot.generation,
