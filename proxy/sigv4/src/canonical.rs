@@ -49,37 +49,35 @@ pub(crate) fn string_to_sign(
     stamp: &str,
     scope: &Scope,
 ) -> String {
-    let hash = hex::encode(sha256(canonical(request, signed_headers).as_bytes()));
+    let hash = hex::encode(sha256(&canonical(request, signed_headers)));
     format!("{ALGORITHM}\n{stamp}\n{}\n{hash}", scope.text())
 }
 
-fn canonical(request: &Request<'_>, signed_headers: &[String]) -> String {
-    let mut headers = String::new();
+/// Octets, and not text: a header's value need not be UTF-8, and two that differ must not be signed alike.
+fn canonical(request: &Request<'_>, signed_headers: &[String]) -> Vec<u8> {
+    let (path, query) = (path(request.path), query(request.query));
+    let mut out = format!("{}\n{path}\n{query}\n", request.method).into_bytes();
     for name in signed_headers {
-        headers.extend([name, ":", &header_value(request.headers, name), "\n"]);
+        out.extend_from_slice(name.as_bytes());
+        out.push(b':');
+        push_values(&mut out, request.headers, name);
+        out.push(b'\n');
     }
-    format!(
-        "{}\n{}\n{}\n{headers}\n{}\n{}",
-        request.method,
-        path(request.path),
-        query(request.query),
-        signed_headers.join(";"),
-        request.payload.hash()
-    )
+    let (names, hash) = (signed_headers.join(";"), request.payload.hash());
+    out.extend_from_slice(format!("\n{names}\n{hash}").as_bytes());
+    out
 }
 
 /// All values of a header: trimmed, runs of spaces made one, joined by commas.
-fn header_value(headers: &HeaderMap, name: &str) -> String {
-    let one = |value: &http::HeaderValue| {
-        let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        text.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
-    };
-    headers
-        .get_all(name)
-        .iter()
-        .map(one)
-        .collect::<Vec<_>>()
-        .join(",")
+fn push_values(out: &mut Vec<u8>, headers: &HeaderMap, name: &str) {
+    for (at, value) in headers.get_all(name).iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        let words = value.as_bytes().split(u8::is_ascii_whitespace);
+        let words: Vec<&[u8]> = words.filter(|word| !word.is_empty()).collect();
+        out.extend_from_slice(&words.join(&b' '));
+    }
 }
 
 /// The path without dot segments and empty segments, each part encoded once more.

@@ -272,6 +272,39 @@ fn incomplete_signatures_name_what_is_missing() {
 }
 
 #[test]
+fn values_that_are_no_text_are_told_apart() {
+    let credentials = Credentials {
+        access_key_id: "AKIDEXAMPLE".to_owned(),
+        secret: secret(),
+        session_token: None,
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert("host", HeaderValue::from_static("a"));
+    let mut holds = |value: &[u8], signed: Option<&HeaderMap>| {
+        headers.insert("x-amz-target", HeaderValue::from_bytes(value).unwrap());
+        let request = |headers| Request {
+            method: &Method::POST,
+            path: "/",
+            query: "",
+            headers,
+            payload: Payload::Bytes(b""),
+        };
+        let made = sign(&request(&headers), &credentials, "r", "s", now()).unwrap();
+        let mut sent = headers.clone();
+        sent.extend(signed.unwrap_or(&made).clone());
+        let authorization = Authorization::parse(&sent).unwrap();
+        let verified = verify(&authorization, &request(&sent), &secret(), "s", now());
+        (made, verified)
+    };
+    let (made, own) = holds(b"a\xff", None);
+    assert_eq!(own, Ok(()));
+    for other in [&b"a\xfe"[..], "a\u{fffd}".as_bytes(), b"a\xff\xff"] {
+        let (_, borrowed) = holds(other, Some(&made));
+        assert_eq!(borrowed, Err(Refusal::Mismatch), "{other:?}");
+    }
+}
+
+#[test]
 fn what_we_sign_is_what_botocore_signs() {
     for vector in vectors().signed {
         let signed = vector.headers();

@@ -11,10 +11,9 @@ use sigv4::{Authorization, Credentials, Payload, Request, sign, verify};
 use crate::naive;
 
 pub(super) fn run(data: &[u8]) {
-    let text = String::from_utf8_lossy(data);
-    let (first, second) = match text.split_once("\n%%%\n") {
+    let (first, second) = match split_once(data, b"\n%%%\n") {
         Some((first, second)) => (first, Some(second)),
-        None => (&*text, None),
+        None => (data, None),
     };
     let Some(first) = Call::read(first) else {
         return;
@@ -58,27 +57,28 @@ struct Call {
     path: String,
     query: String,
     headers: HeaderMap,
-    body: String,
+    body: Vec<u8>,
 }
 
 impl Call {
-    fn read(text: &str) -> Option<Self> {
-        let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
-        let mut lines = head.lines();
-        let (method, target) = lines.next()?.split_once(' ')?;
+    fn read(octets: &[u8]) -> Option<Self> {
+        let (head, body) = split_once(octets, b"\n\n").unwrap_or((octets, b""));
+        let mut lines = head.split(|octet| *octet == b'\n');
+        let line = String::from_utf8_lossy(lines.next()?);
+        let (method, target) = line.split_once(' ')?;
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let mut headers = HeaderMap::new();
         for line in lines {
-            let (name, value) = line.split_once(':')?;
-            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-            headers.append(name, HeaderValue::from_str(value).ok()?);
+            let (name, value) = split_once(line, b":")?;
+            let name = HeaderName::from_bytes(name).ok()?;
+            headers.append(name, HeaderValue::from_bytes(value).ok()?);
         }
         Some(Self {
             method: method.parse().ok()?,
             path: path.to_owned(),
             query: query.to_owned(),
             headers,
-            body: body.to_owned(),
+            body: body.to_vec(),
         })
     }
 
@@ -102,7 +102,7 @@ impl Call {
             path: &self.path,
             query: &self.query,
             headers: &self.headers,
-            payload: Payload::Bytes(self.body.as_bytes()),
+            payload: Payload::Bytes(&self.body),
         }
     }
 
@@ -125,14 +125,19 @@ impl Call {
     }
 
     /// All values of a header, in their order; blanks count as one, and a comma may stand for the next line.
-    fn value(&self, name: &HeaderName) -> String {
+    fn value(&self, name: &HeaderName) -> Vec<u8> {
         let values = self.headers.get_all(name).iter().map(|value| {
-            let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            let words = text.split([' ', '\t']).filter(|word| !word.is_empty());
-            words.collect::<Vec<_>>().join(" ")
+            let words = value.as_bytes().split(|octet| b" \t".contains(octet));
+            let words: Vec<&[u8]> = words.filter(|word| !word.is_empty()).collect();
+            words.join(&b' ')
         });
-        values.collect::<Vec<_>>().join(",")
+        values.collect::<Vec<_>>().join(&b',')
     }
+}
+
+fn split_once<'o>(octets: &'o [u8], by: &[u8]) -> Option<(&'o [u8], &'o [u8])> {
+    let at = octets.windows(by.len()).position(|window| window == by)?;
+    Some((&octets[..at], &octets[at + by.len()..]))
 }
 
 /// RFC 3986 section 5.2.4, and whether a slash ends it.
