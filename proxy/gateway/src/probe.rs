@@ -117,6 +117,7 @@ impl Admission {
         sent.remove_header(&header::UPGRADE);
         let in_form = !is_chunked || listen::check_body(bytes).is_ok();
         match admitted {
+            Ok(_) if !listen::check_line(bytes) => Refusal::from(Malformed::Target).into(),
             Ok(_) if !in_form => Refusal::from(Malformed::Chunk).into(),
             Ok(head) => Reading::Admitted {
                 head: Box::new(head.into()),
@@ -222,6 +223,16 @@ mod tests {
                 ..
             }
         ));
+        for line in ["GET /a b HTTP/1.1", "GET /?a=\u{1} HTTP/1.1"] {
+            let written_anew = http1(&format!("{line}\r\nHost: a\r\n\r\n"));
+            assert!(matches!(
+                written_anew,
+                Reading::Refused {
+                    code: "target_invalid",
+                    ..
+                }
+            ));
+        }
         let refused = http1("GET /a/../b HTTP/1.1\r\nHost: a\r\n\r\n");
         let status = StatusCode::BAD_REQUEST;
         let code = "path_ambiguous";

@@ -59,14 +59,11 @@ fn line<'r>(rest: &mut &'r [u8]) -> Result<&'r [u8], &'static str> {
     Ok(line)
 }
 
-/// A request line that has not three parts.
-pub(crate) const MENDED: &str = "a request line that has not three parts";
-
 /// Section 3: three parts, with one space between them.
 fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], u8), &'static str> {
     let parts: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
     let [method, target, version] = parts[..] else {
-        return Err(MENDED);
+        return Err("a request line that has not three parts");
     };
     if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) {
         return Err("a method that is no token");

@@ -115,7 +115,7 @@ fn admitted(
     ctx.micros.admit = observed(&gate.metrics.stages.admit, ctx.started);
     let mut head = head?;
     head.headers.insert(REQUEST_ID_NAME, ctx.request_id.value());
-    check_chunks(session)?;
+    check_octets(session)?;
     let asked = cors::asked(&head, session);
     match routed(ctx, &mut head, asked.as_ref()) {
         Ok((plan, preflight)) => Ok((head, plan, preflight)),
@@ -126,8 +126,15 @@ fn admitted(
     }
 }
 
-/// What has come of a chunked body must be in form, and what comes is followed from here on.
-fn check_chunks(session: &Session) -> Result<(), Refusal> {
+/// The line must be what the parser says it is, what has come of a chunked body must be in form, and what comes is followed
+/// from here on.
+fn check_octets(session: &Session) -> Result<(), Refusal> {
+    let Some(line) = Line::of(session.digest()) else {
+        return Ok(());
+    };
+    if session.as_http1().is_some() && !line.is_line_in_form() {
+        return Err(Malformed::Target.into());
+    }
     let headers = &session.req_header().headers;
     let body = if headers.contains_key(header::TRANSFER_ENCODING) {
         Body::Chunked
@@ -136,8 +143,7 @@ fn check_chunks(session: &Session) -> Result<(), Refusal> {
     } else {
         Body::None
     };
-    let line = Line::of(session.digest());
-    let followed = line.map_or(Ok(()), |line| line.body(body));
+    let followed = line.body(body);
     followed.map_err(|BadChunk| Malformed::Chunk.into())
 }
 

@@ -11,7 +11,6 @@ use std::{
 };
 
 use http::StatusCode;
-use memchr::memmem;
 use pingora::{
     http::ResponseHeader,
     protocols::{Digest, GetProxyDigest, raw_connect::ProxyDigest},
@@ -19,7 +18,10 @@ use pingora::{
 use prometheus::IntCounter;
 use tokio::{sync::watch, time};
 
-use super::chunks::{BadChunk, Chunks};
+use super::{
+    chunks::{BadChunk, Chunks},
+    head::{after_head, is_line_in_form},
+};
 
 /// A connection.
 #[derive(Debug, Clone)]
@@ -215,6 +217,12 @@ impl Line {
         }
     }
 
+    /// Whether the line of the head that was just read is what the parser below says it is; a head that is not known is not.
+    pub(crate) fn is_line_in_form(&self) -> bool {
+        let reader = self.reader();
+        matches!(reader.at, At::Head) && is_line_in_form(&reader.kept)
+    }
+
     /// The head is read, and what is read from now on belongs to this body, which is followed if it comes in chunks. Fails
     /// where what came with the head is out of form.
     pub(crate) fn body(&self, body: Body) -> Result<(), BadChunk> {
@@ -318,22 +326,16 @@ impl Drop for UnderWay {
     }
 }
 
+/// Whether the request line, of a request whose bytes are all there, is in form.
+pub(crate) fn check_line(request: &[u8]) -> bool {
+    is_line_in_form(request)
+}
+
 /// Whether the chunked body of a request, whose bytes are all there, is in form.
 pub(crate) fn check_body(request: &[u8]) -> Result<(), BadChunk> {
     Chunks::begin().follow(after_head(request).ok_or(BadChunk)?)
 }
 
-/// What came after a head whose lines end with CRLF; empty lines may be before it (RFC 9112 section 2.2).
-fn after_head(kept: &[u8]) -> Option<&[u8]> {
-    let blank = kept
-        .iter()
-        .take_while(|octet| matches!(octet, b'\r' | b'\n'));
-    let head = kept.get(blank.count()..)?;
-    let end = memmem::find(head, END)?;
-    head.get(end + END.len()..)
-}
-
-const END: &[u8] = b"\r\n\r\n";
 const OUT_OF_FORM: &str = "a chunked body is out of form";
 const MINUTE: Duration = Duration::from_mins(1);
 /// Streams that a caller may have begun before he hears that the connection ends.

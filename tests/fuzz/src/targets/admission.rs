@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use portcullis::probe::Reading;
 
 use super::head::{self, Sent};
-use crate::http1::{self, MENDED};
+use crate::http1;
 
 pub(super) fn run(data: &[u8]) {
     for peer in [head::STRANGER, head::BALANCER] {
@@ -26,12 +26,7 @@ fn admit(data: &[u8], peer: IpAddr) {
         }
         Reading::Admitted { head, body } => (head, body),
     };
-    let request = match http1::read(data) {
-        Ok(request) => request,
-        // TODO(#3): Pingora encodes the space of `GET /a b HTTP/1.1` before admission sees the line.
-        Err(reason) if reason == MENDED => return,
-        Err(reason) => panic!("admitted: {reason}"),
-    };
+    let request = http1::read(data).unwrap_or_else(|reason| panic!("admitted: {reason}"));
     let [host] = request.values("host")[..] else {
         panic!("admitted without one host");
     };
