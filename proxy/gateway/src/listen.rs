@@ -33,11 +33,12 @@ use pingora::{
 use prometheus::IntCounter;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
-pub(crate) use chunks::BadChunk;
+pub(crate) use chunks::{BadChunk, check_chunks};
 pub(crate) use connections::{Caps, Connections, Counted, Refused, client};
 use deadline::Guarded;
 pub(crate) use line::{Body, Line, LineLimits, check_body, check_line};
 use proxy::Behind;
+pub(crate) use proxy::check_proxy_header;
 pub(crate) use requests::Requests;
 use stalled::Stalling;
 pub(crate) use stream::is_answering;

@@ -5,7 +5,7 @@ mod stages;
 
 use std::{
     io::Cursor,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     pin::pin,
     task::{Context, Poll, Waker},
 };
@@ -68,6 +68,17 @@ pub struct Admitted {
     pub headers: HeaderMap,
     /// Who sent it.
     pub client: IpAddr,
+}
+
+/// Whom a header of the PROXY protocol at the beginning of a connection names, if anybody, and how long it is; `None` where
+/// more must come first.
+pub fn proxy_header(bytes: &[u8]) -> Result<Option<(Option<SocketAddr>, usize)>, &'static str> {
+    listen::check_proxy_header(bytes)
+}
+
+/// A chunked body, followed as its octets come: `None` where it is out of form, else whether it is over.
+pub fn chunks<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Option<bool> {
+    listen::check_chunks(pieces).ok()
 }
 
 /// A request of HTTP/2, taken apart as the protocol does it.

@@ -127,16 +127,23 @@ fn number(text: &[u8]) -> Result<usize, &'static str> {
         .ok_or("a length that is no number")
 }
 
-/// Section 7.1: sizes in hexadecimal, extensions left out, trailers read and dropped. `None` where the end is missing.
-fn chunks(mut rest: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
-    let mut body = Vec::new();
+/// The body alone.
+fn chunks(rest: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
+    chunked(rest).map(|read| read.map(|(body, _)| body))
+}
+
+/// Section 7.1: sizes in hexadecimal, extensions left out, trailers read and dropped. The body and its length with all that;
+/// `None` where the end is missing.
+pub(crate) fn chunked(octets: &[u8]) -> Result<Option<(Vec<u8>, usize)>, &'static str> {
+    let (mut body, mut rest) = (Vec::new(), octets);
     loop {
         if !rest.contains(&b'\n') {
             return Ok(None);
         }
         let size = chunk_size(line(&mut rest)?)?;
         if size == 0 {
-            return trailers(rest).map(|ended| ended.then_some(body));
+            let after = trailers(rest)?;
+            return Ok(after.map(|after| (body, octets.len() - after.len())));
         }
         let Some((data, after)) = rest.split_at_checked(size) else {
             return Ok(None);
@@ -164,14 +171,14 @@ fn chunk_size(line: &[u8]) -> Result<usize, &'static str> {
     usize::from_str_radix(text, 16).map_err(|_| "a chunk size beyond any")
 }
 
-/// Whether they end.
-fn trailers(mut rest: &[u8]) -> Result<bool, &'static str> {
+/// What is after them, where they end.
+fn trailers(mut rest: &[u8]) -> Result<Option<&[u8]>, &'static str> {
     loop {
         if !rest.contains(&b'\n') {
-            return Ok(false);
+            return Ok(None);
         }
         match line(&mut rest)? {
-            [] => return Ok(true),
+            [] => return Ok(Some(rest)),
             text => field(text)?,
         };
     }

@@ -3,9 +3,11 @@
 mod admission;
 mod admission2;
 mod bearer;
+mod chunks;
 mod head;
 mod keys;
 mod policies;
+mod proxy;
 mod routes;
 mod settings;
 mod sigv4;
@@ -34,6 +36,16 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "admission2",
         run: admission2::run,
+        quick: 8000,
+    },
+    Target {
+        name: "chunks",
+        run: chunks::run,
+        quick: 8000,
+    },
+    Target {
+        name: "proxy",
+        run: proxy::run,
         quick: 8000,
     },
     Target {

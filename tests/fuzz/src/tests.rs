@@ -57,7 +57,8 @@ macro_rules! targets {
 }
 
 targets!(
-    admission, admission2, routes, tokens, keys, bearer, sigv4, settings, policies, wire, texts
+    admission, admission2, chunks, proxy, routes, tokens, keys, bearer, sigv4, settings, policies,
+    wire, texts
 );
 
 /// They are in every clone.

@@ -124,6 +124,17 @@ impl Chunks {
     }
 }
 
+/// Whether a body is over that comes in these pieces.
+pub(crate) fn check_chunks<'p>(
+    pieces: impl IntoIterator<Item = &'p [u8]>,
+) -> Result<bool, BadChunk> {
+    let mut chunks = Chunks::begin();
+    for piece in pieces {
+        chunks.follow(piece)?;
+    }
+    Ok(chunks.at == At::Over)
+}
+
 /// RFC 9110 section 5.6.2.
 fn is_token(octet: u8) -> bool {
     octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet)

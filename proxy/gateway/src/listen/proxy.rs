@@ -53,6 +53,17 @@ pub(super) async fn receive(stream: &mut Stream) -> Result<Behind, Unread> {
     Ok(behind)
 }
 
+/// What a header at the beginning of these bytes says: its client, if it names one, and its length.
+pub(crate) fn check_proxy_header(
+    bytes: &[u8],
+) -> Result<Option<(Option<SocketAddr>, usize)>, &'static str> {
+    let header = parse(bytes)?;
+    Ok(header.map(|(behind, length)| match behind {
+        Behind::Client(address) => (Some(address), length),
+        Behind::Nobody => (None, length),
+    }))
+}
+
 /// The header, and what came with it.
 async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<(Behind, Vec<u8>), Unread> {
     let mut seen = Vec::with_capacity(256);
