@@ -31,6 +31,7 @@ use pingora::{
     services::listening::Service,
 };
 use prometheus::IntCounter;
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 pub(crate) use chunks::{BadChunk, check_chunks};
@@ -75,8 +76,7 @@ impl Bound {
         certificates: Option<Arc<Certificates>>,
         senders: Option<Senders>,
     ) -> io::Result<Self> {
-        let socket = TcpListener::bind(address)?;
-        socket.set_nonblocking(true)?;
+        let socket = listening(address)?;
         let address = socket.local_addr()?;
         Ok(Self {
             socket,
@@ -95,6 +95,22 @@ impl Bound {
     pub(crate) fn is_tls(&self) -> bool {
         self.certificates.is_some()
     }
+}
+
+/// A socket on which many may wait to be accepted. The standard library's lets 128, which a burst fills: what comes then is
+/// dropped, and tried again by its caller a second later.
+fn listening(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // As the standard library does: a restart need not wait for what the process before it has closed.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(WAITING)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 /// What holds for all connections.
@@ -296,5 +312,26 @@ async fn secured(stream: l4::stream::Stream, acceptor: Option<&Acceptor>) -> Opt
     None
 }
 
+/// Connections that wait to be accepted; the system has a limit of its own (`net.core.somaxconn`).
+const WAITING: i32 = 4096;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn a_burst_of_connections_waits_to_be_accepted() {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let bound = Bound::bind(any, None, None).unwrap();
+        // Whoever finds no room waits for a second, and tries again.
+        let patience = Duration::from_millis(700);
+        let burst: Vec<_> = (0..400)
+            .map_while(|_| TcpStream::connect_timeout(&bound.address(), patience).ok())
+            .collect();
+        assert_eq!(burst.len(), 400);
+    }
+}
