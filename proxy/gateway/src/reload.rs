@@ -14,9 +14,8 @@ use settings::{Problems, Settings};
 use tokio::sync::mpsc;
 
 use crate::{
-    listen::Certificates,
     mount::Mount,
-    serve::{Overrides, certificates, router},
+    serve::{Overrides, Secured, certificates, router},
     snapshot::{Maker, Snapshot},
     status::{Degraded, Status},
 };
@@ -32,8 +31,8 @@ pub(crate) struct Reloader {
     /// Its operators change with the settings.
     pub(crate) mount: Option<Mount>,
     pub(crate) status: Arc<Status>,
-    /// Those of the listeners that speak TLS, in the order of the settings.
-    pub(crate) certificates: Vec<Option<Arc<Certificates>>>,
+    /// Those of the listeners that speak TLS, which are as they were at the start.
+    pub(crate) certificates: Vec<Secured>,
     /// What only a restart changes, as it was at the start.
     pub(crate) fixed: Fixed,
     /// INVARIANT: follows each file from before it was read, so no change is lost.
@@ -77,21 +76,12 @@ impl Reloader {
             made.map_err(|problems| problems.into_iter().map(Degraded::from).collect::<Vec<_>>())?;
         let fresh =
             certificates(&settings).map_err(|why| degraded("listeners", format!("{why:#}")))?;
-        self.put_in_force(&settings, next, &fresh);
+        self.put_in_force(&settings, next, fresh);
         Ok(())
     }
 
-    fn put_in_force(
-        &self,
-        settings: &Settings,
-        next: Snapshot,
-        fresh: &[Option<Arc<Certificates>>],
-    ) {
-        for (ours, fresh) in self.certificates.iter().zip(fresh) {
-            if let (Some(ours), Some(fresh)) = (ours, fresh) {
-                ours.replace(fresh);
-            }
-        }
+    fn put_in_force(&self, settings: &Settings, next: Snapshot, fresh: Vec<Secured>) {
+        self.renew(fresh);
         self.admit_operators(settings);
         let generation = next.generation;
         next.tell();
@@ -107,6 +97,19 @@ impl Reloader {
         }
         self.status.set_degraded(waiting);
         tracing::info!(generation, "Reloaded");
+    }
+
+    /// Gives each listener its own certificates: one that is new, or gone, in the settings takes a restart. Those of one
+    /// address, as where the kernel chooses ports, are told apart by their order.
+    fn renew(&self, mut fresh: Vec<Secured>) {
+        for ours in &self.certificates {
+            let at = fresh.iter().position(|one| one.address == ours.address);
+            let fresh = at.map(|at| fresh.remove(at));
+            let fresh = fresh.and_then(|fresh| fresh.certificates);
+            if let (Some(ours), Some(fresh)) = (&ours.certificates, fresh) {
+                ours.replace(&fresh);
+            }
+        }
     }
 
     /// Signatures are checked against these settings' operators from the next call on.

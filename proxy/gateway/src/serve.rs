@@ -60,20 +60,35 @@ pub(crate) fn run(file: &Path) -> anyhow::Result<()> {
     process.run()
 }
 
-/// The certificates of each listener that speaks TLS.
-pub(crate) fn certificates(settings: &Settings) -> anyhow::Result<Vec<Option<Arc<Certificates>>>> {
+/// A listener of the settings, and its certificates where it speaks TLS.
+#[derive(Debug)]
+pub(crate) struct Secured {
+    pub(crate) address: SocketAddr,
+    pub(crate) certificates: Option<Arc<Certificates>>,
+}
+
+/// Each listener with its certificates.
+pub(crate) fn certificates(settings: &Settings) -> anyhow::Result<Vec<Secured>> {
     let load = |listener: &settings::Listener| {
+        let address = listener.address;
         let Some(tls) = &listener.tls else {
-            return Ok(None);
+            return Ok(Secured {
+                address,
+                certificates: None,
+            });
         };
         let pem = |files: &settings::Certificate| Pem {
             chain: files.cert.clone(),
             key: files.key.clone(),
         };
         let files: Vec<_> = tls.certificates.iter().map(pem).collect();
-        Certificates::load(&files).map(Some).map_err(|problems| {
+        let loaded = Certificates::load(&files).map_err(|problems| {
             let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("{}", lines.join("; "))
+        });
+        Ok(Secured {
+            address,
+            certificates: Some(loaded?),
         })
     };
     settings.listeners.iter().map(load).collect()
@@ -105,16 +120,16 @@ fn cannot_listen(
 /// Every socket of the settings, bound.
 struct Sockets {
     bound: Vec<Bound>,
-    certificates: Vec<Option<Arc<Certificates>>>,
+    certificates: Vec<Secured>,
     admin: Option<(TcpListener, SocketAddr)>,
 }
 
 impl Sockets {
     fn bind(settings: &Settings) -> anyhow::Result<Self> {
         let certificates = certificates(settings)?;
-        let bind = |(listener, certificates): (&settings::Listener, &Option<Arc<Certificates>>)| {
+        let bind = |(listener, secured): (&settings::Listener, &Secured)| {
             let senders = listener.proxy_protocol.as_ref().map(Senders::of);
-            let bound = Bound::bind(listener.address, certificates.clone(), senders);
+            let bound = Bound::bind(listener.address, secured.certificates.clone(), senders);
             bound.map_err(|error| cannot_listen(listener.address, error, "listeners", "--listen"))
         };
         let bound = settings

@@ -5,11 +5,11 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use settings::{Problems, Settings};
 
-use super::super::{Overrides, pools, runtimes::Runtimes, signals::Signals};
+use super::super::{Overrides, Secured, pools, runtimes::Runtimes, signals::Signals};
 use crate::{
     admin::Views,
     gateway::{Gateway, Pace, record::Recorder},
-    listen::{Certificates, Connections},
+    listen::Connections,
     metrics::Metrics,
     mount::Mount,
     reload::{Fixed, Reloader, Watch},
@@ -91,7 +91,7 @@ impl Shared {
         overrides: Overrides,
         watch: Watch,
         fixed: Fixed,
-        certificates: Vec<Option<Arc<Certificates>>>,
+        certificates: Vec<Secured>,
     ) -> Reloader {
         Reloader {
             file,

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::{
     forward::drop_blocking,
-    harness::{Gate, Origin, until},
+    harness::{Gate, Origin, replace, until},
 };
 
 pub(super) const SETTINGS: &str = "
@@ -44,17 +44,21 @@ pub(super) fn client(
         .unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn certificates_are_chosen_by_name_and_replaced_by_reloads() {
-    let (gate, origin, a, b) = tokio::task::spawn_blocking(|| {
+/// A gate with two certificates, which come with it.
+async fn run() -> (Gate, Origin, reqwest::Certificate, reqwest::Certificate) {
+    let run = || {
         let dir: TempDir = tempfile::tempdir().unwrap();
         let a = certificate(dir.path(), "a", "a.example");
         let b = certificate(dir.path(), "b", "b.example");
         let origin = Origin::run();
         (Gate::run_in(dir, SETTINGS, &origin), origin, a, b)
-    })
-    .await
-    .unwrap();
+    };
+    tokio::task::spawn_blocking(run).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_are_chosen_by_name_and_replaced_by_reloads() {
+    let (gate, origin, a, b) = run().await;
     let address = gate.addresses[0];
     let url = |name: &str| format!("https://{name}:{}/x", address.port());
     for (name, trusted) in [("a.example", a.clone()), ("b.example", b)] {
@@ -81,4 +85,27 @@ async fn certificates_are_chosen_by_name_and_replaced_by_reloads() {
     })
     .await;
     drop_blocking((gate, origin)).await;
+}
+
+/// A listener that is added takes a restart, and so do its certificates.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_keeps_its_certificates_where_another_is_put_before_it() {
+    let (gate, origin, a, _) = run().await;
+    let health = gate.status();
+    replace(
+        &gate.settings(),
+        "  - address: 127.0.0.1:0\n",
+        "  - address: 127.0.0.2:0\n    tls: {certificates: [{cert: b.crt, key: b.key}]}\n  - address: 127.0.0.1:0\n",
+    );
+    until("a restart is awaited", async || {
+        let mut degraded = health.degraded().into_iter();
+        degraded.any(|one| one.what == "listeners")
+    })
+    .await;
+    let address = gate.addresses[0];
+    let client = client(a, "a.example", address);
+    let url = format!("https://a.example:{}/x", address.port());
+    let answer = client.get(url).send().await;
+    drop_blocking((gate, origin)).await;
+    assert!(answer.is_ok(), "{answer:?}");
 }
