@@ -22,9 +22,7 @@ impl Told {
         match by {
             TrustedHeader::XForwarded => Self {
                 addresses: listed(sent),
-                scheme: sent
-                    .get(X_FORWARDED_PROTO)
-                    .and_then(|value| scheme(value.as_bytes())),
+                scheme: last_listed(sent),
             },
             TrustedHeader::Forwarded => hops(sent),
         }
@@ -42,6 +40,13 @@ fn listed(sent: &HeaderMap) -> Vec<IpAddr> {
         }
     }
     addresses
+}
+
+/// The nearest proxy's word, which stands last: what is before it may be anybody's.
+fn last_listed(sent: &HeaderMap) -> Option<Scheme> {
+    let last = sent.get_all(X_FORWARDED_PROTO).iter().next_back()?;
+    let last = text(last).rsplit(',').next()?;
+    scheme(last.trim().as_bytes())
 }
 
 /// Each hop of every `Forwarded` field, from left to right.
@@ -191,6 +196,26 @@ mod tests {
             (&[], "", None),
         ] {
             assert_eq!(read(fields), (addresses.to_owned(), scheme), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_proxy_says_how_it_was_reached() {
+        let (http, https) = (Some(Scheme::Http), Some(Scheme::Https));
+        for (fields, expected) in [
+            (&["https"][..], https),
+            (&["https", "http"], http),
+            (&["http", "https"], https),
+            (&["https, http"], http),
+            (&["http,https "], https),
+            (&["https", "wss"], None),
+            (&["https,"], None),
+            (&[], None),
+        ] {
+            let fields = fields.iter().map(|field| HeaderValue::from_static(field));
+            let sent = fields.map(|field| (X_FORWARDED_PROTO, field)).collect();
+            let told = Told::read(&sent, TrustedHeader::XForwarded);
+            assert_eq!(told.scheme, expected, "{sent:?}");
         }
     }
 
