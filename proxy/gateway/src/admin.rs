@@ -162,7 +162,7 @@ impl Views {
     fn observe(&self) {
         self.current.load().observe(&self.metrics);
         if let Some(engine) = &self.engine {
-            self.metrics.observe_engine(engine);
+            self.metrics.pools.observe(engine);
         }
     }
 }

@@ -1,23 +1,27 @@
 //! Metrics: everything `/metrics` shows. Label values come from the settings or closed sets, never from callers.
 
 mod decisions;
+mod issuers;
 mod limits;
+mod mirror;
+mod pools;
 mod register;
-mod sign_ins;
 mod streams;
+mod upstreams;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use prometheus::{
-    Encoder as _, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Registry, TextEncoder,
+    Encoder as _, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Registry, TextEncoder,
 };
 
-use crate::{
-    gateway::record::Losses,
-    listen::{Refused, Untold},
-};
+use crate::gateway::record::Losses;
 use decisions::Decisions;
+pub(crate) use issuers::IssuerSeen;
+use issuers::Issuers;
+use limits::Limits;
+use pools::Pools;
 use register::Register;
 use streams::Ended;
 pub(crate) use streams::{Stream, Streams};
@@ -64,28 +68,19 @@ pub(crate) struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
-    upstream_connections: IntGaugeVec,
     streams_open: IntGaugeVec,
     streams_ended: Ended,
+    upstream_connections: IntGaugeVec,
+    pub(crate) upstream_healthy: IntGaugeVec,
     pub(crate) stages: Stages,
     pub(crate) token_cache: Cache,
     pub(crate) decisions: Decisions,
-    pub(crate) key_set_age: GaugeVec,
-    pub(crate) revocations_age: GaugeVec,
-    key_set_fetches: IntCounterVec,
-    sign_ins: IntCounterVec,
-    hash_queue: IntGauge,
-    store_seconds: HistogramVec,
+    pub(crate) issuers: Issuers,
+    pub(crate) limits: Limits,
+    pub(crate) pools: Pools,
     pub(crate) generation: IntGauge,
     pub(crate) reloads: IntCounterVec,
-    pub(crate) upstream_healthy: IntGaugeVec,
     pub(crate) records_dropped: Losses,
-    api_calls: IntCounterVec,
-    connections_refused: IntCounterVec,
-    connections_ended: IntCounterVec,
-    requests_refused: IntCounterVec,
-    rate_limited: IntCounterVec,
-    rate_limit_crowded: IntCounterVec,
 }
 
 /// Time spent in each stage of the path.
@@ -98,17 +93,18 @@ pub(crate) struct Stages {
 }
 
 impl Stages {
-    fn of(seconds: &HistogramVec) -> Self {
-        Self {
+    fn new(r: &Register<'_>) -> prometheus::Result<Self> {
+        let seconds = r.short("stage_seconds", "Time in a stage of the path.", &["stage"])?;
+        Ok(Self {
             admit: seconds.with_label_values(&["admit"]),
             identify: seconds.with_label_values(&["identify"]),
             decide: seconds.with_label_values(&["decide"]),
             serve: seconds.with_label_values(&["serve"]),
-        }
+        })
     }
 }
 
-/// Hits and misses of a cache.
+/// Hits and misses of the memory of tokens.
 #[derive(Debug, Clone)]
 pub(crate) struct Cache {
     hit: IntCounter,
@@ -125,11 +121,16 @@ impl Cache {
         }
     }
 
-    fn of(counter: &IntCounterVec) -> Self {
-        Self {
-            hit: counter.with_label_values(&["hit"]),
-            miss: counter.with_label_values(&["miss"]),
-        }
+    fn new(r: &Register<'_>) -> prometheus::Result<Self> {
+        let lookups = r.counters(
+            "token_cache_total",
+            "Lookups of verified tokens.",
+            &["result"],
+        )?;
+        Ok(Self {
+            hit: lookups.with_label_values(&["hit"]),
+            miss: lookups.with_label_values(&["miss"]),
+        })
     }
 }
 
@@ -158,11 +159,6 @@ impl Metrics {
     pub(crate) fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let r = Register(&registry);
-        let tokens = r.counters(
-            "token_cache_total",
-            "Lookups of verified tokens.",
-            &["result"],
-        )?;
         Ok(Self {
             requests: r.counters(
                 "requests_total",
@@ -174,77 +170,25 @@ impl Metrics {
                 "From a head to the last byte.",
                 &["route"],
             )?,
-            stages: Stages::of(&r.short(
-                "stage_seconds",
-                "Time in a stage of the path.",
-                &["stage"],
-            )?),
-            token_cache: Cache::of(&tokens),
+            streams_open: streams::open(&r)?,
+            streams_ended: Ended::new(&r)?,
+            upstream_connections: upstreams::connections(&r)?,
+            upstream_healthy: upstreams::healthy(&r)?,
+            stages: Stages::new(&r)?,
+            token_cache: Cache::new(&r)?,
             decisions: Decisions::new(&r)?,
-            key_set_age: r.ages(
-                "key_set_age_seconds",
-                "Age of an issuer's keys.",
-                &["issuer"],
-            )?,
-            revocations_age: r.ages(
-                "revocations_age_seconds",
-                "Since when revocations of an issuer may be unknown.",
-                &["issuer"],
-            )?,
-            key_set_fetches: r.counters(
-                "key_set_fetches_total",
-                "Fetches of keys.",
-                &["issuer", "result"],
-            )?,
+            issuers: Issuers::new(&r)?,
+            limits: Limits::new(&r)?,
+            pools: Pools::new(&r)?,
             generation: r.gauge("generation", "The settings and policies in force.")?,
             reloads: r.outcomes(
                 "reloads_total",
                 "Reloads by result.",
                 ["success", "failure"],
             )?,
-            upstream_healthy: r.gauges(
-                "upstream_healthy",
-                "Whether a server is well.",
-                &["upstream", "server"],
-            )?,
-            upstream_connections: r.gauges(
-                "upstream_connections",
-                "Connections in use.",
-                &["upstream"],
-            )?,
-            streams_open: r.gauges(
-                "streams_open",
-                "Answers of server-sent events and gRPC under way.",
-                &["route"],
-            )?,
-            streams_ended: Ended::of(&r.counters(
-                "streams_ended_total",
-                "Streams by what ended them.",
-                &["cause"],
-            )?),
             records_dropped: Losses::new(
                 r.counter("records_dropped_total", "Decision records that were lost.")?,
             ),
-            sign_ins: r.counters("sign_ins_total", "Steps of sign-ins.", &sign_ins::LABELS)?,
-            api_calls: r.counters(
-                "api_calls_total",
-                "Calls of the pools' API.",
-                &["operation", "result"],
-            )?,
-            connections_refused: r.counters(
-                "connections_refused_total",
-                "Connections over a limit, closed at once.",
-                &["why"],
-            )?,
-            connections_ended: limits::connections_ended(&r)?,
-            requests_refused: limits::requests_refused(&r)?,
-            rate_limited: limits::refused(&r)?,
-            rate_limit_crowded: limits::crowded(&r)?,
-            store_seconds: r.long("store_seconds", "Time of a step of the store.", &["kind"])?,
-            hash_queue: r.gauge(
-                "hash_queue",
-                "Password hashes and SRP steps that wait or are under way.",
-            )?,
             registry,
         })
     }
@@ -266,71 +210,9 @@ impl Metrics {
         self.upstream_connections.with_label_values(&[upstream])
     }
 
-    /// The counters of connections over a limit, at zero until there are any.
-    pub(crate) fn connections_refused(&self) -> Refused {
-        let why = |why| self.connections_refused.with_label_values(&[why]);
-        Refused {
-            total: why("total"),
-            client: why("client"),
-        }
-    }
-
-    /// The counters of requests over a limit, at zero until there are any.
-    pub(crate) fn requests_refused(&self) -> Refused {
-        let why = |why| self.requests_refused.with_label_values(&[why]);
-        Refused {
-            total: why("total"),
-            client: why("client"),
-        }
-    }
-
-    /// The counters of connections without a valid header of the PROXY protocol, at zero until there are any.
-    pub(crate) fn untold(&self) -> Untold {
-        let why = |why| self.connections_refused.with_label_values(&[why]);
-        Untold {
-            sender: why("sender"),
-            header: why("proxy_header"),
-        }
-    }
-
-    /// The counter of connections that were ended because their callers broke off too many requests.
-    pub(crate) fn reset_too_often(&self) -> IntCounter {
-        self.connections_ended.with_label_values(&["resets"])
-    }
-
-    /// The counter of requests that a limit refuses on a route.
-    pub(crate) fn rate_limited(&self, route: &str, limit: &str) -> IntCounter {
-        self.rate_limited.with_label_values(&[route, limit])
-    }
-
-    /// The counter of newcomers that share a bucket of a limit.
-    pub(crate) fn rate_limit_crowded(&self, limit: &str) -> IntCounter {
-        self.rate_limit_crowded.with_label_values(&[limit])
-    }
-
-    /// Counts what the store does from now on.
-    pub(crate) fn follow_store(&self, engine: &engine::Engine) {
-        let seconds = self.store_seconds.clone();
-        let observer = move |kind: store::Kind, took: Duration| {
-            let kind = seconds.with_label_values(&[kind.as_str()]);
-            kind.observe(took.as_secs_f64());
-        };
-        engine.db().observe(Arc::new(observer));
-    }
-
-    /// Takes over what the engine counts itself.
-    pub(crate) fn observe_engine(&self, engine: &engine::Engine) {
-        let queue = i64::try_from(engine.hasher().queue()).unwrap_or(i64::MAX);
-        self.hash_queue.set(queue);
-        sign_ins::observe(&self.sign_ins, &engine.sign_ins());
-    }
-
-    /// Takes over how often an issuer's keys were fetched.
-    pub(crate) fn observe_fetches(&self, issuer: &str, result: &str, count: u64) {
-        raise(
-            &self.key_set_fetches.with_label_values(&[issuer, result]),
-            count,
-        );
+    /// Shows the health of these upstreams' servers alone: those of settings before them are gone.
+    pub(crate) fn keep_servers(&self, upstreams: &[settings::Upstream]) {
+        upstreams::keep_servers(&self.upstream_healthy, upstreams);
     }
 
     /// Everything in Prometheus' text format.
@@ -342,15 +224,4 @@ impl Metrics {
         }
         String::from_utf8(out).unwrap_or_default()
     }
-}
-
-impl api::Observer for Metrics {
-    fn api_call(&self, operation: &'static str, result: &'static str) {
-        self.api_calls.with_label_values(&[operation, result]).inc();
-    }
-}
-
-/// Brings a counter up to a count that is kept elsewhere.
-fn raise(counter: &IntCounter, to: u64) {
-    counter.inc_by(to.saturating_sub(counter.get()));
 }

@@ -90,6 +90,7 @@ impl Reloader {
             .generation
             .set(i64::try_from(generation).unwrap_or(i64::MAX));
         self.current.store(Arc::new(next));
+        self.maker.metrics.keep_servers(&settings.upstreams);
         self.count("success");
         let waiting = self.fixed.waiting(&Fixed::of(settings));
         for entry in &waiting {

@@ -2,7 +2,9 @@
 
 use http::{HeaderMap, header};
 use pingora::{Error, ErrorSource};
-use prometheus::{IntCounter, IntCounterVec, IntGauge};
+use prometheus::{IntCounter, IntGauge, IntGaugeVec, Result};
+
+use super::register::Register;
 
 /// Counts the streams of one route.
 #[derive(Debug, Clone)]
@@ -34,15 +36,29 @@ pub(super) struct Ended {
 
 impl Ended {
     /// At zero each: a rate over what is not there yet would miss the first.
-    pub(super) fn of(counters: &IntCounterVec) -> Self {
-        let cause = |cause| counters.with_label_values(&[cause]);
-        Self {
+    pub(super) fn new(r: &Register<'_>) -> Result<Self> {
+        let ended = r.counters(
+            "streams_ended_total",
+            "Streams by what ended them.",
+            &["cause"],
+        )?;
+        let cause = |cause| ended.with_label_values(&[cause]);
+        Ok(Self {
             finished: cause("finished"),
             caller: cause("caller"),
             upstream: cause("upstream"),
             cut: cause("cut"),
-        }
+        })
     }
+}
+
+/// Streams under way, by route.
+pub(super) fn open(r: &Register<'_>) -> Result<IntGaugeVec> {
+    r.gauges(
+        "streams_open",
+        "Answers of server-sent events and gRPC under way.",
+        &["route"],
+    )
 }
 
 impl Streams {

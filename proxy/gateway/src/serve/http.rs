@@ -37,9 +37,9 @@ pub(super) async fn serve(
             requests: limits.requests_per_connection,
             streams: limits.http2_streams,
             resets: limits.http2_resets,
-            reset_too_often: gateway.metrics.reset_too_often(),
+            reset_too_often: gateway.metrics.limits.reset_too_often(),
         }),
-        untold: gateway.metrics.untold(),
+        untold: gateway.metrics.limits.untold(),
     };
     let mut proxy = http_proxy(&conf, gateway);
     let mut options = HttpServerOptions::default();

@@ -53,8 +53,8 @@ pub(super) fn shares(
         let trusted = move |peer: IpAddr| current.load().rules.trusts(peer);
         Connections::new(caps, refused, trusted)
     };
-    let connections = counted(&connections, metrics.connections_refused());
-    (connections, counted(&requests, metrics.requests_refused()))
+    let connections = counted(&connections, metrics.limits.connections());
+    (connections, counted(&requests, metrics.limits.requests()))
 }
 
 /// How many idle connections to upstreams each of so many threads may keep.

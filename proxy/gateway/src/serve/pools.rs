@@ -31,7 +31,7 @@ pub(super) fn open(
             () = stopped(signals) => anyhow::bail!("told to stop before it served"),
         }
     })?;
-    metrics.follow_store(&engine);
+    metrics.pools.follow_store(&engine);
     Ok(Some(engine))
 }
 
@@ -58,7 +58,7 @@ pub(super) fn mount(
 /// The engine's API and pages, for the operators of these settings.
 pub(crate) fn router(pools: &settings::Pools, engine: &Engine, metrics: &Metrics) -> Router {
     let operators = pools.operators.iter().map(operator).collect();
-    let api = api::Api::new(engine.clone(), operators, Arc::new(metrics.clone()));
+    let api = api::Api::new(engine.clone(), operators, Arc::new(metrics.pools.clone()));
     hosted::router(engine.clone()).merge(api::service(api))
 }
 

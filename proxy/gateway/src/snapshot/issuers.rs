@@ -15,7 +15,10 @@ use super::{
     IssuerView, Maker, Snapshot,
     view::{FetchView, KeyView, RevocationsView},
 };
-use crate::{metrics::Metrics, status::Degraded};
+use crate::{
+    metrics::{IssuerSeen, Metrics},
+    status::Degraded,
+};
 use followed::Following;
 
 /// An issuer whose keys are fetched.
@@ -251,22 +254,19 @@ impl Snapshot {
         unwell.collect()
     }
 
-    /// Brings the metrics about key sets up to date.
+    /// Brings the metrics of issuers up to date.
     pub(crate) fn observe(&self, metrics: &Metrics) {
-        for remote in &self.remote {
+        let seen = self.remote.iter().map(|remote| {
             let status = remote.keys.status();
-            if let Some(age) = status.age {
-                let gauge = metrics.key_set_age.with_label_values(&[remote.name()]);
-                gauge.set(age.as_secs_f64());
+            let following = remote.following.as_ref();
+            IssuerSeen {
+                name: remote.name(),
+                key_set_age: status.age,
+                revocations_age: following.and_then(|following| following.followed.status().age),
+                succeeded: status.succeeded,
+                failed: status.failed,
             }
-            let followed = remote.following.as_ref();
-            if let Some(age) = followed.and_then(|following| following.followed.status().age) {
-                let gauge = metrics.revocations_age.with_label_values(&[remote.name()]);
-                gauge.set(age.as_secs_f64());
-            }
-            for (result, count) in [("success", status.succeeded), ("failure", status.failed)] {
-                metrics.observe_fetches(remote.name(), result, count);
-            }
-        }
+        });
+        metrics.issuers.observe(&seen.collect::<Vec<_>>());
     }
 }

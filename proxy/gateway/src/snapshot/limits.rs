@@ -38,7 +38,7 @@ impl Maker {
             Some(route) => format!("{route}/{}", limit.name),
             None => limit.name.clone(),
         };
-        let crowded = self.metrics.rate_limit_crowded(&name);
+        let crowded = self.metrics.limits.rate_limit_crowded(&name);
         let limiter = Limiter::new(limit.clone(), route.map(str::to_owned), crowded);
         Arc::new(limiter)
     }
@@ -57,7 +57,7 @@ impl Parts<'_> {
             let limiter = limiters.find(|limiter| limiter.is_made_of(of, route_of))?;
             Some(Rule {
                 limiter: limiter.clone(),
-                refused: self.metrics.rate_limited(&route.name, &of.name),
+                refused: self.metrics.limits.rate_limited(&route.name, &of.name),
             })
         };
         Limits::new(route.rate_limits.iter().filter_map(rule).collect())
