@@ -41,7 +41,7 @@ def route(path, to="origin"):
     return {"name": path, "match": {"path": path}, "authenticate": "none", "authorize": "none", "upstream": {"to": to}}
 
 
-def sidecar(own, folder, server, *paths, **more):
+def sidecar(own, folder, server, *paths, env=None, **more):
     """Starts a gate on open routes, and returns it with how to change them."""
     folder.mkdir()
     file = folder / "portcullis.yaml"
@@ -55,7 +55,7 @@ def sidecar(own, folder, server, *paths, **more):
         } | more))  # fmt: skip
 
     write(*paths)
-    return own(folder, command=["serve", "--config", file]), write
+    return own(folder, command=["serve", "--config", file], env=env), write
 
 
 def records(gate):
@@ -149,6 +149,23 @@ def test_a_server_whose_name_does_not_resolve_is_named(own, tmp_path):
     assert "http://pets.invalid:80" in why
     wait_until(lambda: "does not resolve" in gate.log.read_text(), "the log says so")
     assert gate.readyz().status_code == 200
+
+
+def test_the_environment_names_no_proxy_for_health_checks(own, tmp_path, origin):
+    names = ["HTTP_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"]
+    sidecar(own, tmp_path / "data", origin.url, "/always", env=dict.fromkeys(names, "http://127.0.0.1:9"))
+    wait_until(lambda: origin.checks, "a health check")
+
+
+def test_a_server_that_is_taken_out_is_measured_no_more(own, tmp_path, origin):
+    gate, _ = sidecar(own, tmp_path / "data", origin.url, "/always")
+    shown = lambda url: f'portcullis_upstream_healthy{{server="{url}",upstream="origin"}} 1\n' in gate.metrics()  # noqa: E731
+    assert shown(origin.url)
+    other = Watched()
+    settings = tmp_path / "data" / "portcullis.yaml"
+    settings.write_text(settings.read_text().replace(origin.url, other.url))
+    wait_until(lambda: shown(other.url) and origin.url not in gate.metrics(), "only the new one")
+    other.stop()
 
 
 def test_the_log_names_no_source_files(own, tmp_path, origin):

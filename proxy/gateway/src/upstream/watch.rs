@@ -41,6 +41,8 @@ async fn resolve(server: &Server) {
 fn client() -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
+        // Nor do requests to it go through a proxy that the environment names.
+        .no_proxy()
         .timeout(PROBE)
         .build()
 }
