@@ -1,21 +1,20 @@
 //! The way of a request up to its permit: admit, route, identify, decide; or the engine's own answer.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    sync::Arc,
-    time::Instant,
-};
+mod loosened;
+mod preflight;
+mod sent;
 
-use decision::Permit;
+use std::{sync::Arc, time::Instant};
+
+use decision::{Basis, Permit};
 use http::{Method, header};
-use pingora::{protocols::http::v1::server::HttpSession, proxy::Session};
+use pingora::proxy::Session;
 use route::Found;
 
 use super::{
-    Ctx, Gateway,
-    admit::{self, Allowances, Raw},
-    cors::{self, Cors},
-    decide, forward,
+    Ctx, Gateway, admit, cors,
+    decide::{self, Denial},
+    forward,
     head::Head,
     identify::{self, Caller},
     micros,
@@ -28,6 +27,8 @@ use crate::{
     mount::Unserved,
     snapshot::{Kind, Plan, Proxy, Snapshot},
 };
+pub(super) use sent::peer;
+pub(crate) use sent::raw;
 
 /// What becomes of a request.
 pub(super) enum Verdict {
@@ -59,18 +60,16 @@ pub(super) async fn judge(
         Err(refusal) => return Ok(refusal.into()),
     };
     if let (true, Some(cors)) = (preflight, &plan.cors) {
-        return answer_preflight(gate, session, ctx, head, &plan, cors).await;
+        return preflight::judge(gate, session, ctx, head, &plan, cors).await;
     }
-    if let Err(refusal) = limit_early(ctx, &head, &plan) {
-        ctx.head = Some(head);
-        return Ok(refusal.into());
+    if let Err(refusal) = ctx.limit_early(&head) {
+        return Ok(ctx.stop(head, refusal));
     }
     match &plan.kind {
         Kind::Pools => serve(gate, session, ctx, head).await,
         Kind::Proxy(proxy) => {
             if let Err(refusal) = check_room(gate, session, ctx, &head, &plan) {
-                ctx.head = Some(head);
-                return Ok(refusal.into());
+                return Ok(ctx.stop(head, refusal));
             }
             match permit(gate, ctx, head, proxy).await {
                 Ok(()) => Ok(Verdict::Forward),
@@ -166,28 +165,13 @@ fn routed(
     Ok((plan, is_preflight))
 }
 
-/// The request as it was sent.
-pub(crate) fn raw(session: &Session, peer: IpAddr) -> Raw<'_> {
-    let sent = session.req_header();
-    let digest = session.digest();
-    Raw {
-        method: &sent.method,
-        target: sent.raw_path(),
-        authority: sent.uri.authority().map(http::uri::Authority::as_str),
-        headers: &sent.headers,
-        head: session.as_http1().map(HttpSession::get_headers_raw_bytes),
-        peer,
-        tls: digest.is_some_and(|digest| digest.ssl_digest.is_some()),
-    }
-}
-
 /// The plan of the route that takes the request, with this method, and gets the parameters of its path.
 fn find(snapshot: &Snapshot, head: &mut Head, method: &Method) -> Result<Arc<Plan>, Refusal> {
     let found = snapshot
         .routes
         .find(head.authority.host(), &head.path, method);
     if !head.needs.is_empty() {
-        check_allowed(snapshot, head, method, &found)?;
+        loosened::check(snapshot, head, method, &found)?;
     }
     match found {
         Found::Route { route, params } => {
@@ -201,89 +185,6 @@ fn find(snapshot: &Snapshot, head: &mut Head, method: &Method) -> Result<Arc<Pla
             allow: allow.to_owned(),
         }),
     }
-}
-
-/// What has two readings goes on where its route allows it, and no reading leads to a route that is not for the path itself:
-/// what that one asks of callers would be passed by if its upstream read the path so. A route that would take the path too,
-/// were there not this one, has left it to this one.
-fn check_allowed(
-    snapshot: &Snapshot,
-    head: &Head,
-    method: &Method,
-    found: &Found<'_, '_, Arc<Plan>>,
-) -> Result<(), Refusal> {
-    let Found::Route { route, .. } = found else {
-        return head.needs.check_within(Allowances::default());
-    };
-    head.needs.check_within(route.value().allows)?;
-    if head.needs.spares_the_path() {
-        return Ok(());
-    }
-    let is_here = |path: &String| {
-        let host = head.authority.host();
-        match snapshot.routes.find(host, path, method) {
-            Found::Route { route: other, .. } => {
-                Arc::ptr_eq(other.value(), route.value()) || other.template().takes(&head.path)
-            }
-            Found::NotFound => true,
-            Found::MethodNotAllowed { .. } => false,
-        }
-    };
-    if admit::readings(&head.path)?.iter().all(is_here) {
-        Ok(())
-    } else {
-        Err(Malformed::PathAmbiguous.into())
-    }
-}
-
-/// Answers a preflight, or sends it on, without asking whose it is: browsers do not say.
-///
-/// Where the gate answers, nothing is taken from rate limits: to refuse would cost as much.
-async fn answer_preflight(
-    gate: &Gateway,
-    session: &mut Session,
-    ctx: &mut Ctx,
-    mut head: Head,
-    plan: &Plan,
-    cors: &Cors,
-) -> pingora::Result<Verdict> {
-    match (cors, &plan.kind) {
-        (Cors::Answer(rules), _) if ctx.origin.is_some() => {
-            let answered = cors::answer(rules, session, ctx, &head.headers).await;
-            ctx.head = Some(head);
-            answered?;
-            ctx.outcome = Outcome::Allow;
-            Ok(Verdict::Served)
-        }
-        (Cors::Pass, Kind::Proxy(proxy)) => {
-            let limited = limit_early(ctx, &head, plan);
-            let taken = limited.and_then(|()| check_room(gate, session, ctx, &head, plan));
-            let cleared = taken.and_then(|()| identify::withdraw(&proxy.authenticate, &mut head));
-            if let Err(refusal) = cleared {
-                ctx.head = Some(head);
-                return Ok(refusal.into());
-            }
-            ctx.turn = proxy.upstream.turn();
-            ctx.permit = Some(Permit::unguarded(head));
-            Ok(Verdict::Forward)
-        }
-        _ => {
-            ctx.head = Some(head);
-            Ok(Refusal::OriginRefused.into())
-        }
-    }
-}
-
-/// Takes from the rate limits that need no caller.
-fn limit_early(ctx: &mut Ctx, head: &Head, plan: &Plan) -> Result<(), Refusal> {
-    let limits = plan.limits.as_ref();
-    limits.map_or(Ok(()), |limits| limits.before(head, &mut ctx.asked))
-}
-
-/// Takes from the rate limits by caller.
-fn limit_late(ctx: &mut Ctx, caller: Option<&Caller>) -> Result<(), Refusal> {
-    let limits = ctx.plan.as_ref().and_then(|plan| plan.limits.as_ref());
-    limits.map_or(Ok(()), |limits| limits.after(caller, &mut ctx.asked))
 }
 
 /// Hands the request to the engine.
@@ -325,27 +226,14 @@ async fn permit(
     mut head: Head,
     proxy: &Proxy,
 ) -> Result<(), Refusal> {
-    let started = Instant::now();
-    let identified = identify::identify(
-        &proxy.authenticate,
-        &ctx.snapshot.verifier,
-        &mut head,
-        ctx.time,
-    )
-    .await;
-    ctx.micros.identify = observed(&gate.metrics.stages.identify, started);
-    let caller = match identified {
+    let caller = match identified(gate, ctx, &mut head, proxy).await {
         Ok(caller) => caller,
         Err(refusal) => {
             ctx.head = Some(head);
             return Err(refusal);
         }
     };
-    if let Some(caller) = &caller {
-        gate.metrics.token_cache.count(caller.is_remembered());
-        forward::claims(&proxy.headers, caller, &mut head);
-    }
-    if let Err(refusal) = limit_late(ctx, caller.as_ref()) {
+    if let Err(refusal) = ctx.limit_late(caller.as_ref()) {
         (ctx.head, ctx.caller) = (Some(head), caller);
         return Err(refusal);
     }
@@ -353,25 +241,14 @@ async fn permit(
     let decided = decide::decide(&proxy.authorize, head, caller.as_ref(), ctx.time);
     ctx.micros.decide = observed(&gate.metrics.stages.decide, started);
     ctx.caller = caller;
+    count(gate, ctx, &decided);
     match decided {
         Ok(permit) => {
-            if let decision::Basis::Policies(decided) = permit.basis() {
-                let decisions = &gate.metrics.decisions;
-                decisions.count(route(ctx), ctx.request_id.as_str(), decided);
-            }
             ctx.turn = proxy.upstream.turn();
             ctx.permit = Some(permit);
             Ok(())
         }
         Err(denial) => {
-            let decisions = &gate.metrics.decisions;
-            match (&denial.decided, &denial.refusal) {
-                (Some(decided), _) => decisions.count(route(ctx), ctx.request_id.as_str(), decided),
-                (None, Refusal::Denied { code }) => {
-                    decisions.unasked(route(ctx), ctx.request_id.as_str(), code);
-                }
-                (None, _) => {}
-            }
             ctx.head = Some(denial.head);
             ctx.denied = denial.decided;
             Err(denial.refusal)
@@ -379,18 +256,55 @@ async fn permit(
     }
 }
 
+/// The caller, with what the route tells its upstream of it in the head.
+async fn identified(
+    gate: &Gateway,
+    ctx: &mut Ctx,
+    head: &mut Head,
+    proxy: &Proxy,
+) -> Result<Option<Caller>, Refusal> {
+    let started = Instant::now();
+    let tokens = &ctx.snapshot.verifier;
+    let identified = identify::identify(&proxy.authenticate, tokens, head, ctx.time).await;
+    ctx.micros.identify = observed(&gate.metrics.stages.identify, started);
+    let caller = identified?;
+    if let Some(caller) = &caller {
+        gate.metrics.token_cache.count(caller.is_remembered());
+        forward::claims(&proxy.headers, caller, head);
+    }
+    Ok(caller)
+}
+
+/// Counts what policies said, or that none could be asked.
+fn count(gate: &Gateway, ctx: &Ctx, decided: &Result<Permit<Head>, Box<Denial>>) {
+    let decisions = &gate.metrics.decisions;
+    let said = match decided {
+        Ok(permit) => match permit.basis() {
+            Basis::Policies(decided) => Some(&**decided),
+            Basis::Unguarded | Basis::Authenticated => None,
+        },
+        Err(denial) => denial.decided.as_deref(),
+    };
+    if let Some(said) = said {
+        decisions.count(route(ctx), ctx.request_id.as_str(), said);
+    } else if let Err(denial) = decided
+        && let Refusal::Denied { code } = &denial.refusal
+    {
+        decisions.unasked(route(ctx), ctx.request_id.as_str(), code);
+    }
+}
+
+impl Ctx {
+    /// Keeps the head of a request that goes no further, for its record.
+    fn stop(&mut self, head: Head, refusal: Refusal) -> Verdict {
+        self.head = Some(head);
+        refusal.into()
+    }
+}
+
 /// The name of the route that takes the request.
 fn route(ctx: &Ctx) -> &str {
     ctx.plan.as_ref().map_or("", |plan| &plan.name)
-}
-
-/// Who is at the other end of the connection.
-pub(super) fn peer(session: &Session) -> IpAddr {
-    let address = session.client_addr().and_then(|address| address.as_inet());
-    // Listeners are TCP, so the address is there; an unspecified one is trusted by nobody.
-    address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| {
-        address.ip().to_canonical()
-    })
 }
 
 fn observed(stage: &prometheus::Histogram, started: Instant) -> u64 {

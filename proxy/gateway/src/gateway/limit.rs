@@ -64,7 +64,7 @@ impl Limits {
     }
 
     /// Takes from the buckets by address and route.
-    pub(super) fn before(&self, head: &Head, asked: &mut Asked) -> Result<(), Refusal> {
+    fn before(&self, head: &Head, asked: &mut Asked) -> Result<(), Refusal> {
         let rules = self.rules.iter().take(self.early);
         take(rules, asked, |by| match by {
             By::ClientIp => Key::Client(listen::client(head.client)),
@@ -73,7 +73,7 @@ impl Limits {
     }
 
     /// Takes from the buckets by caller and claim.
-    pub(super) fn after(&self, caller: Option<&Caller>, asked: &mut Asked) -> Result<(), Refusal> {
+    fn after(&self, caller: Option<&Caller>, asked: &mut Asked) -> Result<(), Refusal> {
         let rules = self.rules.iter().skip(self.early);
         take(rules, asked, |by| key(by, caller))
     }
@@ -111,6 +111,18 @@ impl Limits {
 }
 
 impl Ctx {
+    /// Takes from the rate limits that need no caller.
+    pub(super) fn limit_early(&mut self, head: &Head) -> Result<(), Refusal> {
+        let limits = self.plan.as_ref().and_then(|plan| plan.limits.as_ref());
+        limits.map_or(Ok(()), |limits| limits.before(head, &mut self.asked))
+    }
+
+    /// Takes from the rate limits by caller.
+    pub(super) fn limit_late(&mut self, caller: Option<&Caller>) -> Result<(), Refusal> {
+        let limits = self.plan.as_ref().and_then(|plan| plan.limits.as_ref());
+        limits.map_or(Ok(()), |limits| limits.after(caller, &mut self.asked))
+    }
+
     /// What the caller is told of the route's rate limits.
     pub(super) fn limit_fields(&self) -> Vec<(HeaderName, HeaderValue)> {
         let limits = self.plan.as_ref().and_then(|plan| plan.limits.as_ref());
