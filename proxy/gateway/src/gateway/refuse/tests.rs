@@ -30,6 +30,7 @@ fn every_refusal() -> Vec<Refusal> {
         Refusal::TargetTooLong,
         Refusal::HeadTooLarge,
         Refusal::BodyTooLarge,
+        Refusal::BodyTimeout,
         Refusal::RouteNotFound,
         Refusal::MethodNotAllowed {
             allow: "GET, HEAD".into(),
@@ -92,7 +93,7 @@ fn every_refusal_is_a_problem_with_a_code_of_its_own() {
 fn only_what_may_pass_later_is_retryable() {
     for refusal in every_refusal() {
         let line = refusal.line();
-        let later = matches!(line.status.as_u16(), 429 | 502..=504);
+        let later = matches!(line.status.as_u16(), 408 | 429 | 502..=504);
         assert_eq!(line.retry, later, "{}", line.code);
     }
 }
