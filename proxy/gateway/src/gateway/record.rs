@@ -200,15 +200,13 @@ fn write_all(taker: &Taker, mut sink: Sink, file: Option<&Path>) {
         if taken.reopen {
             reopen(&mut sink, file);
         }
-        sink.push(&taken.lines, Instant::now());
-        sink.flush(Instant::now());
+        sink.write(&taken.lines, Instant::now());
         taker.give_back(taken.lines);
     }
 }
 
 /// Goes on in a new file, or in the same one where nobody moved it. Where that fails, lines go on into the old file.
 fn reopen(sink: &mut Sink, file: Option<&Path>) {
-    sink.flush(Instant::now());
     let Some(path) = file else {
         return;
     };

@@ -43,11 +43,9 @@ impl Losses {
     }
 }
 
-/// Collects lines and writes them; what cannot be written is lost rather than kept, since it would fill the memory.
+/// Writes lines; what cannot be written is lost rather than kept, since it would fill the memory.
 pub(super) struct Sink {
     out: Box<dyn Write + Send>,
-    /// Whole lines.
-    pending: Vec<u8>,
     /// Whether the last line that was written has no end.
     torn: bool,
     losses: Losses,
@@ -59,7 +57,6 @@ impl Sink {
     pub(super) fn new(out: Box<dyn Write + Send>, torn: bool, losses: Losses) -> Self {
         Self {
             out,
-            pending: Vec::with_capacity(2 * BATCH),
             torn,
             losses,
             told: None,
@@ -72,36 +69,25 @@ impl Sink {
         self.torn = torn;
     }
 
-    /// Takes one line with its end.
-    pub(super) fn push(&mut self, line: &[u8], now: Instant) {
-        self.pending.extend_from_slice(line);
-        if self.pending.len() >= BATCH {
-            self.flush(now);
-        }
-    }
-
-    /// Writes what is pending.
-    pub(super) fn flush(&mut self, now: Instant) {
-        if self.pending.is_empty() {
+    /// Writes whole lines.
+    pub(super) fn write(&mut self, text: &[u8], now: Instant) {
+        if text.is_empty() {
             return;
         }
-        let (written, result) = self.write();
-        let (done, left) = self.pending.split_at(written.min(self.pending.len()));
-        self.torn = match done.last() {
-            Some(last) => *last != b'\n',
-            None => self.torn,
-        };
-        let lost = lines(left);
-        self.pending.clear();
-        self.losses.add(lost);
+        let (written, result) = self.put(text);
+        let (done, left) = text.split_at(written.min(text.len()));
+        if let Some(last) = done.last() {
+            self.torn = *last != b'\n';
+        }
+        self.losses.add(lines(left));
         match result {
             Ok(()) => self.recovered(),
             Err(error) => self.failed(&error, now),
         }
     }
 
-    /// How much of what is pending was written.
-    fn write(&mut self) -> (usize, io::Result<()>) {
+    /// How much of it was written.
+    fn put(&mut self, text: &[u8]) -> (usize, io::Result<()>) {
         if self.torn {
             if let Err(error) = self.out.write_all(b"\n") {
                 return (0, Err(error));
@@ -109,7 +95,7 @@ impl Sink {
             self.torn = false;
         }
         let mut written = 0;
-        while let Some(left) = self.pending.get(written..).filter(|left| !left.is_empty()) {
+        while let Some(left) = text.get(written..).filter(|left| !left.is_empty()) {
             match self.out.write(left) {
                 Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
                 Ok(count) => written += count,
@@ -152,7 +138,6 @@ fn lines(text: &[u8]) -> u64 {
     text.iter().map(|byte| u64::from(*byte == b'\n')).sum()
 }
 
-const BATCH: usize = 8 * 1024;
 const BETWEEN_ERRORS: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
@@ -202,18 +187,13 @@ mod tests {
         let (disk, now) = (Disk::default(), Instant::now());
         let mut sink = sink(&disk);
         disk.make_room(6);
-        for line in [b"one\n", b"two\n", b"six\n"] {
-            sink.push(line, now);
-        }
-        sink.flush(now);
+        sink.write(b"one\ntwo\nsix\n", now);
         assert_eq!(sink.losses.count(), 2);
         assert!(sink.losses.is_failing());
-        sink.push(b"ten\n", now);
-        sink.flush(now);
+        sink.write(b"ten\n", now);
         assert_eq!(sink.losses.count(), 3);
         disk.make_room(100);
-        sink.push(b"end\n", now);
-        sink.flush(now);
+        sink.write(b"end\n", now);
         assert_eq!(disk.text(), "one\ntw\nend\n");
         assert_eq!(sink.losses.count(), 3);
         assert!(!sink.losses.is_failing());
