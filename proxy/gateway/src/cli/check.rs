@@ -126,12 +126,10 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "ROUTE    MATCH                      AUTHENTICATE  AUTHORIZE                   TO",
-                "open     GET api.example.com/pets   none          none                        pets",
-                "guarded  GET api.example.com/pets   bearer staff  policies pets: readers-get  pets",
+                "ROUTE    MATCH                     AUTHENTICATE  AUTHORIZE                   TO",
+                "open     GET api.example.com/pets  none          none                        pets",
+                "guarded  GET api.example.com/pets  bearer staff  policies pets: readers-get  pets",
             ]
-            .map(|line| line.replace("pets   ", "pets  "))
-            .map(|line| line.replace("MATCH                      ", "MATCH                     "))
         );
     }
 }
