@@ -7,6 +7,7 @@ import pytest
 
 from portcullis import BINARY, PASSWORD, Portcullis
 from postgres import Postgres
+from wire import RawOrigin
 
 _numbers = itertools.count(1)
 
@@ -43,6 +44,14 @@ def gate(request, tmp_path_factory):
         gate.start()
     yield gate
     gate.stop()
+
+
+@pytest.fixture(scope="module")
+def origin():
+    """Keeps every byte it gets; modules that need another have their own."""
+    origin = RawOrigin()
+    yield origin
+    origin.stop()
 
 
 @pytest.fixture

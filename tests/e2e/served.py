@@ -1,6 +1,7 @@
 """Gates with settings of a test's own, on a plain listener and one with TLS."""
 
 import subprocess
+from contextlib import contextmanager
 
 import yaml
 
@@ -32,6 +33,18 @@ def serve(folder, origin, routes=None, listener=None, open_files=None, **more):
     file = folder / "portcullis.yaml"
     file.write_text(yaml.safe_dump(settings))
     return Portcullis(folder, command=["serve", "--config", file], open_files=open_files)
+
+
+@contextmanager
+def running(*args, **more):
+    """A gate as `serve` runs it, for a block; unless the block fails, it must end when it is told to."""
+    gate = serve(*args, **more)
+    try:
+        yield gate
+        gate.stop()
+    finally:
+        if gate.process.poll() is None:
+            gate.kill()
 
 
 def ports(gate):

@@ -4,23 +4,14 @@ import pytest
 
 import served
 from portcullis import wait_until
-from served import serve
-from wire import NaiveProxy, RawOrigin, ask, ask_all, ask_h2, connect, h2_request, rest
-
-
-@pytest.fixture(scope="module")
-def origin():
-    origin = RawOrigin()
-    yield origin
-    origin.stop()
+from wire import NaiveProxy, ask, ask_all, ask_h2, connect, h2_request, rest
 
 
 @pytest.fixture(scope="module")
 def ports(tmp_path_factory, origin):
     """The gate's ports by kind: everything is open, so that admission alone stands between a caller and the origin."""
-    gate = serve(tmp_path_factory.mktemp("admission"), origin)
-    yield served.ports(gate)
-    gate.stop()
+    with served.running(tmp_path_factory.mktemp("admission"), origin) as gate:
+        yield served.ports(gate)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 import served
 from portcullis import wait_until
 from wire import (
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, Http2, RawOrigin, RawServer, ask_all, connect, fields, frame,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, Http2, RawServer, ask_all, connect, fields, frame,
     head_end, pseudo_fields, rest,
 )  # fmt: skip
 
@@ -34,13 +34,6 @@ class Silent(RawServer):
 
 
 @pytest.fixture(scope="module")
-def origin():
-    origin = RawOrigin()
-    yield origin
-    origin.stop()
-
-
-@pytest.fixture(scope="module")
 def silent():
     origin = Silent()
     yield origin
@@ -50,9 +43,8 @@ def silent():
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory, origin):
     """With the limits as they are when nobody says anything."""
-    gate = served.serve(tmp_path_factory.mktemp("limits"), origin)
-    yield gate
-    gate.stop()
+    with served.running(tmp_path_factory.mktemp("limits"), origin) as gate:
+        yield gate
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +54,8 @@ def small(tmp_path_factory, origin):
         "requests_per_connection": 3, "http2_streams": 8, "http2_resets": 20,
     }  # fmt: skip
     routes = [*served.everything(), {"match": {"path": "/large"}, **served.OPEN, "body_bytes": 5000}]
-    gate = served.serve(tmp_path_factory.mktemp("small"), origin, routes, limits=limits)
-    yield gate
-    gate.stop()
+    with served.running(tmp_path_factory.mktemp("small"), origin, routes, limits=limits) as gate:
+        yield gate
 
 
 def status(answer):
@@ -173,8 +164,7 @@ def test_bodies_are_bounded(small, origin, listener, framing, path, limit):
 
 
 def test_a_body_of_unknown_length_is_bounded_before_its_answer(tmp_path, silent):
-    gate = served.serve(tmp_path / "silent", silent, limits={"body_bytes": 1000})
-    try:
+    with served.running(tmp_path / "silent", silent, limits={"body_bytes": 1000}) as gate:
         for port, tls in served.ports(gate).values():
             chunked = request(method=b"POST", more=b"Transfer-Encoding: chunked\r\n", body=b"3e9\r\n" + b"a" * 1001 + b"\r\n0\r\n\r\n")
             answer = ask_all(port, chunked, tls)
@@ -185,8 +175,6 @@ def test_a_body_of_unknown_length_is_bounded_before_its_answer(tmp_path, silent)
                 assert connection.answer(stream) == 413
                 stream = connection.request([(b"content-length", b"1001")], method=b"POST", end=False)
                 assert connection.answer(stream) == 413
-    finally:
-        gate.stop()
 
 
 # Connections and streams
@@ -225,8 +213,7 @@ def test_streams_are_bounded(small, listener):
 
 @LISTENERS
 def test_streams_that_are_broken_off_end_the_connection(tmp_path, silent, listener):
-    gate = served.serve(tmp_path / "resets", silent, limits={"http2_resets": 20, "http2_streams": 8})
-    try:
+    with served.running(tmp_path / "resets", silent, limits={"http2_resets": 20, "http2_streams": 8}) as gate:
         port, tls = served.ports(gate)[listener]
         with Http2(port, tls) as connection:
             for _ in range(20):
@@ -243,8 +230,6 @@ def test_streams_that_are_broken_off_end_the_connection(tmp_path, silent, listen
         wait_until(lambda: counted + "1\n" in gate.metrics() or counted + "0" not in gate.metrics(), "it is counted")
         with Http2(port, tls) as connection:
             assert connection.answer(connection.request(path=b"/answered")) == 200, "others are served"
-    finally:
-        gate.stop()
 
 
 def break_off(connection):
@@ -277,8 +262,7 @@ def test_a_head_without_end_ends_the_connection(gate, listener, octets):
 
 def test_streams_do_not_exhaust_descriptors(tmp_path, silent):
     """8 connections of 128 streams each, none of which is ever answered, and descriptors for fewer than these."""
-    gate = served.serve(tmp_path / "descriptors", silent, open_files=512)
-    try:
+    with served.running(tmp_path / "descriptors", silent, open_files=512) as gate:
         port, _ = served.ports(gate)["plain"]
         held = [Http2(port) for _ in range(8)]
         # 30 of 100 descriptors, of which a client has a quarter.
@@ -298,13 +282,10 @@ def test_streams_do_not_exhaust_descriptors(tmp_path, silent):
         for connection in held:
             connection.socket.close()
         wait_until(lambda: status(ask_all(port, request(b"/answered"))) == 200, "there is room again")
-    finally:
-        gate.kill()
 
 
 def test_one_client_has_its_share_of_requests(tmp_path, silent):
-    gate = served.serve(tmp_path / "requests", silent, limits={"requests": 4, "requests_per_client": 2})
-    try:
+    with served.running(tmp_path / "requests", silent, limits={"requests": 4, "requests_per_client": 2}) as gate:
         port, _ = served.ports(gate)["plain"]
         served_at = lambda source: status(ask_all(port, request(b"/answered"), source=source))  # noqa: E731
         held = []
@@ -321,5 +302,3 @@ def test_one_client_has_its_share_of_requests(tmp_path, silent):
         for connection in held:
             connection.close()
         wait_until(lambda: served_at("127.0.0.3") == 200, "there is room again")
-    finally:
-        gate.kill()

@@ -7,20 +7,13 @@ import served
 from origin import Issuer
 from portcullis import ROOT, wait_until
 from test_admission import get
-from wire import NaiveProxy, RawOrigin, ask, ask_h2, h2_request
+from wire import NaiveProxy, ask, ask_h2, h2_request
 
 EVERYTHING = ["encoded_slash", "backslash", "semicolon", "double_encoding", "empty_segment", "header_alias"]
 
 
 def loose(path, *rules, **more):
     return {"match": {"path": path}, **served.OPEN, "admit": {"allow": list(rules or EVERYTHING)}, **more}
-
-
-@pytest.fixture(scope="module")
-def origin():
-    origin = RawOrigin()
-    yield origin
-    origin.stop()
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +43,13 @@ def gate(tmp_path_factory, origin, issuer):
         pets,
         pet,
     ]
-    gate = served.serve(
+    with served.running(
         tmp_path_factory.mktemp("loosening"), origin, routes,
         issuers={"remote": {"kind": "cognito", "issuer": issuer.issuer, "clients": ["app"], "principal": {"prefix": "us-east-1_PetStore1"}}},
         policies={"pets": {"path": str(ROOT / "policies/petstore"), "principal": "PetStore::User", "group": "PetStore::UserGroup"}},
-    )  # fmt: skip
-    wait_until(lambda: ask_as(gate, issuer, "/owners/someone/pets", "someone") == 200, "the keys are fetched")
-    yield gate
-    gate.stop()
+    ) as gate:  # fmt: skip
+        wait_until(lambda: ask_as(gate, issuer, "/owners/someone/pets", "someone") == 200, "the keys are fetched")
+        yield gate
 
 
 def ask_as(gate, issuer, path, sub):
