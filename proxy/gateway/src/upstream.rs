@@ -15,7 +15,7 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use pingora::{
     listeners::ALPN,
-    upstreams::peer::{HttpPeer, PeerOptions},
+    upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, PeerOptions},
 };
 use prometheus::IntGauge;
 use serde::Serialize;
@@ -283,6 +283,8 @@ fn options(options: &mut PeerOptions, tls: bool) {
     options.read_timeout = Some(SILENCE);
     options.write_timeout = Some(SILENCE);
     options.idle_timeout = Some(IDLE);
+    // What goes upstream is made anew (`forward::request`), so there is nothing in Pingora's copy to clean.
+    options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
     if tls {
         options.alpn = ALPN::H2H1;
     }

@@ -162,7 +162,7 @@ fn forwarded(kept: &mut HeaderMap, rules: &Rules, origin: &Origin<'_>) -> Result
         .or(before.first())
         .copied()
         .unwrap_or(origin.peer);
-    let mut chain = String::new();
+    let mut chain = String::with_capacity("255.255.255.255".len());
     for address in before.iter().chain(std::iter::once(&origin.peer)) {
         if !chain.is_empty() {
             chain.push_str(", ");
