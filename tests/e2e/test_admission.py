@@ -114,6 +114,10 @@ HEADS = {
     "a method that is no token": get(method=b"G@T("),
     "no method": b" /pets HTTP/1.1\r\nHost: a\r\n\r\n",
     "an expectation nobody knows": get(more=b"Expect: banana\r\n"),
+    "a connection that takes the host for itself": get(more=b"Connection: close, Host\r\n"),
+    "a connection that takes the client's address": get(more=b"Connection: X-Forwarded-For\r\n"),
+    "a connection's option that is no token": get(more=b'Connection: "close"\r\n'),
+    "a connection with many options": get(more=b"Connection: " + b", ".join([b"x-a"] * 10) + b"\r\n"),
     "a tunnel": get(target=b"a:443", method=b"CONNECT"),
     "a tunnel to a path": get(method=b"CONNECT"),
     "a request for its own reflection": get(method=b"TRACE"),
@@ -194,6 +198,9 @@ FRAMES |= {f"chunks: {name}": post(CHUNKED, body) for name, body in CHUNKS.items
 
 CASES = {name: get(target=target) for name, target in TARGETS.items()} | HEADS | FRAMES
 
+# Refused by admission, and not by the proxy below, which would have a permit in hand by then.
+CONNECTIONS = [case for case in HEADS if case.startswith("a connection")]
+
 # What each listener takes, so that a refusal is the case's and not the suite's.
 TAKEN = {
     "a plain request": get(),
@@ -250,6 +257,11 @@ def test_what_has_two_readings_is_refused(ports, origin, listener, case):
         assert ask(port, get(b"/after"), tls) == 200
         wait_until(lambda: b"GET /after " in origin.peek(), "a request after it")
     assert_nothing(origin, case)
+
+
+@pytest.mark.parametrize("case", CONNECTIONS)
+def test_a_connection_is_refused_for_what_it_is(ports, case):
+    assert b'"code":"connection_invalid"' in ask_all(ports["plain"][0], CASES[case] + get(more=b"Connection: close\r\n"))
 
 
 @pytest.mark.parametrize("case", FRAMES)

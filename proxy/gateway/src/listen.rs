@@ -34,7 +34,7 @@ use prometheus::IntCounter;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
-pub(crate) use chunks::{BadChunk, check_chunks};
+pub(crate) use chunks::{BadChunk, check_chunks, is_token};
 pub(crate) use connections::{Caps, Connections, Counted, Refused, client};
 use deadline::Guarded;
 pub(crate) use line::{Body, Line, LineLimits, check_body, check_line};

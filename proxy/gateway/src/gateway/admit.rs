@@ -96,6 +96,7 @@ pub(crate) fn admit(raw: &Raw<'_>, rules: &Rules) -> Result<Head, Refusal> {
     }
     framing::check_body(raw.headers, raw.head.as_deref())?;
     framing::check_expectation(raw.headers)?;
+    framing::check_connection(raw.headers)?;
     let trusted = rules.trusts(raw.peer);
     let told = if trusted {
         Told::read(raw.headers, rules.trusted_header)

@@ -136,7 +136,7 @@ pub(crate) fn check_chunks<'p>(
 }
 
 /// RFC 9110 section 5.6.2.
-fn is_token(octet: u8) -> bool {
+pub(crate) fn is_token(octet: u8) -> bool {
     octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet)
 }
 

@@ -6,7 +6,10 @@
 use http::{HeaderMap, HeaderValue, header};
 use memchr::memchr_iter;
 
-use crate::gateway::refuse::{Malformed, Refusal};
+use crate::{
+    gateway::refuse::{Malformed, Refusal},
+    listen::is_token,
+};
 
 /// Refuses a head of HTTP/1 whose lines do not all end with CRLF, or whose target has a fragment, which the parser drops.
 pub(super) fn check_lines(head: &[u8]) -> Result<(), Refusal> {
@@ -62,6 +65,28 @@ pub(super) fn check_expectation(sent: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
+/// Refuses `Connection` that is out of form (RFC 9110 section 7.6.1), takes away what others are told of the request by, or
+/// names more than anybody means.
+pub(super) fn check_connection(sent: &HeaderMap) -> Result<(), Refusal> {
+    let values = sent.get_all(header::CONNECTION).iter();
+    let options = values.flat_map(|value| value.as_bytes().split(|octet| *octet == b','));
+    let options = options.map(<[u8]>::trim_ascii);
+    let mut room = MOST_OPTIONS;
+    for option in options.filter(|option| !option.is_empty()) {
+        if room == 0 || !is_option(option) {
+            return Err(Malformed::Connection.into());
+        }
+        room -= 1;
+    }
+    Ok(())
+}
+
+fn is_option(text: &[u8]) -> bool {
+    let mut kept = KEPT.iter();
+    text.iter().copied().all(is_token)
+        && !kept.any(|name| name.as_bytes().eq_ignore_ascii_case(text))
+}
+
 /// The body's length is one plain number or absent, so that nobody reads another (RFC 9112 section 6.3, rule 5).
 fn check_length(sent: &HeaderMap) -> Result<(), Refusal> {
     let mut lengths = sent.get_all(header::CONTENT_LENGTH).iter();
@@ -85,6 +110,16 @@ fn says_length(head: &[u8]) -> bool {
             && line.get(NAME.len()) == Some(&b':')
     })
 }
+
+/// Names that no connection has for itself.
+const KEPT: [&str; 4] = [
+    "host",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+];
+/// Options that one request may name; honest ones name two or three, and each is looked for in every field.
+const MOST_OPTIONS: usize = 9;
 
 #[cfg(test)]
 mod tests {
@@ -118,6 +153,38 @@ mod tests {
         ] {
             let refusal = check_lines(head.as_bytes());
             assert_eq!(refusal, Err(Malformed::Target.into()), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_connections_options_are_few_and_its_own() {
+        let check = |values: &[&str]| {
+            let pair = |value: &&str| (header::CONNECTION, HeaderValue::from_str(value).unwrap());
+            check_connection(&values.iter().map(pair).collect())
+        };
+        let nine = ["x-a"; MOST_OPTIONS].join(", ");
+        for fine in [
+            &["close"][..],
+            &["Keep-Alive, Upgrade,, HTTP2-Settings ,"],
+            &["close", "x-a"],
+            &[&nine],
+            &[],
+        ] {
+            assert_eq!(check(fine), Ok(()), "{fine:?}");
+        }
+        for bad in [
+            &["Host"][..],
+            &["close, x-forwarded-FOR"],
+            &["X-Forwarded-Host"],
+            &["x-forwarded-proto"],
+            &[":authority"],
+            &["\"x-a\""],
+            &["x a"],
+            &["close; x"],
+            &["x\u{e9}"],
+            &[&nine, "close"],
+        ] {
+            assert_eq!(check(bad), Err(Malformed::Connection.into()), "{bad:?}");
         }
     }
 

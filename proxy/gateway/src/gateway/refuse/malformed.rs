@@ -31,6 +31,8 @@ pub(crate) enum Malformed {
     LineEnd,
     /// A chunked body is out of form.
     Chunk,
+    /// `Connection` is out of form, names too much, or what no connection has for itself.
+    Connection,
     /// `Expect` is not `100-continue`.
     Expectation,
     /// More than one `Authorization`.
@@ -76,6 +78,10 @@ impl Malformed {
                 "send each chunk as RFC 9112 section 7.1 has it",
             ),
             Self::LineEnd => ("line_end_invalid", "end each line of the head with CR LF"),
+            Self::Connection => (
+                "connection_invalid",
+                "name few options in `Connection`, and neither `Host` nor `X-Forwarded-*`",
+            ),
             Self::Expectation => ("expectation_unknown", "expect `100-continue` or nothing"),
             Self::AuthorizationRepeated => {
                 ("authorization_ambiguous", "send one `Authorization` header")

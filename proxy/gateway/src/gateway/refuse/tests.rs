@@ -21,6 +21,7 @@ fn every_refusal() -> Vec<Refusal> {
         M::TransferEncoding,
         M::LineEnd,
         M::Chunk,
+        M::Connection,
         M::Expectation,
         M::AuthorizationRepeated,
         M::OriginRepeated,
