@@ -177,21 +177,18 @@ impl Maker {
             verifier: &verifier,
         };
         let (routes, views) = routes::build(&parts, &mut problems);
-        let effect = routes
+        let mut effect = routes
             .as_ref()
             .map(|routes| effect::judge(settings, routes))
             .unwrap_or_default();
         // Whoever closes a route by its policies while it is in force must not keep it open by that.
-        let futile = if previous.is_none() {
-            problems.extend(effect.futile);
-            Vec::new()
-        } else {
-            effect.futile
-        };
+        if previous.is_none() {
+            problems.append(&mut effect.futile);
+        }
         match routes {
             Some(routes) if problems.is_empty() => Ok(Snapshot {
                 warnings: warnings(settings, &policies, &routes, effect.warnings),
-                futile,
+                futile: effect.futile,
                 generation,
                 routes,
                 verifier,

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use pingora::{
     apps::{HttpServerOptions, ServerApp as _},
-    protocols::http::v2::server::default_h2_options,
+    protocols::http::v2::server::{H2Options, default_h2_options},
     proxy::http_proxy,
     server::configuration::ServerConf,
 };
@@ -30,30 +30,10 @@ pub(super) async fn serve(
         upstream_keepalive_pool_size: idle_connections(Handle::current().metrics().num_workers()),
         ..ServerConf::default()
     });
-    let terms = Terms {
-        head,
-        stall: gateway.pace.silence,
-        limits: Arc::new(LineLimits {
-            requests: limits.requests_per_connection,
-            streams: limits.http2_streams,
-            resets: limits.http2_resets,
-            reset_too_often: gateway.metrics.limits.reset_too_often(),
-        }),
-        untold: gateway.metrics.limits.untold(),
-    };
+    let terms = terms(&gateway, &limits, head);
     let mut proxy = http_proxy(&conf, gateway);
-    let mut options = HttpServerOptions::default();
-    options.h2c = true;
-    options.h2_idle_timeout = Some(IDLE);
-    // Pingora counts how often a connection is used again.
-    options.keepalive_request_limit = Some(limits.requests_per_connection.saturating_sub(1));
-    proxy.server_options = Some(options);
-    let mut h2 = default_h2_options();
-    h2.max_concurrent_streams(limits.http2_streams);
-    // It counts 32 octets for each field beside what the field has (RFC 9113 section 6.5.2).
-    let overhead = 32 * (u32::from(limits.header_fields) + PSEUDO_FIELDS);
-    h2.max_header_list_size(limits.header_bytes.saturating_add(overhead));
-    proxy.h2_options = Some(h2);
+    proxy.server_options = Some(server_options(&limits));
+    proxy.h2_options = Some(h2_options(&limits));
     let app = Arc::new(Requests::of(proxy));
     let mut listeners = JoinSet::new();
     for bound in bound {
@@ -70,6 +50,40 @@ pub(super) async fn serve(
     // Wakes connections that wait for their next request.
     app.cleanup().await;
     listeners.join_all().await;
+}
+
+/// What holds for all connections.
+fn terms(gateway: &Gateway, limits: &settings::Limits, head: Duration) -> Terms {
+    let of = &gateway.metrics.limits;
+    Terms {
+        head,
+        stall: gateway.pace.silence,
+        limits: Arc::new(LineLimits {
+            requests: limits.requests_per_connection,
+            streams: limits.http2_streams,
+            resets: limits.http2_resets,
+            reset_too_often: of.reset_too_often(),
+        }),
+        untold: of.untold(),
+    }
+}
+
+fn server_options(limits: &settings::Limits) -> HttpServerOptions {
+    let mut options = HttpServerOptions::default();
+    options.h2c = true;
+    options.h2_idle_timeout = Some(IDLE);
+    // Pingora counts how often a connection is used again.
+    options.keepalive_request_limit = Some(limits.requests_per_connection.saturating_sub(1));
+    options
+}
+
+fn h2_options(limits: &settings::Limits) -> H2Options {
+    let mut options = default_h2_options();
+    options.max_concurrent_streams(limits.http2_streams);
+    // It counts 32 octets for each field beside what the field has (RFC 9113 section 6.5.2).
+    let overhead = 32 * (u32::from(limits.header_fields) + PSEUDO_FIELDS);
+    options.max_header_list_size(limits.header_bytes.saturating_add(overhead));
+    options
 }
 
 const TRIES: usize = 3;
