@@ -212,6 +212,17 @@ def test_no_tunnel_is_opened_over_http_2(gate, origin, listener):
 # Headers that speak for the gate, or of another request than this
 
 IDENTITY = [b"X-User", b"x-user", b"X_USER", b"x.user", b"X.User", b"x~user", b"X-Amzn-Oidc-Identity", b"x_amzn_oidc_data", b"X-Portcullis-Principal"]
+@LISTENERS
+def test_a_request_that_does_not_wait_is_not_answered(gate, origin, listener):
+    """Pipelined with the one before it: the connection ends, and nothing of it goes on."""
+    origin.take()
+    port, tls = served.ports(gate)[listener]
+    answers = ask_all(port, request(b"/one") + request(b"/two", more=CLOSE), tls)
+    assert answers.startswith(b"HTTP/1.1 200 ") and answers.count(b"HTTP/1.1 ") == 1
+    seen = b"".join(origin.take())
+    assert seen.count(b"GET /one ") == 1 and b"/two" not in seen
+
+
 OVERRIDES = [
     b"X-HTTP-Method-Override", b"X-HTTP-Method", b"X-Method-Override", b"x_http_method_override", b"X.HTTP.Method",
     b"X-Original-URL", b"X-Rewrite-URL", b"X_Original_URL", b"X-Original-Method", b"X-Forwarded-Method", b"X-Forwarded-Uri",
