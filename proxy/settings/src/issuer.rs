@@ -206,17 +206,7 @@ fn remote(
     place: &Place,
     check: &mut Check<'_>,
 ) -> Option<Issuer> {
-    let message = "is missing; write it, or `embedded` for a pool of the engine";
-    if raw.kind.is_none() {
-        check.report(&place.key("kind"), message);
-    }
-    if raw.issuer.is_none() {
-        check.report(&place.key("issuer"), message);
-    }
-    if let Some(iss) = &raw.issuer {
-        let url = check_url(iss, &place.key("issuer"), check);
-        warn_example(url.as_ref(), &place.key("issuer"), check);
-    }
+    check_named(raw, place, check);
     let jwks_uri = raw
         .jwks_uri
         .as_ref()
@@ -246,6 +236,22 @@ fn remote(
         transport,
         revocations,
     })))
+}
+
+/// Says what is missing, and whether the issuer is a URL.
+fn check_named(raw: &written::Issuer, place: &Place, check: &mut Check<'_>) {
+    let message = "is missing; write it, or `embedded` for a pool of the engine";
+    if raw.kind.is_none() {
+        check.report(&place.key("kind"), message);
+    }
+    let place = place.key("issuer");
+    match &raw.issuer {
+        None => check.report(&place, message),
+        Some(iss) => {
+            let url = check_url(iss, &place, check);
+            warn_example(url.as_ref(), &place, check);
+        }
+    }
 }
 
 /// Who may be meant: an issuer without an audience would accept tokens that were given to anybody.

@@ -88,14 +88,7 @@ fn settings(raw: written::Settings, file: &Path, check: &mut Check<'_>) -> Setti
     let routes = route::check(raw.routes, &names, check);
     let listeners = listener::check(raw.listeners, check);
     let admin = raw.admin.map(|admin| admin.address);
-    check_addresses(
-        &listeners
-            .iter()
-            .map(|listener| listener.address)
-            .collect::<Vec<_>>(),
-        admin,
-        check,
-    );
+    check_addresses(&listeners, admin, check);
     Settings {
         file: file.to_owned(),
         data: raw
@@ -153,7 +146,11 @@ pub(crate) fn check_name(name: &str, place: &Place, check: &mut Check<'_>) {
 }
 
 /// No two listeners on one address. Port 0 is another port each time.
-fn check_addresses(listeners: &[SocketAddr], admin: Option<SocketAddr>, check: &mut Check<'_>) {
+fn check_addresses(
+    listeners: &[written::Listener],
+    admin: Option<SocketAddr>,
+    check: &mut Check<'_>,
+) {
     let places = check
         .items(&"listeners".into())
         .into_iter()
@@ -161,7 +158,8 @@ fn check_addresses(listeners: &[SocketAddr], admin: Option<SocketAddr>, check: &
     let places = places
         .chain([Place::from("admin").key("address")])
         .collect::<Vec<_>>();
-    let addresses = listeners.iter().copied().chain(admin).collect::<Vec<_>>();
+    let addresses = listeners.iter().map(|listener| listener.address);
+    let addresses = addresses.chain(admin).collect::<Vec<_>>();
     for (index, (address, place)) in addresses.iter().zip(&places).enumerate() {
         if addresses
             .iter()

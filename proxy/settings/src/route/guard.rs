@@ -40,12 +40,36 @@ pub(super) fn authenticate(
 }
 
 fn tokens(raw: written::Bearer, names: &Names<'_>, place: &Place, check: &mut Check<'_>) -> Bearer {
-    let list = place.key("issuers");
-    if check.is_empty(&list) {
-        check.report(&list, "name at least one of `issuers`");
+    let issuers = issuers(&raw.issuers, names, &place.key("issuers"), check);
+    check_kinds(&raw.token_use, &issuers, names, place, check);
+    check_asked(&raw.claims, &raw.token_use, place, check);
+    let places = place::check(raw.from, &place.key("from"), check);
+    let requirements = Requirements {
+        token_use: raw.token_use,
+        scopes: raw.scopes,
+        claims: raw.claims,
+    };
+    let known = known(&raw.issuers, names);
+    contradiction::check(&requirements, &known, place, check);
+    Bearer {
+        issuers,
+        requirements,
+        places,
+    }
+}
+
+/// Which issuers these are; those that could not be made sense of are left out.
+fn issuers(
+    written: &[String],
+    names: &Names<'_>,
+    list: &Place,
+    check: &mut Check<'_>,
+) -> Vec<usize> {
+    if check.is_empty(list) {
+        check.report(list, "name at least one of `issuers`");
     }
     let mut issuers = Vec::new();
-    for (name, place) in raw.issuers.iter().zip(check.items(&list)) {
+    for (name, place) in written.iter().zip(check.items(list)) {
         match names
             .issuers
             .iter()
@@ -60,30 +84,24 @@ fn tokens(raw: written::Bearer, names: &Names<'_>, place: &Place, check: &mut Ch
             None => check.report_unknown(&place, "issuers", name),
         }
     }
-    let kinds = issuers
-        .iter()
-        .filter_map(|index| names.issuers.get(*index))
-        .map(Issuer::kind)
-        .collect::<Vec<_>>();
-    if !raw.token_use.is_empty() && !kinds.is_empty() && !kinds.contains(&Kind::Cognito) {
+    issuers
+}
+
+/// Tokens of OpenID Connect have no kinds.
+fn check_kinds(
+    token_use: &[TokenUse],
+    issuers: &[usize],
+    names: &Names<'_>,
+    place: &Place,
+    check: &mut Check<'_>,
+) {
+    let issuers = issuers.iter().filter_map(|index| names.issuers.get(*index));
+    let kinds: Vec<_> = issuers.map(Issuer::kind).collect();
+    if !token_use.is_empty() && !kinds.is_empty() && !kinds.contains(&Kind::Cognito) {
         check.report(
             &place.key("token_use"),
             "says nothing about issuers of kind `oidc`; take it out",
         );
-    }
-    check_asked(&raw.claims, &raw.token_use, place, check);
-    let places = place::check(raw.from, &place.key("from"), check);
-    let requirements = Requirements {
-        token_use: raw.token_use,
-        scopes: raw.scopes,
-        claims: raw.claims,
-    };
-    let known = known(&raw.issuers, names);
-    contradiction::check(&requirements, &known, place, check);
-    Bearer {
-        issuers,
-        requirements,
-        places,
     }
 }
 
