@@ -6,9 +6,10 @@ import json
 import pytest
 import yaml
 
+import http2
 from origin import Issuer, Origin, Service, reply
 from portcullis import Portcullis, wait_until
-from wire import ask
+from wire import ask, ask_h2, h2_request, pseudo_fields
 
 APP = "https://app.example.com"
 EVIL = "https://evil.example"
@@ -69,8 +70,8 @@ def settings(issuer, talker):
 
 
 class Gate:
-    def __init__(self, folder):
-        self.issuer, self.talker, self.folder = Issuer(), Talker(), folder
+    def __init__(self, folder, version):
+        self.issuer, self.talker, self.folder, self.version = Issuer(), Talker(), folder, version
         folder.mkdir(parents=True)
         file = folder / "portcullis.yaml"
         file.write_text(yaml.safe_dump(settings(self.issuer, self.talker)))
@@ -79,18 +80,22 @@ class Gate:
     def ask(self, method, path, origin=APP, token=None, body=None, **headers):
         """An answer as status, header fields in lower case (repeated ones as browsers join them) and body."""
         host, port = self.gate.listen.rsplit(":", 1)
-        connection = http.client.HTTPConnection(host, int(port), timeout=10)
         fields = {name.replace("_", "-"): value for name, value in headers.items()}
         fields |= {"Origin": origin} if origin is not None else {}
         fields |= {"Authorization": f"Bearer {token}"} if token else {}
-        connection.request(method, path, body, fields)
-        answer = connection.getresponse()
-        content, joined = answer.read(), {}
-        for name, value in answer.getheaders():
+        if self.version == "2":
+            status, pairs, content = http2.ask(self.gate.url + path, method, fields.items(), body)
+        else:
+            connection = http.client.HTTPConnection(host, int(port), timeout=10)
+            connection.request(method, path, body, fields)
+            answer = connection.getresponse()
+            status, content, pairs = answer.status, answer.read(), answer.getheaders()
+            connection.close()
+        joined = {}
+        for name, value in pairs:
             name = name.lower()
             joined[name] = f"{joined[name]}, {value}" if name in joined else value
-        connection.close()
-        return answer.status, joined, content
+        return status, joined, content
 
     def preflight(self, path, method="GET", origin=APP, **headers):
         return self.ask("OPTIONS", path, origin, access_control_request_method=method, **headers)
@@ -105,9 +110,9 @@ class Gate:
         self.talker.stop()
 
 
-@pytest.fixture(scope="module")
-def gate(tmp_path_factory):
-    gate = Gate(tmp_path_factory.mktemp("cors") / "data")
+@pytest.fixture(scope="module", params=["1.1", "2"])
+def gate(request, tmp_path_factory):
+    gate = Gate(tmp_path_factory.mktemp("cors") / "data", request.param)
     wait_until(lambda: gate.ask("GET", "/silent", token=gate.issuer.token())[0] == 200, "the keys are fetched")
     yield gate
     gate.stop()
@@ -194,6 +199,9 @@ def test_two_origins_are_refused(gate):
     for path in ("/open", "/pass"):
         request = f"OPTIONS {path} HTTP/1.1\r\nHost: a\r\nOrigin: {APP}\r\n{twice}\r\n"
         assert ask(port, request.encode()) == 400
+    origins = [(b"origin", APP.encode()), (b"origin", EVIL.encode())]
+    for method, more in ((b"GET", []), (b"OPTIONS", [(b"access-control-request-method", b"GET")])):
+        assert ask_h2(port, h2_request([*pseudo_fields(method, b"/open"), *origins, *more])) == 400
     assert gate.take_seen() == []
 
 

@@ -9,8 +9,10 @@ import pytest
 import requests
 import yaml
 
+import http2
 from origin import Issuer, Origin, Service, reply
 from portcullis import Portcullis, wait_until
+from wire import Http2
 
 HOUR = 3600
 BEARER = {"bearer": {"issuers": ["remote"]}}
@@ -76,8 +78,9 @@ def settings(gate):
 
 
 class Gate:
-    def __init__(self, folder):
+    def __init__(self, folder, version="1.1"):
         self.issuer, self.origin, self.limited = Issuer(), Origin(), Limited()
+        self.version = version
         (folder / "none").mkdir(parents=True)
         (folder / "none/app.cedarschema").write_text(
             'namespace App { entity User; entity Application; action look appliesTo {principal: User, resource: Application}; }'
@@ -98,6 +101,9 @@ class Gate:
 
     def get(self, path, client="192.0.2.1", token=None, **more):
         headers = {"x-forwarded-for": client} | more.pop("headers", {})
+        if self.version == "2":
+            headers |= {"authorization": f"Bearer {token}"} if token else {}
+            return http2.Answer(self.gate.url + path, headers=headers)
         return self.gate.get(path, token, headers=headers, **more)
 
     def statuses(self, path, count, client="192.0.2.1", token=None):
@@ -118,9 +124,9 @@ class Gate:
             service.stop()
 
 
-@pytest.fixture(scope="module")
-def gate(tmp_path_factory):
-    gate = Gate(tmp_path_factory.mktemp("limits") / "data")
+@pytest.fixture(scope="module", params=["1.1", "2"])
+def gate(request, tmp_path_factory):
+    gate = Gate(tmp_path_factory.mktemp("limits") / "data", request.param)
     token = gate.issuer.token()
     wait_until(lambda: gate.get("/tokens", "198.51.100.250", token).status_code in (200, 429), "the keys are fetched")
     yield gate
@@ -305,6 +311,18 @@ def test_exactly_as_many_pass_as_there_are(gate, path):
     with ThreadPoolExecutor(16) as pool:
         statuses = list(pool.map(ask, range(200)))
     assert (statuses.count(200), statuses.count(429)) == (25, 175)
+
+
+def test_the_streams_of_a_connection_are_counted_one_by_one(gate, client):
+    """And with what the same client asks over HTTP/1.1."""
+    port = int(gate.gate.listen.rsplit(":", 1)[1])
+    fields = [(b"x-forwarded-for", client.encode())]
+    with Http2(port) as connection:
+        streams = [connection.request(fields, path=b"/parallel/ip") for _ in range(40)]
+        statuses = [connection.answer(stream) for stream in streams]
+    assert (statuses.count(200), statuses.count(429)) == (25, 15)
+    headers = {"x-forwarded-for": client}
+    assert gate.gate.get("/parallel/ip", headers=headers).status_code == 429
 
 
 def test_a_flood_of_addresses_frees_nobody(gate):
