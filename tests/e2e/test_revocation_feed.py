@@ -220,10 +220,13 @@ def test_an_outage_denies_or_serves_as_the_settings_say(pools, sidecar, user):
     deny, serve = sidecar(), sidecar(on_stale="serve")
     for this in (deny, serve):
         this.follows()
-        assert (this.get(revoked), this.get(live)) == (REVOKED, 200)
+        # Not at once where an answer of the feed was late.
+        wait_until(lambda: (this.get(revoked), this.get(live)) == (REVOKED, 200), "it knows")  # noqa: B023
     pools.stop()
     try:
         wait_until(lambda: deny.get(live) == STALE, "what is known has grown old", within=15)
+        # Each has asked at a time of its own, so what one knows is older than what the other does.
+        wait_until(lambda: serve.view()["revocations"]["stale"], "and that of the other", within=15)
         assert deny.get(revoked) == STALE
         assert (serve.get(revoked), serve.get(live)) == (REVOKED, 200)
         for this in (deny, serve):
