@@ -61,6 +61,16 @@ def twice(settings, _):
     settings["routes"].append(settings["routes"][1] | {"name": "again"})
 
 
+def doubled(*allow, **beside):
+    """A route for `//`, and perhaps others."""
+
+    def change(settings, _):
+        settings["routes"][0] |= {"match": {"path": "/site//new"}, "admit": {"allow": list(allow)}}
+        settings["routes"] += [settings["routes"][0] | {"name": path, "match": {"path": path}} for path in beside.values()]
+
+    return change
+
+
 @pytest.mark.parametrize(
     "change, said",
     [
@@ -70,8 +80,10 @@ def twice(settings, _):
         (lambda settings, _: bearer(settings, token_use=["id"], scopes=["a"]), r"token_use: ID tokens have no scope.*take"),
         (lambda settings, _: bearer(settings, claims={"client_id": ["b"]}), r"client_id\[0\]: no token.*`b`.*take it out"),
         (twice, r"routes\[3\].match: takes requests that route `list pets` takes just as specifically"),
+        (doubled(), r"routes\[0\].match: never matches: requests with `//` are refused where `admit.allow` has no `empty_segment`"),
+        (doubled("empty_segment", other="/site/new"), r"routes\[0\].match: never matches: with `//` read as `/`, its paths are"),
     ],
-    ids=["other-pool", "forbid-all", "no-policies", "scopes-of-id-tokens", "another-client", "twice"],
+    ids=["other-pool", "forbid-all", "no-policies", "scopes-of-id-tokens", "another-client", "twice", "empty", "merged"],
 )
 def test_settings_without_effect_are_refused(tmp_path, change, said):
     file = write(tmp_path, change)
@@ -79,6 +91,11 @@ def test_settings_without_effect_are_refused(tmp_path, change, said):
     assert checked.returncode == 1 and re.search(said, checked.stdout), checked.stdout
     served = run("serve", "--config", file)
     assert served.returncode == 1 and re.search(said, served.stderr), served.stderr
+
+
+def test_a_route_for_what_it_allows_is_taken(tmp_path):
+    done = run("check", "--config", write(tmp_path, doubled("empty_segment", other="/site/{rest*}")))
+    assert done.returncode == 0, done.stdout
 
 
 def test_what_is_odd_is_a_warning(tmp_path):

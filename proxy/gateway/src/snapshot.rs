@@ -9,6 +9,7 @@ mod fixture;
 mod issuers;
 mod limits;
 mod routes;
+mod shadow;
 mod view;
 
 use std::sync::Arc;
@@ -177,6 +178,10 @@ impl Maker {
             verifier: &verifier,
         };
         let (routes, views) = routes::build(&parts, &mut problems);
+        let shadowed = routes
+            .iter()
+            .map(|routes| shadow::problems(settings, routes));
+        problems.extend(shadowed.flatten());
         let mut effect = routes
             .as_ref()
             .map(|routes| effect::judge(settings, routes))
