@@ -6,10 +6,9 @@ it, and the ratios within one run: absolute figures of such machines double with
 """
 
 import argparse
-import base64
 import contextlib
 import json
-import multiprocessing
+import math
 import os
 import pathlib
 import re
@@ -23,8 +22,7 @@ import tempfile
 import time
 import urllib.request
 
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+import tokens
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -33,6 +31,10 @@ PROXY_CPU, LOAD_CPU = 0, 1
 CONNECTIONS = 32
 # Tokens that are taken in turn, and those that a process sees once.
 IN_TURN = 10_000
+# How many remembered tokens memory is asked for.
+REMEMBERED = 100_000
+# Seconds between two requests of one connection, where requests are sent at their time.
+PAUSE = 0.02
 
 
 def main():
@@ -65,8 +67,10 @@ def arguments():
 class Lane:
     """One contender in one situation: which process, which path, which tokens."""
 
-    def __init__(self, name, start, path="/pets/7", tokens=None, warm=True, versus=()):
-        self.name, self.start, self.path, self.tokens, self.warm, self.versus = name, start, path, tokens, warm, versus
+    def __init__(self, name, start, path="/pets/7", tokens=None, warm=True, remembers=None, versus=()):
+        self.name, self.start, self.path, self.tokens, self.warm = name, start, path, tokens, warm
+        # Whether the gate remembers tokens and decisions here, where it is asked for them.
+        self.remembers, self.versus = remembers, versus
 
 
 LANES = [
@@ -76,12 +80,15 @@ LANES = [
     Lane("HAProxy jwt_verify, one token", "haproxy_jwt", tokens="one"),
     Lane("HAProxy jwt_verify, new tokens", "haproxy_jwt", tokens="new", warm=False),
     Lane("gate, open", "gate", path="/open", versus=[("bare Pingora", None)]),
-    Lane("gate, one token, remembered", "gate", tokens="one",
+    Lane("gate, one token, remembered", "gate", tokens="one", remembers=(True, True),
          versus=[("bare Pingora", 1.2), ("HAProxy jwt_verify, one token", 0.6)]),
-    Lane("gate, 10,000 tokens in turn", "gate", tokens="turn", versus=[("bare Pingora", 1.3)]),
-    Lane("gate, decided afresh", "gate", path="/afresh/7", tokens="one", versus=[("bare Pingora", 1.5)]),
-    Lane("gate, new tokens", "gate", tokens="new", warm=False, versus=[("HAProxy jwt_verify, new tokens", 1.35)]),
-    Lane("gate, one token, with records", "gate_records", tokens="one",
+    Lane("gate, 10,000 tokens in turn", "gate", tokens="turn", remembers=(True, True),
+         versus=[("bare Pingora", 1.3)]),
+    Lane("gate, decided afresh", "gate", path="/afresh/7", tokens="one", remembers=(True, False),
+         versus=[("bare Pingora", 1.5)]),
+    Lane("gate, new tokens", "gate", tokens="new", warm=False, remembers=(False, None),
+         versus=[("HAProxy jwt_verify, new tokens", 1.35)]),
+    Lane("gate, one token, with records", "gate_records", tokens="one", remembers=(True, True),
          versus=[("gate, one token, remembered", 1.15)]),
 ]  # fmt: skip
 
@@ -94,24 +101,19 @@ class Bench:
         names = ("UPSTREAM", "PORT", "PLAIN", "JWT", "ADMIN")
         self.ports = dict(zip(names, free_ports(len(names))))
         self.issuer = f"http://127.0.0.1:{self.ports['UPSTREAM']}/{POOL}"
-        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.key = tokens.new_key()
+        self.bad_tokens = tokens.bad(self.key, self.issuer)
         (folder / "gate").mkdir()
-        (folder / "public.pem").write_bytes(public_pem(self.key))
+        (folder / "public.pem").write_bytes(tokens.public_pem(self.key))
         shutil.copytree(ROOT / "policies/petstore", folder / "afresh")
         (folder / "afresh/afresh.cedar").write_text(AFRESH)
         self.tokens = self.write_tokens(args.tokens)
 
     def write_tokens(self, count):
         started = time.monotonic()
-        pem = self.key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        size = max(1, count // 100)
-        parts = [(pem, self.issuer, at, min(size, count - at)) for at in range(0, count, size)]
-        with multiprocessing.Pool() as pool:
-            tokens = [token for part in pool.map(sign, parts) for token in part]
+        made = tokens.many(self.key, self.issuer, count)
         print(f"{count} tokens signed in {time.monotonic() - started:.0f} s", file=sys.stderr)
-        files = {"one": tokens[:1], "turn": tokens[:IN_TURN], "new": tokens[IN_TURN:]}
+        files = {"one": made[:1], "turn": made[:IN_TURN], "new": made[IN_TURN:]}
         for name, some in files.items():
             (self.folder / f"{name}.tokens").write_text("\n".join(some) + "\n")
         return {name: len(some) for name, some in files.items()}
@@ -129,7 +131,7 @@ class Bench:
 
     @contextlib.contextmanager
     def upstream(self):
-        keys = json.dumps(key_set(self.key))
+        keys = json.dumps(tokens.key_set(self.key))
         server = f"location = /jwks.json {{ return 200 '{keys}'; }} location / {{ return 200 'a pet\\n'; }}"
         config = self.configure(
             "nginx.conf", "upstream.conf", ROLE="upstream", PORT=self.ports["UPSTREAM"], SERVER=server
@@ -217,28 +219,39 @@ def measure(bench, lane, seconds):
             for kind, (hits, asked) in after.items():
                 asked -= before[kind][1]
                 result[f"{kind}_hits"] = (hits - before[kind][0]) / asked if asked else None
+            expect_memory(lane, result)
         if lane.tokens == "new" and result["requests"] > bench.tokens["new"]:
             sys.exit(f"{lane.name}: the new tokens ran out; raise --tokens")
         return result
 
 
 def expect_answer(bench, lane, port):
-    """The lane does what it is named for, before it is measured: with its token 200, and without one 401."""
+    """The lane does what it is named for, before it is measured: lets its token through, and none that is bad, nor none."""
     url = f"http://127.0.0.1:{port}{lane.path}"
-    if lane.tokens and status(url) != 401:
-        sys.exit(f"{lane.name}: lets a request without a token through")
     token = bench.first_token() if lane.tokens else None
     if (got := status(url, token)) != 200:
         sys.exit(f"{lane.name}: answers {got}")
-    if lane.tokens and status(url, token[:-8] + "AAAAAAAA") != 401:
-        sys.exit(f"{lane.name}: does not check the signature")
+    bad = {"no token": (None, {401}), **bench.bad_tokens} if lane.tokens else {}
+    for what, (token, refused) in bad.items():
+        if (got := status(url, token)) not in refused:
+            sys.exit(f"{lane.name}: answers {got} to a request with {what}")
 
 
-def wrk(bench, lane, port, seconds):
+def expect_memory(lane, result):
+    """The gate remembered what the lane is about, or did not, nearly always."""
+    for kind, wanted in zip(("token", "decision"), lane.remembers or ()):
+        share = result[f"{kind}_hits"] or 0.0
+        if wanted is not None and (share < 0.99 if wanted else share > 0.01):
+            sys.exit(f"{lane.name}: of the {kind}s, {share:.1%} were remembered")
+
+
+def wrk(bench, lane, port, seconds, first=0):
+    """Loads one lane, with its tokens in turn from the given one on."""
     command = ["taskset", "-c", str(LOAD_CPU), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "--latency"]
     url = f"http://127.0.0.1:{port}{lane.path}"
     if lane.tokens:
-        command += ["-s", str(HERE / "tokens.lua"), url, "--", str(bench.folder / f"{lane.tokens}.tokens")]
+        file = bench.folder / f"{lane.tokens}.tokens"
+        command += ["-s", str(HERE / "tokens.lua"), url, "--", str(file), str(first)]
     else:
         command.append(url)
     ended = subprocess.run(command, capture_output=True, text=True)
@@ -272,16 +285,27 @@ def tails(bench, measured, args):
 
 
 def open_loop(bench, lane, port, rate, seconds):
+    """The p99 of requests that are sent at their time.
+
+    A connection of h2load looks no more than a hundred times a second whether its time has come, then sends all that is due,
+    one after the other. So there are as many connections as it takes for each to send one request in a `PAUSE`, longer than
+    any answer takes, and they begin one after the other, so that their times are spread.
+    """
     log = bench.folder / "h2load.log"
     log.unlink(missing_ok=True)
-    command = ["taskset", "-c", str(LOAD_CPU), "h2load", "--h1", "-t1", f"-c{CONNECTIONS}", f"-D{seconds:.0f}"]
-    command += [f"--rps={rate / CONNECTIONS:.1f}", f"--log-file={log}"]
+    connections = math.ceil(rate * PAUSE)
+    command = ["taskset", "-c", str(LOAD_CPU), "h2load", "--h1", "-t1", f"-c{connections}", f"--rps={1 / PAUSE:.0f}"]
+    command += [f"-n{connections * round(seconds / PAUSE)}", f"--log-file={log}"]
+    command += [f"--rate={math.ceil(connections / PAUSE / 1000)}", "--rate-period=1ms"]
     if lane.tokens:
         command += ["-H", f"Authorization: Bearer {bench.first_token()}"]
     subprocess.run([*command, f"http://127.0.0.1:{port}{lane.path}"], check=True, capture_output=True)
     rows = [line.split("\t") for line in log.read_text().splitlines()]
     if any(row[1] != "200" for row in rows):
         sys.exit(f"{lane.name}: not every request was answered with 200")
+    starts = [int(row[0]) for row in rows]
+    if (sent := len(rows) / (max(starts) - min(starts)) * 1e6) < 0.9 * rate:
+        sys.exit(f"{lane.name}: {sent:.0f} requests/s were sent instead of {rate:.0f}")
     micros = sorted(int(row[2]) for row in rows)
     return micros[int(len(micros) * 0.99)] / 1000
 
@@ -292,11 +316,7 @@ def memories(bench, args):
     with bench.gate() as (pid, _):
         idle = resident(pid)
     with bench.gate() as (pid, port):
-        lane = lanes["gate, new tokens"]
-        while bench.hits()["token"][1] < 100_000:
-            wrk(bench, lane, port, 2)
-        full = resident(pid)
-        remembered = bench.hits()["token"]
+        full, remembered = filled(bench, lanes["gate, new tokens"], pid, port)
     lane = lanes["gate, 10,000 tokens in turn"]
     samples = []
     with bench.gate() as (pid, port):
@@ -306,9 +326,27 @@ def memories(bench, args):
             samples.append((passed, resident(pid)))
     late = [mb for at, mb in samples if at >= args.minutes * 30]
     return {
-        "idle_mb": idle, "tokens": remembered[1] - remembered[0], "tokens_mb": full,
+        "idle_mb": idle, "tokens": remembered, "tokens_mb": full,
         "growth_mb": late[-1] - late[0], "load_mb": late[-1],
     }  # fmt: skip
+
+
+def filled(bench, lane, pid, port):
+    """Resident memory once so many tokens are remembered, and their number."""
+    if bench.tokens["new"] < REMEMBERED:
+        sys.exit(f"memory is asked with {REMEMBERED} tokens; raise --tokens")
+    seen = 0
+    while seen < REMEMBERED:
+        wrk(bench, lane, port, 2, first=seen)
+        hits, asked = bench.hits()["token"]
+        seen = asked - hits
+    full = resident(pid)
+    # What was forgotten meanwhile would be new.
+    wrk(bench, lane, port, 2)
+    again, asked_again = bench.hits()["token"]
+    if again - hits < 0.99 * (asked_again - asked):
+        sys.exit(f"of the first of {seen} tokens, only {again - hits} of {asked_again - asked} were remembered")
+    return full, seen
 
 
 def report(measured, latencies, memory, args):
@@ -347,9 +385,10 @@ def ratios(measured):
         for other, asked in lane.versus:
             if lane.name in measured and other in measured:
                 each = [a["micros"] / b["micros"] for a, b in zip(measured[lane.name], measured[other])]
-                limit = f"≤ {asked}" if asked else ""
-                rest = ", ".join(f"{ratio:.2f}" for ratio in each)
-                yield f"| {lane.name} : {other} | {statistics.median(each):.2f} | {rest} | {limit} |"
+                ratio = statistics.median(each)
+                limit = f"≤ {asked}" + (" missed" if ratio > asked else "") if asked else ""
+                rest = ", ".join(f"{one:.2f}" for one in each)
+                yield f"| {lane.name} : {other} | {ratio:.2f} | {rest} | {limit} |"
 
 
 def median(values):
@@ -433,45 +472,6 @@ def status(url, token=None):
 def milliseconds(text):
     number, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text).groups()
     return float(number) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60_000}[unit]
-
-
-def b64(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def sign(part):
-    """Access tokens as a Cognito pool issues them."""
-    pem, issuer, first, count = part
-    key = serialization.load_pem_private_key(pem, None)
-    head = b64(json.dumps({"kid": "bench", "alg": "RS256"}).encode())
-    now = int(time.time())
-    tokens = []
-    for number in range(first, first + count):
-        sub = f"00000000-0000-4000-8000-{number:012}"
-        claims = {
-            "sub": sub, "cognito:groups": ["readers"], "iss": issuer, "client_id": "bench", "origin_jti": sub,
-            "event_id": sub, "token_use": "access", "scope": "aws.cognito.signin.user.admin pets/read",
-            "auth_time": now, "exp": now + 86_400, "iat": now, "jti": sub, "username": f"user{number}",
-        }  # fmt: skip
-        text = f"{head}.{b64(json.dumps(claims).encode())}"
-        tokens.append(f"{text}.{b64(key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256()))}")
-    return tokens
-
-
-def key_set(key):
-    numbers = key.public_key().public_numbers()
-    return {
-        "keys": [{
-            "kty": "RSA", "kid": "bench", "alg": "RS256", "use": "sig",
-            "n": b64(numbers.n.to_bytes(256)), "e": b64(numbers.e.to_bytes(3)),
-        }]
-    }  # fmt: skip
-
-
-def public_pem(key):
-    return key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
 
 
 AFRESH = """\
