@@ -150,21 +150,26 @@ impl BareDecision {
     }
 }
 
-/// Seconds of processor time that OpenSSL needs for an RSA signature of 2048 bits, as `openssl speed` says.
+/// Seconds of processor time that OpenSSL needs for an RSA signature of 2048 bits, as one second of `openssl speed` has it.
 pub fn openssl_sign_seconds() -> Result<f64> {
     let output = Command::new("openssl")
-        .args(["speed", "-seconds", "2", "rsa2048"])
+        .args(["speed", "-seconds", "1", "-mr", "rsa2048"])
         .output()?;
     ensure!(output.status.success(), "`openssl speed` failed");
-    let text = String::from_utf8(output.stdout)?;
-    let line = text
-        .lines()
-        .find(|line| line.trim_start().starts_with("rsa"))
-        .context("no figure in what openssl says")?;
-    let seconds = line
-        .split_whitespace()
-        .find_map(|word| word.strip_suffix('s')?.parse().ok());
-    seconds.ok_or_else(|| anyhow!("no figure in `{line}`"))
+    seconds_told(&String::from_utf8(output.stdout)?)
+}
+
+/// The last line, for programs: `+F2`, a number, the bits, and signatures a second.
+fn seconds_told(text: &str) -> Result<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("+F2:"));
+    let rate = line
+        .and_then(|line| line.split(':').nth(2))
+        .context("no figure in what `openssl speed` says")?;
+    let rate: f64 = rate
+        .parse()
+        .with_context(|| format!("`{rate}` is no rate"))?;
+    ensure!(rate > 0.0, "OpenSSL made no signature");
+    Ok(rate.recip())
 }
 
 fn context(verified: &Verified) -> Value {
@@ -183,4 +188,19 @@ fn policies(dir: &Path) -> Result<PolicySet> {
         text += &fs::read_to_string(dir.join(name))?;
     }
     Ok(text.parse()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openssl_is_understood() {
+        let said =
+            "+DTP:2048:private:rsa:1\n+R1:1657:2048:0.47\n+F2:2:2048:4000.000000:45722.448980\n";
+        assert!((seconds_told(said).unwrap() - 0.000_25).abs() < 1e-9);
+        for said in ["", "+F2:2", "+F2:2:2048:0.0:1.0", "+F2:2:2048:many:1.0"] {
+            assert!(seconds_told(said).is_err(), "{said}");
+        }
+    }
 }

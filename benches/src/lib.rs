@@ -4,11 +4,13 @@
 
 mod bare;
 mod gate;
+mod many;
 mod measure;
 mod pool;
 
 pub use bare::{BareDecision, BareSigner, BareVerifier, openssl_sign_seconds};
 pub use gate::{Gate, Head, Who};
+pub use many::guard_among;
 pub use measure::{Cost, Lane, at_once, race};
 pub use pool::Pool;
 

@@ -45,6 +45,23 @@ impl<'a> Lane<'a> {
         }
     }
 
+    /// Runs for about this long, as `openssl speed` does; gives what one run costs.
+    pub fn turn(&mut self, length: Duration) -> Cost {
+        let mut count = 0_u32;
+        let (cpu, start) = (cpu(), Instant::now());
+        while start.elapsed() < length || count == 0 {
+            (self.once)();
+            count += 1;
+        }
+        let wall = start.elapsed();
+        let cpu = self::cpu().saturating_sub(cpu);
+        let each = |time: Duration| time.as_secs_f64() / f64::from(count);
+        Cost {
+            wall: each(wall),
+            cpu: each(cpu),
+        }
+    }
+
     /// How many runs take about `slice`.
     fn calibrate(&mut self, slice: Duration) -> u32 {
         let mut count = 1;
