@@ -12,10 +12,10 @@ VENV := target/venv
 # What each step is about, above what it prints.
 say = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help run build test fmt clippy deny codegen unit e2e soak setup compare
+.PHONY: help run build test fmt clippy deny codegen unit e2e soak setup compare bench-check
 
 help: ## this list
-	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: ## install what the build lacks, build, and run a complete example on 127.0.0.1:8080; ARGS='--listen …' for `dev`
 	@scripts/setup build
@@ -73,6 +73,11 @@ compare: $(VENV)/ready ## speed beside bare Pingora, nginx and HAProxy, on a qui
 soak: ## give each fuzz target a million mutated cases; TARGETS='admission routes', CASES=N
 	@scripts/setup build
 	@scripts/soak $(TARGETS)
+
+bench-check: ## instructions of each stage of a request's way, held against a budget; UPDATE=1 writes the budget anew
+	@scripts/setup bench-check
+	$(call say,Count instructions)
+	cargo bench --profile release --locked -p portcullis-benches --bench instructions
 
 # Marked ready only when all of it is installed; a changed list makes it anew.
 $(VENV)/ready: tests/requirements.txt

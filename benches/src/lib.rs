@@ -3,12 +3,16 @@
 //! Stands beside the product; nothing of it ships.
 
 mod bare;
+mod budget;
+pub mod callgrind;
 mod gate;
 mod many;
 mod measure;
 mod pool;
 
 pub use bare::{BareDecision, BareSigner, BareVerifier, openssl_sign_seconds};
+pub use budget::{Budgets, Finding, Verdict};
+pub use callgrind::Stage;
 pub use gate::{Gate, Head, Who};
 pub use many::guard_among;
 pub use measure::{Cost, Lane, at_once, race};
