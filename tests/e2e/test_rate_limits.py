@@ -66,7 +66,7 @@ def settings(gate):
             route("/theirs", limit("client_ip", 5), to="limited"),
             route("/parallel/ip", limit("client_ip", 25)),
             route("/parallel/all", limit("route", 25)),
-            route("/flood", limit("client_ip", 5, 900, burst=5, keys=1024)),
+            route("/flood", limit("client_ip", 5, 86400, burst=5, keys=1024)),
             route("/tokens", limit("client_ip", 4), authenticate=BEARER),
             route("/caller", limit("principal", 3), authenticate=BEARER),
             route("/tenant", limit({"claim": "tenant"}, 3), authenticate=BEARER),
