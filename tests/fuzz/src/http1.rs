@@ -86,7 +86,7 @@ fn field(line: &[u8]) -> Result<(Vec<u8>, &[u8]), &'static str> {
     if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
         return Err("a field name that is no token");
     }
-    let value = value[1..].trim_ascii();
+    let value = trimmed(&value[1..]);
     if value
         .iter()
         .any(|byte| matches!(byte, 0..=8 | 10..=31 | 127))
@@ -94,6 +94,14 @@ fn field(line: &[u8]) -> Result<(Vec<u8>, &[u8]), &'static str> {
         return Err("a control byte in a field");
     }
     Ok((name.to_ascii_lowercase(), value))
+}
+
+/// RFC 9110 section 5.6.3: blanks and tabs, and no other white space.
+fn trimmed(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
 }
 
 enum Framing {
@@ -221,6 +229,7 @@ mod tests {
             "GET / HTTP/1.1\r\n Host: a\r\n\r\n",
             "GET / HTTP/1.1\r\nA: b\rc\r\n\r\n",
             "GET / HTTP/1.1\r\nA: \x01\r\n\r\n",
+            "GET / HTTP/1.1\r\nA: \x0cb\r\n\r\n",
             "GET / HTTP/1.1\r\nContent-Length: +1\r\n\r\na",
             "GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na",
             "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
