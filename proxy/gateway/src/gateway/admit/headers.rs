@@ -79,9 +79,10 @@ pub(super) fn canonical(
     }
     join_cookies(&mut kept);
     let authority = value(origin.authority.as_str().to_owned())?;
-    if !(believed && kept.contains_key(X_FORWARDED_HOST)) {
-        kept.insert(X_FORWARDED_HOST, authority.clone());
-    }
+    // Of several it is the nearest proxy's that counts, which is the last.
+    let told = kept.get_all(X_FORWARDED_HOST).iter().next_back().cloned();
+    let told = told.filter(|_| believed);
+    kept.insert(X_FORWARDED_HOST, told.unwrap_or_else(|| authority.clone()));
     kept.insert(header::HOST, authority);
     let client = forwarded(&mut kept, rules, origin)?;
     Ok((kept, client))
