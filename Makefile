@@ -70,7 +70,7 @@ compare: $(VENV)/ready ## speed beside bare Pingora, nginx and HAProxy, on a qui
 	$(call say,Compare)
 	$(VENV)/bin/python benches/compare/compare.py $(ARGS)
 
-soak: ## give each fuzz target a million mutated cases; TARGETS='admission routes', CASES=N
+soak: ## give each fuzz target a million mutated cases; TARGETS='admission routes', CASES=N, LIMIT=seconds
 	@scripts/setup build
 	@scripts/soak $(TARGETS)
 
