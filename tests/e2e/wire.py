@@ -1,5 +1,6 @@
 """Bytes that no library would send, an origin that keeps every byte it got, and a proxy that understands nothing."""
 
+import io
 import socket
 import ssl
 import struct
@@ -30,15 +31,15 @@ class RawServer:
         with connection:
             try:
                 self.serve(connection)
-            except OSError:
-                pass  # The other side went away.
+            except (OSError, ValueError, OverflowError):
+                pass  # The other side went away, or what it sent is no length.
 
     def stop(self):
         self.socket.close()
 
 
 class RawOrigin(RawServer):
-    """Keeps what it gets and answers every end of a head."""
+    """Keeps what it gets and answers every head, once it has it and before the body."""
 
     def __init__(self):
         self.got = b""
@@ -46,14 +47,14 @@ class RawOrigin(RawServer):
         super().__init__()
 
     def serve(self, connection):
-        head = b""
-        while data := connection.recv(65536):
-            with self.lock:
-                self.got += data
-            head += data
-            while (end := head_end(head)) is not None:
-                head = head[end:]
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        lines = io.BufferedReader(Kept(connection, self.keep))
+        while head := read_head(lines):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            skip_body(head, lines)
+
+    def keep(self, data):
+        with self.lock:
+            self.got += data
 
     def peek(self):
         with self.lock:
@@ -64,6 +65,44 @@ class RawOrigin(RawServer):
         with self.lock:
             got, self.got = self.got, b""
         return got
+
+
+class Kept(io.RawIOBase):
+    """What comes on a connection, each piece told to `keep` before anybody reads it."""
+
+    def __init__(self, connection, keep):
+        self.connection, self.keep = connection, keep
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        count = self.connection.recv_into(buffer)
+        self.keep(bytes(buffer[:count]))
+        return count
+
+
+def read_head(lines):
+    """The lines of a head up to the empty one, or nothing where none comes to its end."""
+    head = []
+    while line := lines.readline():
+        if line.strip():
+            head.append(line.strip())
+        elif head:
+            return head
+    return []
+
+
+def skip_body(head, lines):
+    """Reads what belongs to the head, so that the end of a body is not taken for that of another head."""
+    fields = {name.strip().lower(): value.strip() for name, _, value in (line.partition(b":") for line in head[1:])}
+    if fields.get(b"transfer-encoding", b"").lower() == b"chunked":
+        while size := int(lines.readline().split(b";")[0] or b"0", 16):
+            lines.read(size + 2)
+        while lines.readline().strip():
+            pass
+    else:
+        lines.read(int(fields.get(b"content-length", b"0")))
 
 
 class NaiveProxy(RawServer):
