@@ -28,7 +28,8 @@ pub(super) async fn answer(session: &mut Session, error: &Error, ctx: &mut Ctx) 
         return closed(0);
     }
     if let Err(error) = refuse::respond(session, &refusal, ctx).await {
-        tracing::debug!(%error, "Refusal cannot be sent");
+        let kind = error.etype().as_str();
+        tracing::debug!(kind, "Refusal cannot be sent");
     }
     closed(code)
 }
