@@ -16,6 +16,8 @@ pub(super) struct Gathered {
     bytes: Vec<u8>,
     /// How many of them are sent.
     sent: usize,
+    /// Octets that the stream took in all.
+    taken: u64,
 }
 
 impl Gathered {
@@ -34,16 +36,23 @@ impl Gathered {
         if self.bytes.len() + data.len() > ROOM {
             ready!(self.poll_send(stream, context))?;
             if data.len() > ROOM {
-                return Pin::new(stream).poll_write(context, data);
+                let taken = ready!(Pin::new(stream).poll_write(context, data))?;
+                self.take(taken);
+                return Poll::Ready(Ok(taken));
             }
         }
         self.bytes.extend_from_slice(data);
         Poll::Ready(Ok(data.len()))
     }
 
-    /// How much of what was kept is sent: less than before when all of it is.
-    pub(super) fn sent(&self) -> usize {
-        self.sent
+    /// How many octets the stream took in all: more than before where it got on.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    fn take(&mut self, octets: usize) {
+        let octets = u64::try_from(octets).unwrap_or(u64::MAX);
+        self.taken = self.taken.wrapping_add(octets);
     }
 
     /// Sends what was kept; nothing is flushed below.
@@ -58,6 +67,7 @@ impl Gathered {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.sent += sent;
+            self.take(sent);
         }
         self.sent = 0;
         self.bytes.clear();

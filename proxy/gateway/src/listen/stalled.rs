@@ -58,15 +58,15 @@ impl Stalling {
 
     /// Sends what is gathered.
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let before = self.gathered.sent();
+        let before = self.gathered.taken();
         let sent = self.gathered.poll_send(&mut self.stream, context);
         self.note(before);
         sent
     }
 
-    /// The connection took some of what is gathered, if more of it is sent than before.
-    fn note(&mut self, before: usize) {
-        if self.gathered.sent() != before {
+    /// The connection got on, if it has taken more than before.
+    fn note(&mut self, before: u64) {
+        if self.gathered.taken() != before {
             self.deadline = None;
         }
     }
@@ -107,7 +107,7 @@ impl Stalling {
 
     /// Gathers; what is only kept is no progress.
     fn poll_keep(&mut self, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let before = self.gathered.sent();
+        let before = self.gathered.taken();
         let kept = self.gathered.poll_write(&mut self.stream, context, data);
         self.note(before);
         if kept.is_pending() {
@@ -338,6 +338,31 @@ mod tests {
             near.write_all(b"early").await.unwrap();
             assert_eq!(arrived(&mut far), "early");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_answers_are_waited_for_as_long_as_they_get_on() {
+        const PART: usize = 20 * 1024;
+        let (mut near, mut far) = answering(1024);
+        let reading = async {
+            let mut ticks = tokio::time::interval(PATIENCE / 3);
+            let mut part = [0; 1024];
+            for _ in 0..5 * PART / part.len() {
+                ticks.tick().await;
+                far.read_exact(&mut part).await.unwrap();
+            }
+        };
+        let writing = async {
+            // Kept, larger than what is kept, and both.
+            for size in [PART, 100, PART - 100, PART / 2, PART / 2, PART, PART] {
+                near.write_all(&vec![0; size]).await.unwrap();
+            }
+            near.flush().await.unwrap();
+        };
+        tokio::join!(writing, reading);
+        let stalled = timeout(PATIENCE * 20, near.write_all(&[0; 2 * PART])).await;
+        let error = stalled.expect("an end").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test(start_paused = true)]
