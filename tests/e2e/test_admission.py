@@ -341,6 +341,8 @@ H2_CASES = {f"path: {name}": h2(path=target) for name, target in H2_TARGETS.item
     "a line end in a value": h2((b"x-a", b"b\r\nx-b: c")),
     "a line feed in a value": h2((b"x-a", b"b\nx-b: c")),
     "a NUL in a value": h2((b"x-a", b"b\0c")),
+    "a blank before a value": h2((b"x-a", b" b")),
+    "a tab after a value": h2((b"x-a", b"b\t")),
     "a line end in a path": h2(path=b"/pets HTTP/1.1\r\nx-a: b\r\n\r\nGET /admin"),
     "a line end in a method": h2(method=b"GET /admin HTTP/1.1\r\nx-a: b\r\n\r\nGET"),
     "a line end in an authority": h2(authority=b"a\r\nx-a: b"),

@@ -139,6 +139,13 @@ def test_scopes_and_claims(sidecar):
         assert sidecar.get("/tier", token(tier=tier)).status_code in (401, 403)
 
 
+@pytest.mark.parametrize("name", [" root", "root ", "root\t", "\troot", "ro\r\not", "ro\0ot"])
+def test_a_claim_that_would_read_otherwise_upstream_does_not_go_there(sidecar, name):
+    answer = sidecar.get("/me", sidecar.issuer.token(sub=name))
+    assert answer.status_code == 200
+    assert "x-user" not in {field.lower() for field, _ in answer.json()["headers"]}
+
+
 def test_id_tokens_where_they_are_asked_for(sidecar):
     identity = sidecar.issuer.token(token_use="id", aud="app", client_id=None)
     assert sidecar.get("/id", identity).status_code == 200

@@ -28,7 +28,7 @@ use super::{
 
 pub(crate) use allowance::Allowances;
 use forwarded::Told;
-pub(crate) use headers::identity_key;
+pub(crate) use headers::{has_blank_end, identity_key};
 pub(crate) use readings::readings;
 
 /// What admission must know besides the request.

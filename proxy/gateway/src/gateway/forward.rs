@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue, header};
 use pingora::{Error, ErrorType, http::RequestHeader, upstreams::peer::HttpPeer};
 use settings::Template;
 
-use super::{Ctx, head::Head, identify::Caller};
+use super::{Ctx, admit, head::Head, identify::Caller};
 use crate::{
     snapshot::{Kind, Plan},
     upstream::Upstream,
@@ -85,11 +85,13 @@ pub(crate) fn upstream_head(head: &Head, sent: &RequestHeader) -> pingora::Resul
     Ok(out)
 }
 
-/// Sets the route's headers from the verified token; one whose claims are absent stays absent.
+/// Sets the route's headers from the verified token; one whose claims are absent stays absent, and so does one that would
+/// read otherwise upstream than in the token.
 pub(super) fn claims(headers: &[(HeaderName, Template)], caller: &Caller, head: &mut Head) {
     for (name, template) in headers {
         let value = template.render(caller.claims());
-        if let Some(value) = value.and_then(|text| HeaderValue::try_from(text).ok()) {
+        let value = value.and_then(|text| HeaderValue::try_from(text).ok());
+        if let Some(value) = value.filter(|value| !admit::has_blank_end(value.as_bytes())) {
             head.headers.insert(name.clone(), value);
         }
     }

@@ -360,7 +360,7 @@ mod tests {
             near.flush().await.unwrap();
         };
         tokio::join!(writing, reading);
-        let stalled = timeout(PATIENCE * 20, near.write_all(&[0; 2 * PART])).await;
+        let stalled = timeout(PATIENCE * 20, near.write_all(&vec![0; 2 * PART])).await;
         let error = stalled.expect("an end").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }

@@ -66,6 +66,9 @@ pub(super) fn canonical(
     let believed = origin.trusted && rules.trusted_header == TrustedHeader::XForwarded;
     let mut kept = HeaderMap::with_capacity(sent.len() + ADDED);
     for (name, value) in sent {
+        if has_blank_end(value.as_bytes()) {
+            return Err(Malformed::HeaderValue.into());
+        }
         let key = identity_key(name.as_str());
         if is_ours(&key, rules) {
             continue;
@@ -86,6 +89,13 @@ pub(super) fn canonical(
     kept.insert(header::HOST, authority);
     let client = forwarded(&mut kept, rules, origin)?;
     Ok((kept, client))
+}
+
+/// Whether a value is another one to who reads it on HTTP/1, where blanks at its ends are not its own (RFC 9110 section 5.5).
+/// HTTP/2 has no such fields (RFC 9113 section 8.2.1), but its parser takes them.
+pub(crate) fn has_blank_end(value: &[u8]) -> bool {
+    let is_blank = |octet: Option<&u8>| matches!(octet, Some(b' ' | b'\t'));
+    is_blank(value.first()) || is_blank(value.last())
 }
 
 /// What `Connection` nominates (RFC 9110 section 7.6.1).

@@ -23,6 +23,8 @@ pub(crate) enum Malformed {
     HostRepeated,
     /// A header's name differs from another's in punctuation only.
     HeaderAmbiguous,
+    /// A header's value begins or ends with a blank.
+    HeaderValue,
     /// `Content-Length` is not one plain decimal number.
     LengthInvalid,
     /// `Transfer-Encoding` is not `chunked` alone, or stands beside `Content-Length`.
@@ -64,6 +66,10 @@ impl Malformed {
             Self::HeaderAmbiguous => (
                 "header_ambiguous",
                 "write header names with `-` and no other punctuation",
+            ),
+            Self::HeaderValue => (
+                "header_value_invalid",
+                "send header values without blanks at their ends",
             ),
             Self::LengthInvalid => (
                 "content_length_invalid",

@@ -58,6 +58,18 @@ fn aliases_of_other_headers_are_refused() {
 }
 
 #[test]
+fn values_read_the_same_over_every_version() {
+    for value in [" a", "a ", "\ta", "a\t", " "] {
+        let refusal = Request::get("/").with("x-a", value).refused();
+        assert_eq!(refusal, M::HeaderValue.into(), "{value:?}");
+    }
+    for value in ["", "a", "a b", "a\tb"] {
+        let admitted = Request::get("/").with("x-a", value).admit();
+        assert!(admitted.is_ok(), "{value:?}");
+    }
+}
+
+#[test]
 fn policies_see_what_upstreams_could_read() {
     for name in [
         "X_Role", "x.role", "x!role", "x-plan", "x.plan", "x-tier", "x_tier",
