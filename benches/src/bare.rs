@@ -16,7 +16,7 @@ use cedar_policy::{
     Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid,
     PolicySet, Request, Schema,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use token::Verified;
 
 use crate::{Pool, gate::petstore};
@@ -173,8 +173,12 @@ fn seconds_told(text: &str) -> Result<f64> {
 }
 
 fn context(verified: &Verified) -> Value {
-    let mut token = verified.raw().clone();
-    token.retain(|name, _| ["sub", "username", "client_id", "auth_time"].contains(&&**name));
+    let claims = verified.raw().iter();
+    let declared = ["sub", "username", "client_id", "auth_time"];
+    let mut token: Map<String, Value> = claims
+        .filter(|(name, _)| declared.contains(name))
+        .map(|(name, claim)| (name.to_owned(), claim.to_value()))
+        .collect();
     token.insert("scope".into(), verified.scopes().collect());
     json!({
         "token": token, "method": "GET", "path": "/pets/1", "clientIp": "127.0.0.1", "time": "2026-01-01T00:00:00Z",

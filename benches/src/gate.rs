@@ -1,18 +1,20 @@
 //! What the gate has for a request: a table of routes, a verifier, a guard, and the request itself.
 
 use std::{
+    borrow::Cow,
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
     time::SystemTime,
 };
 
 use anyhow::{Context, Result, anyhow};
-use decision::{Ask, Caller, Config, Guard, Policies, Request, Single};
+use decision::{Ask, Caller, Claims, Config, Guard, Policies, Request, Single};
 use engine::Clock as _;
 use route::{Match, Table};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use token::{
-    Audience, Issuer, IssuerIndex, Kind, Limits, Naming, Requirements, Rules, Verified, Verifier,
+    Audience, Claim, Issuer, IssuerIndex, Kind, Limits, Naming, Object, Requirements, Rules,
+    Verified, Verifier,
 };
 
 use crate::Pool;
@@ -37,20 +39,9 @@ impl Gate {
     pub fn new(pool: &Pool) -> Result<Self> {
         let verifier = verifier_of(pool, Limits::default())?;
         let issuer = verifier.index("pets").context("the issuer is not there")?;
-        let config = Config {
-            path: petstore(),
-            principal: "PetStore::User".into(),
-            group: Some("PetStore::UserGroup".into()),
-        };
-        let ask = Ask {
-            action: "get /pets/{petId}",
-            resource: None,
-            parameters: &["petId"],
-            headers: &[],
-        };
         Ok(Self {
             table: table()?,
-            guard: Policies::load(&config, 1)?.guard(&ask)?,
+            guard: guard()?,
             now: pool.engine.clock().now(),
             issuer,
             verifier,
@@ -84,6 +75,22 @@ impl Gate {
             .await;
         verified.map_err(|refusal| anyhow!("the token is refused: {}", refusal.code()))
     }
+}
+
+/// The pet store's policies for `GET /pets/{petId}`.
+pub(crate) fn guard() -> Result<Guard> {
+    let config = Config {
+        path: petstore(),
+        principal: "PetStore::User".into(),
+        group: Some("PetStore::UserGroup".into()),
+    };
+    let ask = Ask {
+        action: "get /pets/{petId}",
+        resource: None,
+        parameters: &["petId"],
+        headers: &[],
+    };
+    Ok(Policies::load(&config, 1)?.guard(&ask)?)
 }
 
 /// Where the policies are.
@@ -198,15 +205,28 @@ impl Caller for Who {
         self.verified.groups().collect()
     }
 
-    fn id_claims(&self) -> Option<&Map<String, Value>> {
-        None
+    fn id_claims(&self) -> Option<impl Claims> {
+        None::<Said<'_>>
     }
 
-    fn access_claims(&self) -> Option<&Map<String, Value>> {
-        Some(self.verified.raw())
+    fn access_claims(&self) -> Option<impl Claims> {
+        Some(Said(self.verified.raw()))
     }
 
-    fn digest(&self) -> Option<[u8; 32]> {
-        self.remember.then_some(self.verified.digest)
+    fn digest(&self) -> Option<[u8; 16]> {
+        self.verified.digest.filter(|_| self.remember)
+    }
+}
+
+/// What a token says, as the gate gives it to decisions.
+struct Said<'c>(Object<'c>);
+
+impl Claims for Said<'_> {
+    fn get(&self, name: &str) -> Option<Cow<'_, Value>> {
+        self.0.get(name).map(Claim::to_value).map(Cow::Owned)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name)
     }
 }

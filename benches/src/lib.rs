@@ -5,6 +5,7 @@
 mod bare;
 mod budget;
 pub mod callgrind;
+mod crowd;
 mod gate;
 mod many;
 mod measure;
@@ -13,6 +14,7 @@ mod pool;
 pub use bare::{BareDecision, BareSigner, BareVerifier, openssl_sign_seconds};
 pub use budget::{Budgets, Finding, Verdict};
 pub use callgrind::Stage;
+pub use crowd::{Crowd, resident};
 pub use gate::{Gate, Head, Who};
 pub use many::guard_among;
 pub use measure::{Cost, Lane, at_once, race};

@@ -6,9 +6,9 @@ use cedar_policy::{Authorizer, Context, Decision, EntityUid, Response};
 
 use crate::{
     Caller, Code, Decided, Denied, Memory, Outcome, Permit, PolicyError, Request,
-    identity::Identity,
+    identity::{Facts, Identity},
     inputs::{Inputs, Values, write_text},
-    policies::{Applicable, Shared},
+    policies::{Applicable, Met, Shared},
     resource::{Named, Resource},
 };
 
@@ -100,22 +100,23 @@ impl Guard {
         now: SystemTime,
         remember: bool,
     ) -> Decided {
-        let identity = self.shared.identity(caller, &self.applicable);
+        let met = self.shared.meet(caller, &self.applicable);
+        let identity = &*met.identity;
         let resource = self.resource.of(head);
-        let answer = match (&*identity, &resource) {
+        let answer = match (identity, &resource) {
             (Err(refusal), _) | (_, Err(refusal)) => Answer::fresh(refusal.clone()),
             (Ok(identity), Ok(resource)) => match self.inputs.resolve(head, now) {
                 Err(refusal) => Answer::fresh(refusal),
                 Ok(values) if remember && !self.reads_time() => {
-                    self.recall(identity, resource, &values)
+                    self.recall(identity, &met, resource, &values)
                 }
-                Ok(values) => Answer::fresh(self.evaluate(identity, resource, &values)),
+                Ok(values) => self.answer(&met, resource, &values),
             },
         };
         Decided {
             outcome: answer.outcome,
             generation: self.shared.generation,
-            principal: identity.as_ref().as_ref().map_or_else(
+            principal: identity.as_ref().map_or_else(
                 |_| self.shared.principal_text(caller.id()),
                 |it| Arc::clone(&it.text),
             ),
@@ -126,52 +127,50 @@ impl Guard {
         }
     }
 
-    /// Looks the outcome up: among the caller's last ones, then among all; evaluates what is in neither.
-    fn recall(&self, identity: &Identity, resource: &Named, values: &Values<'_>) -> Answer {
-        let key = self.key(resource, values);
-        if key.len() + identity.key.len() > LONGEST_KEY {
-            return Answer::fresh(self.evaluate(identity, resource, values));
-        }
-        if let Some(outcome) = identity.recent.get(self.number, &key) {
-            return Answer {
-                outcome,
-                memory: Memory::Hit,
-            };
-        }
-        let answer = self.recall_shared(identity, resource, values, &key);
-        identity.recent.put(self.number, key, &answer.outcome);
-        answer
-    }
-
-    fn recall_shared(
+    /// Looks the outcome up, or evaluates.
+    fn recall(
         &self,
         identity: &Identity,
+        met: &Met<'_, impl Caller>,
         resource: &Named,
         values: &Values<'_>,
-        key: &[u8],
     ) -> Answer {
-        let key = identity.key_of(key);
+        let key = self.key(identity, resource, values);
         if let Some(outcome) = self.shared.decisions.get(&*key) {
             return Answer {
                 outcome,
                 memory: Memory::Hit,
+                is_evaluated: true,
             };
         }
-        let outcome = Arc::new(self.evaluate(identity, resource, values));
-        self.shared.decisions.insert(key, Arc::clone(&outcome));
-        Answer {
-            outcome,
-            memory: Memory::Miss,
+        let mut answer = self.answer(met, resource, values);
+        if key.len() <= LONGEST_KEY && answer.is_evaluated {
+            let outcome = Arc::clone(&answer.outcome);
+            self.shared.decisions.insert(key.into(), outcome);
+            answer.memory = Memory::Miss;
+        }
+        answer
+    }
+
+    fn answer(&self, met: &Met<'_, impl Caller>, resource: &Named, values: &Values<'_>) -> Answer {
+        match self.shared.facts(met, &self.applicable) {
+            Ok(facts) => Answer {
+                is_evaluated: true,
+                ..Answer::fresh(self.evaluate(&facts, resource, values))
+            },
+            Err(refusal) => Answer::fresh(refusal),
         }
     }
 
-    /// What the outcome depends on besides the caller.
+    /// What the outcome depends on.
     ///
-    /// INVARIANT: with the caller's own key it has every input that an applicable policy mentions; see `Mentions`. Each part
-    /// has its length in front and its absence has a sign of its own, so no two lists of parts make one key. The guard's
-    /// number stands for what is fixed for the route: the action, the policies and which of their inputs are in the key.
-    fn key(&self, resource: &Named, values: &Values<'_>) -> Vec<u8> {
+    /// INVARIANT: it has every input that an applicable policy mentions; see `Mentions`. The caller's own key has one length,
+    /// each other part has its length in front and its absence has a sign of its own, so no two lists of parts make one key.
+    /// The guard's number stands for what is fixed for the route: the action, the policies and which of their inputs are in
+    /// the key.
+    fn key(&self, identity: &Identity, resource: &Named, values: &Values<'_>) -> Vec<u8> {
         let mut key = Vec::with_capacity(128);
+        key.extend(identity.key);
         key.extend(self.number.to_le_bytes());
         if self.applicable.mentions.resource {
             write_text(&mut key, Some(&resource.text));
@@ -180,15 +179,15 @@ impl Guard {
         key
     }
 
-    fn evaluate(&self, identity: &Identity, resource: &Named, values: &Values<'_>) -> Outcome {
+    fn evaluate(&self, facts: &Facts, resource: &Named, values: &Values<'_>) -> Outcome {
         if self.shared.is_empty {
             return Outcome::refusal(Code::NoPolicies, "there are no policies");
         }
-        let context = match self.context(identity, values) {
+        let context = match self.context(facts, values) {
             Ok(context) => context,
             Err(refusal) => return refusal,
         };
-        let (principal, action) = (identity.uid.clone(), self.action.clone());
+        let (principal, action) = (facts.uid.clone(), self.action.clone());
         let request = match cedar_policy::Request::new(
             principal,
             action,
@@ -200,12 +199,12 @@ impl Guard {
             Err(error) => return Outcome::refusal(Code::PolicyError, error.to_string()),
         };
         let parent = self.applicable.resource_parent.as_ref();
-        let entities = match identity.entities_with(&resource.uid, parent) {
+        let entities = match facts.entities_with(&resource.uid, parent) {
             Ok(entities) => entities,
             Err(refusal) => return refusal,
         };
         let scoped = &self.applicable.scoped;
-        match scoped.select(&identity.uid, &resource.uid, &entities) {
+        match scoped.select(&facts.uid, &resource.uid, &entities) {
             Ok(policies) => {
                 let response = Authorizer::new().is_authorized(&request, &policies, &entities);
                 self.applicable.outcome(&response)
@@ -214,15 +213,15 @@ impl Guard {
         }
     }
 
-    fn context(&self, identity: &Identity, values: &Values<'_>) -> Result<Context, Outcome> {
+    fn context(&self, facts: &Facts, values: &Values<'_>) -> Result<Context, Outcome> {
         if self.inputs.are_none() {
-            return Ok(identity.context.clone());
+            return Ok(facts.context.clone());
         }
         let members = self
             .inputs
             .context(values)?
             .into_iter()
-            .chain(identity.token.clone());
+            .chain(facts.token.clone());
         Context::from_pairs(members)
             .map_err(|error| Outcome::refusal(Code::PolicyError, error.to_string()))
     }
@@ -267,6 +266,8 @@ impl Applicable {
 struct Answer {
     outcome: Arc<Outcome>,
     memory: Memory,
+    /// Whether policies said it.
+    is_evaluated: bool,
 }
 
 impl Answer {
@@ -274,6 +275,7 @@ impl Answer {
         Self {
             outcome: Arc::new(outcome),
             memory: Memory::Bypass,
+            is_evaluated: false,
         }
     }
 }

@@ -1,23 +1,22 @@
 //! Callers, as policies see them.
 
+mod facts;
+
 use std::{
-    borrow::Cow,
     collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
-use cedar_policy::{
-    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression,
-    entities_errors::EntitiesError,
-};
+use aws_lc_rs::digest::{SHA256, digest};
+use cedar_policy::{Context, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 use serde_json::Map;
 
+pub(crate) use self::facts::Facts;
 use crate::{
     Caller, Code, Outcome,
-    inputs::{TOKEN, write_entity, write_text},
+    inputs::{write_entity, write_text},
     mention::{CallerMentions, Paths},
     project::{self, owned},
-    recent::{self, Recent},
     resource::entity_text,
     schema::Record,
 };
@@ -46,95 +45,75 @@ pub(crate) struct Types {
     pub(crate) actions: HashMap<EntityUid, Entity>,
 }
 
-/// A caller as the policies of a lens see it.
+/// A caller as the policies of a lens tell callers apart. One is remembered for each token, so it holds no more than a
+/// remembered decision asks for; [`Facts`] have the rest.
 #[derive(Debug)]
 pub(crate) struct Identity {
-    pub(crate) uid: EntityUid,
     pub(crate) text: Arc<str>,
-    /// The principal, and the action if it is in other ones.
-    pub(crate) entities: Entities,
-    /// `context.token`, if a policy mentions it.
-    pub(crate) token: Option<(String, RestrictedExpression)>,
-    /// A context of the token alone.
-    pub(crate) context: Context,
-    /// What is mentioned of the caller, as it stands in the keys of remembered decisions.
-    pub(crate) key: Box<[u8]>,
-    /// What was decided last for the caller.
-    pub(crate) recent: Recent,
+    /// Stands for what is mentioned of the caller: a SHA-256 of it, for the keys of remembered decisions.
+    pub(crate) key: [u8; 32],
+}
+
+/// What a caller's tokens come to under a lens.
+struct Projected<'t> {
+    uid: EntityUid,
+    groups: BTreeSet<EntityUid>,
+    attributes: Members<'t>,
+    token: Option<Members<'t>>,
 }
 
 /// Projected claims.
 type Members<'t> = Vec<(&'t str, RestrictedExpression)>;
 
 impl Identity {
-    /// Makes the principal of a caller: every declared claim is checked, those that policies mention are kept.
-    pub(crate) fn new(caller: &impl Caller, types: &Types, lens: &Lens) -> Result<Self, Outcome> {
-        let attributes = attributes(caller, types, lens)?;
-        let token = token(caller, lens)?;
-        let groups = groups(caller, types);
-        let uid =
-            EntityUid::from_type_name_and_id(types.principal.clone(), EntityId::new(caller.id()));
-        let key = key(&uid, &groups, &attributes, token.as_ref(), lens)?;
-        let parents = groups.into_iter().collect();
-        let principal =
-            Entity::new(uid.clone(), owned(attributes).collect(), parents).map_err(invalid)?;
-        let action = lens
-            .action
-            .as_ref()
-            .and_then(|action| types.actions.get(action))
-            .cloned();
-        let entities = Entities::from_entities([principal].into_iter().chain(action), None)
-            .map_err(invalid)?;
-        let token = token
-            .map(|token| RestrictedExpression::new_record(owned(token)))
-            .transpose()
-            .map_err(invalid)?;
-        let token = token.map(|token| (TOKEN.to_owned(), token));
-        let context = Context::from_pairs(token.clone()).map_err(invalid)?;
+    /// Checks every declared claim of a caller, and finds out what is mentioned.
+    ///
+    /// INVARIANT: whoever has an identity has facts: decisions that are remembered of other callers are not for one whom
+    /// Cedar cannot evaluate, as one who is its own group.
+    pub(crate) fn new(
+        caller: &impl Caller,
+        types: &Types,
+        lens: &Lens,
+    ) -> Result<(Self, Facts), Outcome> {
+        let projected = Projected::of(caller, types, lens)?;
+        let identity = Self {
+            text: entity_text(&projected.uid).into(),
+            key: sha256(&projected.key(lens)?)?,
+        };
+        Ok((identity, Facts::of(projected, types, lens)?))
+    }
+}
+
+impl<'t> Projected<'t> {
+    /// Every declared claim is checked, those that policies mention are kept.
+    fn of(caller: &impl Caller, types: &'t Types, lens: &'t Lens) -> Result<Self, Outcome> {
+        let id = EntityId::new(caller.id());
         Ok(Self {
-            text: entity_text(&uid).into(),
-            uid,
-            entities,
-            token,
-            context,
-            key,
-            recent: Recent::default(),
+            attributes: attributes(caller, types, lens)?,
+            token: token(caller, lens)?,
+            groups: groups(caller, types),
+            uid: EntityUid::from_type_name_and_id(types.principal.clone(), id),
         })
     }
 
-    /// The principal and the action, and the resource if it is in something. A resource that is the caller is that one
-    /// entity, with all that it has and is in. The application is not put into itself.
-    pub(crate) fn entities_with(
-        &self,
-        resource: &EntityUid,
-        parent: Option<&EntityUid>,
-    ) -> Result<Cow<'_, Entities>, Outcome> {
-        let Some(parent) = parent.filter(|parent| *parent != resource).cloned() else {
-            return Ok(Cow::Borrowed(&self.entities));
-        };
-        let entity = match self.entities.get(resource) {
-            None => Entity::new_no_attrs(resource.clone(), [parent].into()),
-            Some(known) => {
-                let (uid, attributes, mut parents) = known.clone().into_inner();
-                parents.insert(parent);
-                Entity::new(uid, attributes, parents).map_err(invalid)?
+    /// Everything that is mentioned of a caller, so that no two callers of one lens who differ in it read alike.
+    ///
+    /// INVARIANT: entities stand here as policies are evaluated against them. What only a part of an id tells, such as a
+    /// group's bare name, is the same for callers of different issuers.
+    fn key(&self, lens: &Lens) -> Result<Vec<u8>, Outcome> {
+        let mut key = Vec::with_capacity(256);
+        write_entity(&mut key, lens.mentions.principal.then_some(&self.uid));
+        if lens.mentions.groups {
+            for group in &self.groups {
+                write_entity(&mut key, Some(group));
             }
-        };
-        let entities = self.entities.clone().upsert_entities([entity], None);
-        let invalid = |error: EntitiesError| Outcome::refusal(Code::PolicyError, error.to_string());
-        entities.map(Cow::Owned).map_err(invalid)
-    }
-
-    /// The key of a decision for this caller, from what it depends on besides.
-    pub(crate) fn key_of(&self, rest: &[u8]) -> Box<[u8]> {
-        let length = (self.key.len() as u64).to_le_bytes();
-        [&length, &*self.key, rest].concat().into()
-    }
-
-    /// Roughly how many bytes it occupies.
-    pub(crate) fn weight(&self) -> u32 {
-        const FIXED: usize = 1024 + recent::WEIGHT;
-        u32::try_from(FIXED + 4 * self.key.len() + 2 * self.text.len()).unwrap_or(u32::MAX)
+        }
+        // Ends the groups.
+        write_entity(&mut key, None);
+        write_text(&mut key, Some(&text(&self.attributes)?));
+        let token = self.token.as_ref().map(text).transpose()?;
+        write_text(&mut key, token.as_deref());
+        Ok(key)
     }
 }
 
@@ -143,8 +122,10 @@ fn attributes<'t>(
     types: &'t Types,
     lens: &Lens,
 ) -> Result<Members<'t>, Outcome> {
-    let none = Map::new();
-    let attributes = project::claims(caller.id_claims().unwrap_or(&none), &types.attributes);
+    let attributes = match caller.id_claims() {
+        Some(claims) => project::claims(&claims, &types.attributes),
+        None => project::claims(&Map::new(), &types.attributes),
+    };
     let mut attributes =
         attributes.map_err(|misfit| Outcome::refusal(Code::ClaimsInvalid, misfit.detail()))?;
     attributes.retain(|(name, _)| lens.mentions.attributes.touch(&[name]));
@@ -164,7 +145,7 @@ fn token<'t>(caller: &impl Caller, lens: &'t Lens) -> Result<Option<Members<'t>>
         };
         return if *required { Err(missing()) } else { Ok(None) };
     };
-    let mut members = project::claims(claims, declared)
+    let mut members = project::claims(&claims, declared)
         .map_err(|misfit| Outcome::refusal(Code::ClaimsInvalid, misfit.detail()))?;
     members.retain(|(name, _)| lens.claims.touch(&[name]));
     Ok(lens.token_mentioned.then_some(members))
@@ -184,31 +165,6 @@ fn groups(caller: &impl Caller, types: &Types) -> BTreeSet<EntityUid> {
     groups.collect()
 }
 
-/// Everything that is mentioned of a caller, so that no two callers of one lens who differ in it read alike.
-///
-/// INVARIANT: entities stand here as policies are evaluated against them. What only a part of an id tells, such as a group's
-/// bare name, is the same for callers of different issuers.
-fn key(
-    principal: &EntityUid,
-    groups: &BTreeSet<EntityUid>,
-    attributes: &Members<'_>,
-    token: Option<&Members<'_>>,
-    lens: &Lens,
-) -> Result<Box<[u8]>, Outcome> {
-    let mut key = Vec::new();
-    write_entity(&mut key, lens.mentions.principal.then_some(principal));
-    if lens.mentions.groups {
-        for group in groups {
-            write_entity(&mut key, Some(group));
-        }
-    }
-    // Ends the groups.
-    write_entity(&mut key, None);
-    write_text(&mut key, Some(&text(attributes)?));
-    write_text(&mut key, token.map(text).transpose()?.as_deref());
-    Ok(key.into())
-}
-
 /// Projected claims in one spelling: JSON, with sets in order.
 fn text(members: &Members<'_>) -> Result<String, Outcome> {
     if members.is_empty() {
@@ -216,6 +172,11 @@ fn text(members: &Members<'_>) -> Result<String, Outcome> {
     }
     let members = Context::from_pairs(owned(members.iter().cloned())).map_err(invalid)?;
     Ok(members.to_json_value().map_err(invalid)?.to_string())
+}
+
+fn sha256(key: &[u8]) -> Result<[u8; 32], Outcome> {
+    let digest = digest(&SHA256, key);
+    digest.as_ref().try_into().map_err(invalid)
 }
 
 /// For what projection leaves no room for; denies all the same. Cedar's messages can contain values, so they are not kept.

@@ -12,7 +12,10 @@ use std::sync::{
 use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 
 use self::index::Index;
-pub(crate) use self::{index::Applicable, shared::Shared};
+pub(crate) use self::{
+    index::Applicable,
+    shared::{Met, Shared},
+};
 use crate::{
     Ask, Config, Guard, Problem, Problems,
     identity::Types,

@@ -3,7 +3,10 @@
 use cedar_policy::{Context, RestrictedExpression};
 use serde_json::{Map, Value};
 
-use crate::schema::{Attribute, Extension, Record, Type};
+use crate::{
+    Claims,
+    schema::{Attribute, Extension, Record, Type},
+};
 
 /// Why claims do not fit: the path of the claim, and what the schema says of it. Never contains the claim's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,12 +40,12 @@ impl Misfit {
 
 /// The declared claims, in the order of their names: what is not declared is dropped, an absent optional stays absent.
 pub(crate) fn claims<'t>(
-    claims: &Map<String, Value>,
+    claims: &impl Claims,
     declared: &'t Record,
 ) -> Result<Vec<(&'t str, RestrictedExpression)>, Misfit> {
     members(declared, |name, attribute| match claims.get(name) {
-        Some(claim) => special(name, claim, &attribute.ty)
-            .unwrap_or_else(|| value(claim, &attribute.ty))
+        Some(claim) => special(name, &claim, &attribute.ty)
+            .unwrap_or_else(|| value(&claim, &attribute.ty))
             .map(Some),
         None => prefixed(claims, name, &attribute.ty).transpose(),
     })
@@ -98,14 +101,15 @@ fn special(name: &str, claim: &Value, ty: &Type) -> Option<Result<RestrictedExpr
 
 /// The older form `principal.custom.x`: a record `custom` gathers the claims `custom:…` that it declares.
 fn prefixed(
-    claims: &Map<String, Value>,
+    claims: &impl Claims,
     name: &str,
     ty: &Type,
 ) -> Option<Result<RestrictedExpression, Misfit>> {
     let Type::Record(_) = ty else { return None };
     let prefix = format!("{name}:");
-    let gathered = claims.iter().filter_map(|(claim, value)| {
-        Some((claim.strip_prefix(&prefix)?.to_owned(), value.clone()))
+    let gathered = claims.names().filter_map(|claim| {
+        let member = claim.strip_prefix(&prefix)?.to_owned();
+        Some((member, claims.get(claim)?.into_owned()))
     });
     let gathered: Map<String, Value> = gathered.collect();
     if gathered.is_empty() {

@@ -66,14 +66,43 @@ pub trait Caller {
     fn groups(&self) -> Vec<&str>;
 
     /// Claims of the ID token, which become the principal's attributes.
-    fn id_claims(&self) -> Option<&Map<String, Value>>;
+    fn id_claims(&self) -> Option<impl Claims>;
 
     /// Claims of the access token, which become `context.token`.
-    fn access_claims(&self) -> Option<&Map<String, Value>>;
+    fn access_claims(&self) -> Option<impl Claims>;
 
     /// A digest of the tokens, its first bytes spread evenly over all values. What two callers of one digest answer to the other
     /// questions must be equal; so what was made of them is remembered under it. `None` turns that off.
-    fn digest(&self) -> Option<[u8; 32]>;
+    fn digest(&self) -> Option<[u8; 16]>;
+}
+
+/// What a token says.
+pub trait Claims {
+    /// The claim of this name.
+    fn get(&self, name: &str) -> Option<Cow<'_, Value>>;
+
+    /// The names of all claims.
+    fn names(&self) -> impl Iterator<Item = &str>;
+}
+
+impl Claims for Map<String, Value> {
+    fn get(&self, name: &str) -> Option<Cow<'_, Value>> {
+        self.get(name).map(Cow::Borrowed)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.keys().map(String::as_str)
+    }
+}
+
+impl<C: Claims> Claims for &C {
+    fn get(&self, name: &str) -> Option<Cow<'_, Value>> {
+        C::get(self, name)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        C::names(self)
+    }
 }
 
 /// A path parameter as policies see it: percent-decoded once, so that one octet cannot be spelled in two ways.

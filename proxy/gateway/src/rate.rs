@@ -18,8 +18,8 @@ use governor::{
     state::{InMemoryState, NotKeyed},
 };
 use prometheus::IntCounter;
-use serde_json::{Number, Value};
 use settings::{By, RateLimit};
+use token::Claim;
 
 use table::{Print, Table};
 
@@ -60,18 +60,18 @@ pub(crate) enum Key<'k> {
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Said<'k> {
     Text(&'k str),
-    Number(&'k Number),
+    Number(&'k str),
     Truth(bool),
 }
 
 impl<'k> Said<'k> {
     /// `None` for what has parts, or is nothing.
-    pub(crate) fn of(claim: &'k Value) -> Option<Self> {
+    pub(crate) fn of(claim: Claim<'k>) -> Option<Self> {
         match claim {
-            Value::String(text) => Some(Self::Text(text)),
-            Value::Number(number) => Some(Self::Number(number)),
-            Value::Bool(truth) => Some(Self::Truth(*truth)),
-            Value::Null | Value::Array(_) | Value::Object(_) => None,
+            Claim::Text(text) => Some(Self::Text(text)),
+            Claim::Number(number) => Some(Self::Number(number)),
+            Claim::Bool(truth) => Some(Self::Truth(truth)),
+            Claim::Null | Claim::List(_) | Claim::Object(_) => None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Templates of the headers that tell an upstream who calls: `{claims.sub}`.
 
-use serde_json::{Map, Value};
+use token::{Claim, Object};
 
 /// The value of a header, with claims of the verified token in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Template {
     /// of these, or that holds a control character: then the header is not sent.
     ///
     /// A list is written with commas; one whose items have commas themselves is not sent, since it would read as another.
-    pub fn render(&self, claims: &Map<String, Value>) -> Option<String> {
+    pub fn render(&self, claims: Object<'_>) -> Option<String> {
         let mut value = String::new();
         for part in &self.0 {
             match part {
@@ -70,8 +70,8 @@ fn push_text(parts: &mut Vec<Part>, text: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn shown(claim: &Value) -> Option<String> {
-    let Value::Array(items) = claim else {
+fn shown(claim: Claim<'_>) -> Option<String> {
+    let Claim::List(items) = claim else {
         return shown_alone(claim);
     };
     let items = items
@@ -80,25 +80,24 @@ fn shown(claim: &Value) -> Option<String> {
     Some(items.collect::<Option<Vec<_>>>()?.join(","))
 }
 
-fn shown_alone(claim: &Value) -> Option<String> {
+fn shown_alone(claim: Claim<'_>) -> Option<String> {
     match claim {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(flag) => Some(flag.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
+        Claim::Text(text) | Claim::Number(text) => Some(text.to_owned()),
+        Claim::Bool(flag) => Some(flag.to_string()),
+        Claim::Null | Claim::List(_) | Claim::Object(_) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
+    use token::Packed;
 
     use super::*;
 
     fn render(template: &str, claims: &Value) -> Option<String> {
-        Template::parse(template)
-            .unwrap()
-            .render(claims.as_object().unwrap())
+        let claims = Packed::read(claims.to_string().as_bytes()).unwrap();
+        Template::parse(template).unwrap().render(claims.object())
     }
 
     #[test]

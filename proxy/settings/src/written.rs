@@ -156,7 +156,7 @@ pub struct Tokens {
     pub max_bytes: u32,
     /// How far the clocks of issuers may differ, in seconds.
     pub leeway_seconds: u16,
-    /// Memory for tokens already verified, in bytes.
+    /// Memory for tokens already verified, in bytes; about a kilobyte each.
     pub remembered_bytes: u64,
 }
 
@@ -165,7 +165,7 @@ impl Default for Tokens {
         Self {
             max_bytes: 16 * 1024,
             leeway_seconds: 5,
-            remembered_bytes: 64 * 1024 * 1024,
+            remembered_bytes: 128 * 1024 * 1024,
         }
     }
 }

@@ -1,57 +1,30 @@
 //! The claims of a token that verified.
 
+mod read;
+
 use std::{
     fmt,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use serde_json::{Map, Value};
-
-use crate::{Naming, Rules, TokenUse};
+pub(crate) use self::read::Read;
+use self::read::{Named, Span};
+use crate::{Claim, Object, Rules, TokenUse, packed::List};
 
 /// The claims of a token whose signature, issuer, times and audience hold.
 ///
 /// Only verification makes one. `Debug` shows nothing about the user.
 pub struct Claims {
     rules: Arc<Rules>,
-    raw: Map<String, Value>,
+    /// What the token says, packed, and behind that the caller's id where no claim is that by itself.
+    text: Box<str>,
+    /// Where in `text` the claims end.
+    end: usize,
     times: Times,
     token_use: Option<TokenUse>,
     named: Named,
     generation: u64,
-}
-
-/// The claims that verification looks at, found in one walk: to find one in the map costs a hash of its name each time.
-/// Nothing is known of their types yet.
-#[derive(Default)]
-pub(crate) struct Read<'c> {
-    pub(crate) exp: Option<&'c Value>,
-    pub(crate) nbf: Option<&'c Value>,
-    pub(crate) iat: Option<&'c Value>,
-    pub(crate) aud: Option<&'c Value>,
-    pub(crate) token_use: Option<&'c Value>,
-    pub(crate) client_id: Option<&'c Value>,
-    pub(crate) events: Option<&'c Value>,
-    sub: Option<&'c Value>,
-    azp: Option<&'c Value>,
-    jti: Option<&'c Value>,
-    origin_jti: Option<&'c Value>,
-    scope: Option<&'c Value>,
-    scp: Option<&'c Value>,
-    /// The claim that names the caller in policies.
-    principal: Option<&'c Value>,
-    groups: Option<&'c Value>,
-}
-
-/// The claims that every request asks for, found once for the same reason.
-pub(crate) struct Named {
-    sub: Box<str>,
-    client_id: Option<Box<str>>,
-    azp: Option<Box<str>>,
-    jti: Option<Box<str>>,
-    origin_jti: Option<Box<str>>,
-    principal: Option<Box<str>>,
 }
 
 /// The token's times, in whole seconds since 1970.
@@ -67,14 +40,24 @@ impl Claims {
     /// `raw` has passed every check of `verify`, with keys of `generation`, and `named` is read of it.
     pub(crate) fn new(
         rules: Arc<Rules>,
-        raw: Map<String, Value>,
-        named: Named,
+        raw: Object<'_>,
+        mut named: Named,
         (times, token_use): (Times, Option<TokenUse>),
         generation: u64,
     ) -> Self {
+        let raw = raw.as_str();
+        let id = named.principal.and_then(|span| span.of(raw));
+        let text = match (&rules.naming.prefix, id) {
+            (Some(prefix), Some(id)) => [raw, prefix, "|", id].concat(),
+            _ => raw.to_owned(),
+        };
+        if text.len() > raw.len() {
+            named.principal = Span::new(raw.len(), text.len());
+        }
         Self {
+            end: raw.len(),
             rules,
-            raw,
+            text: text.into(),
             times,
             token_use,
             named,
@@ -99,7 +82,7 @@ impl Claims {
 
     /// `sub`.
     pub fn sub(&self) -> &str {
-        &self.named.sub
+        self.part(Some(self.named.sub)).unwrap_or_default()
     }
 
     /// `exp`, seconds since 1970.
@@ -114,7 +97,7 @@ impl Claims {
 
     /// `auth_time`, seconds since 1970.
     pub fn auth_time(&self) -> Option<u64> {
-        self.raw.get("auth_time").and_then(Value::as_u64)
+        self.raw().get("auth_time").and_then(Claim::as_u64)
     }
 
     /// `token_use`, of Cognito tokens.
@@ -126,31 +109,29 @@ impl Claims {
     pub fn client_id(&self) -> Option<&str> {
         let id_token_audience = || {
             (self.token_use == Some(TokenUse::Id))
-                .then(|| self.raw.get("aud").and_then(Value::as_str))
+                .then(|| self.raw().get("aud").and_then(Claim::as_str))
                 .flatten()
         };
-        let named = &self.named;
-        named
-            .client_id
-            .as_deref()
-            .or(named.azp.as_deref())
+        self.part(self.named.client_id)
+            .or_else(|| self.part(self.named.azp))
             .or_else(id_token_audience)
     }
 
     /// `jti`.
     pub fn jti(&self) -> Option<&str> {
-        self.named.jti.as_deref()
+        self.part(self.named.jti)
     }
 
     /// `origin_jti`, which ties a Cognito token to its refresh token.
     pub fn origin_jti(&self) -> Option<&str> {
-        self.named.origin_jti.as_deref()
+        self.part(self.named.origin_jti)
     }
 
     /// The scopes: `scope` (RFC 8693 section 4.2, separated by spaces) or `scp`, as some providers call it, where each may
     /// also be an array.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        let claim = self.raw.get("scope").or_else(|| self.raw.get("scp"));
+        let raw = self.raw();
+        let claim = raw.get("scope").or_else(|| raw.get("scp"));
         strings(claim)
             .flat_map(|scopes| scopes.split(' '))
             .filter(|scope| !scope.is_empty())
@@ -158,13 +139,13 @@ impl Claims {
 
     /// The groups, from the issuer's group claim.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
-        strings(self.raw.get(&self.rules.naming.group_claim))
+        strings(self.raw().get(&self.rules.naming.group_claim))
     }
 
     /// The caller's id in policies, `"<prefix>|<claim>"`; absent where the issuer names callers by a claim that this
     /// token lacks.
     pub fn principal(&self) -> Option<&str> {
-        self.named.principal.as_deref()
+        self.part(self.named.principal)
     }
 
     /// What stands before the bar in the ids of callers and groups.
@@ -173,13 +154,22 @@ impl Claims {
     }
 
     /// Everything the token says.
-    pub fn raw(&self) -> &Map<String, Value> {
-        &self.raw
+    pub fn raw(&self) -> Object<'_> {
+        Object::of(self.text.get(..self.end).unwrap_or_default())
     }
 
     /// When the token stops being good, without leeway.
     pub fn expires_at(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(self.times.expires)
+    }
+
+    /// How many bytes the text takes that it holds.
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    fn part(&self, span: Option<Span>) -> Option<&str> {
+        span?.of(&self.text)
     }
 
     /// The key-set generation it was verified under.
@@ -198,89 +188,13 @@ impl fmt::Debug for Claims {
     }
 }
 
-impl<'c> Read<'c> {
-    pub(crate) fn of(raw: &'c Map<String, Value>, naming: &Naming) -> Self {
-        let mut read = Self::default();
-        for (name, value) in raw {
-            let claim = match name.as_str() {
-                "exp" => &mut read.exp,
-                "nbf" => &mut read.nbf,
-                "iat" => &mut read.iat,
-                "aud" => &mut read.aud,
-                "token_use" => &mut read.token_use,
-                "sub" => &mut read.sub,
-                "client_id" => &mut read.client_id,
-                "events" => &mut read.events,
-                "azp" => &mut read.azp,
-                "jti" => &mut read.jti,
-                "origin_jti" => &mut read.origin_jti,
-                "scope" => &mut read.scope,
-                "scp" => &mut read.scp,
-                _ => &mut None,
-            };
-            *claim = Some(value);
-            if *name == naming.claim {
-                read.principal = Some(value);
-            }
-            if *name == naming.group_claim {
-                read.groups = Some(value);
-            }
-        }
-        read
-    }
-
-    /// What is kept of them; nothing if one of them has another type than it must have.
-    pub(crate) fn named(&self, naming: &Naming) -> Option<Named> {
-        let lists = [self.scope, self.scp, self.groups];
-        if !lists.into_iter().flatten().all(is_texts) {
-            return None;
-        }
-        // RFC 7519 section 4.1.2 makes `sub` optional; RFC 9068 section 2.2, OpenID Connect and Cognito do not, and a
-        // caller without a name cannot be recorded.
-        let sub = text(self.sub)?.filter(|sub| !sub.is_empty())?;
-        Some(Named {
-            sub,
-            client_id: text(self.client_id)?,
-            azp: text(self.azp)?,
-            jti: text(self.jti)?,
-            origin_jti: text(self.origin_jti)?,
-            principal: self.principal.and_then(|claim| principal(claim, naming)),
-        })
-    }
-}
-
-/// The text, if there is one; nothing if it is there and no text.
-#[expect(clippy::option_option, reason = "absent is not the same as wrong")]
-fn text(claim: Option<&Value>) -> Option<Option<Box<str>>> {
-    match claim {
-        None => Some(None),
-        Some(claim) => Some(Some(claim.as_str()?.into())),
-    }
-}
-
-/// Whether it is a string or an array of strings.
-fn is_texts(value: &Value) -> bool {
-    match value {
-        Value::String(_) => true,
-        Value::Array(items) => items.iter().all(Value::is_string),
-        _ => false,
-    }
-}
-
-fn principal(claim: &Value, naming: &Naming) -> Option<Box<str>> {
-    let id = claim.as_str().filter(|id| !id.is_empty())?;
-    Some(match &naming.prefix {
-        Some(prefix) => [prefix, "|", id].concat().into(),
-        None => id.into(),
-    })
-}
-
 /// A string as one item, an array as its strings.
-fn strings(claim: Option<&Value>) -> impl Iterator<Item = &str> {
+fn strings(claim: Option<Claim<'_>>) -> impl Iterator<Item = &str> {
     let (one, many) = match claim {
-        Some(Value::String(text)) => (Some(text.as_str()), [].as_slice()),
-        Some(Value::Array(items)) => (None, items.as_slice()),
-        _ => (None, [].as_slice()),
+        Some(Claim::Text(text)) => (Some(text), None),
+        Some(Claim::List(items)) => (None, Some(items)),
+        _ => (None, None),
     };
-    one.into_iter().chain(many.iter().filter_map(Value::as_str))
+    let many = many.into_iter().flat_map(List::iter);
+    one.into_iter().chain(many.filter_map(Claim::as_str))
 }

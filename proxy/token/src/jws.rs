@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde_json::{Map, Value};
 
-use crate::{Algorithm, Refusal, json};
+use crate::{Algorithm, Claim, Object, Packed, Refusal};
 
 /// A token taken apart. Nothing in it is verified.
 pub(crate) struct Jws<'t> {
@@ -15,7 +14,7 @@ pub(crate) struct Jws<'t> {
     /// The header as it was sent.
     pub(crate) header_text: &'t str,
     pub(crate) header: Arc<Header>,
-    pub(crate) payload: Map<String, Value>,
+    pub(crate) payload: Packed,
 }
 
 /// What a header says that counts. It depends on the header's text alone.
@@ -36,7 +35,7 @@ impl<'t> Jws<'t> {
         let (header_text, payload) = message.split_once('.').ok_or(Refusal::Malformed)?;
         let header = match known(header_text) {
             Some(header) => header,
-            None => Arc::new(read_header(decode_object(header_text)?)?),
+            None => Arc::new(read_header(decode_object(header_text)?.object())?),
         };
         Ok(Self {
             message: message.as_bytes(),
@@ -53,23 +52,23 @@ impl<'t> Jws<'t> {
 /// themselves but another token (RFC 7519 section 5.2) or packed (RFC 7516 section 4.1.3).
 const REFUSED: [&str; 7] = ["crit", "jwk", "jku", "x5u", "x5c", "cty", "zip"];
 
-fn read_header(mut header: Map<String, Value>) -> Result<Header, Refusal> {
-    if REFUSED.into_iter().any(|name| header.contains_key(name)) {
+fn read_header(header: Object<'_>) -> Result<Header, Refusal> {
+    if REFUSED.into_iter().any(|name| header.has(name)) {
         return Err(Refusal::HeaderRefused);
     }
     let algorithm = match header.get("alg") {
-        Some(Value::String(name)) => Algorithm::named(name).ok_or(Refusal::AlgorithmRefused)?,
+        Some(Claim::Text(name)) => Algorithm::named(name).ok_or(Refusal::AlgorithmRefused)?,
         _ => return Err(Refusal::Malformed),
     };
-    let kid = match header.remove("kid") {
+    let kid = match header.get("kid") {
         None => None,
-        Some(Value::String(kid)) => Some(kid),
+        Some(Claim::Text(kid)) => Some(kid.to_owned()),
         Some(_) => return Err(Refusal::Malformed),
     };
     match header.get("typ") {
         None => {}
-        Some(Value::String(typ)) if is_access_type(typ) => {}
-        Some(Value::String(_)) => return Err(Refusal::TokenUseInvalid),
+        Some(Claim::Text(typ)) if is_access_type(typ) => {}
+        Some(Claim::Text(_)) => return Err(Refusal::TokenUseInvalid),
         Some(_) => return Err(Refusal::Malformed),
     }
     Ok(Header { algorithm, kid })
@@ -85,8 +84,8 @@ fn is_access_type(typ: &str) -> bool {
     matches!(name, "jwt" | "at+jwt")
 }
 
-fn decode_object(part: &str) -> Result<Map<String, Value>, Refusal> {
-    json::object(&decode(part)?).ok_or(Refusal::Malformed)
+fn decode_object(part: &str) -> Result<Packed, Refusal> {
+    Packed::read(&decode(part)?).ok_or(Refusal::Malformed)
 }
 
 /// Base64url without padding, and with no bits left over: one token has one spelling.

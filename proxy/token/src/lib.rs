@@ -8,9 +8,9 @@ mod bearer;
 mod claims;
 mod config;
 mod issuer;
-mod json;
 mod jws;
 mod keys;
+mod packed;
 mod refusal;
 mod requirements;
 mod revocation;
@@ -27,6 +27,7 @@ pub use keys::{
     BoxFuture, FetchError, FetchLimits, Ignored, Key, KeySet, KeySetStatus, Keys, MalformedKeySet,
     RemoteKeys, Source,
 };
+pub use packed::{Claim, List, Object, Packed};
 pub use refusal::{Kind as RefusalKind, Refusal};
 pub use requirements::Requirements;
 pub use revocation::{Feed, Followed, FollowedStatus, OnStale, Revocations, Sign, Standing};

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::Number;
 
-use crate::{Claims, Kind, Refusal, TokenUse};
+use crate::{Claim, Claims, Kind, Refusal, TokenUse, packed};
 
 /// What a route asks of a token.
 #[derive(Debug, Clone, Default)]
@@ -61,16 +61,16 @@ impl Requirements {
     }
 }
 
-fn is_or_contains(claim: &Value, value: &str) -> bool {
+fn is_or_contains(claim: Claim<'_>, value: &str) -> bool {
     match claim {
-        Value::String(text) => text == value,
-        Value::Bool(flag) => value == if *flag { "true" } else { "false" },
-        Value::Number(number) => value
+        Claim::Text(text) => text == value,
+        Claim::Bool(flag) => value == if flag { "true" } else { "false" },
+        Claim::Number(number) => value
             .parse()
-            .is_ok_and(|value: serde_json::Number| value == *number),
-        Value::Array(items) => items
+            .is_ok_and(|value: Number| packed::number(number) == Some(value)),
+        Claim::List(items) => items
             .iter()
-            .any(|item| !item.is_array() && is_or_contains(item, value)),
-        Value::Null | Value::Object(_) => false,
+            .any(|item| !matches!(item, Claim::List(_)) && is_or_contains(item, value)),
+        Claim::Null | Claim::Object(_) => false,
     }
 }

@@ -39,7 +39,7 @@ pub struct IssuerIndex(usize);
 pub struct Limits {
     /// Larger tokens are refused unread.
     pub token_bytes: usize,
-    /// Memory for remembered tokens, in bytes; about three times the size of a token each.
+    /// Memory for remembered tokens, in bytes; about a kilobyte each.
     pub remembered_bytes: u64,
     /// How far clocks may differ, in whole seconds.
     pub leeway: Duration,
@@ -49,7 +49,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             token_bytes: MAX_TOKEN_BYTES,
-            remembered_bytes: 64 * 1024 * 1024,
+            remembered_bytes: 128 * 1024 * 1024,
             leeway: Duration::from_secs(5),
         }
     }
@@ -70,12 +70,12 @@ pub struct SameIssuer {
 /// A token that may pass. `Debug` shows nothing of the digest.
 #[derive(Clone)]
 pub struct Verified {
-    /// What it says.
-    pub claims: Arc<Claims>,
-    /// Stands for the token as it was sent, within this process: another has other digests.
+    known: Arc<Known>,
+    /// Stands for the token as it was sent, within this process: another has other digests. Nothing where the machine has no
+    /// randomness to make one with.
     ///
     /// INVARIANT: it goes into no log, metric, file or answer; that it is secret is what keeps tokens apart.
-    pub digest: [u8; 32],
+    pub digest: Option<[u8; 16]>,
     /// Whether it had been verified before and was only looked up.
     pub remembered: bool,
 }
@@ -84,14 +84,14 @@ impl Deref for Verified {
     type Target = Claims;
 
     fn deref(&self) -> &Claims {
-        &self.claims
+        &self.known.claims
     }
 }
 
 impl fmt::Debug for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Verified")
-            .field("claims", &self.claims)
+            .field("claims", &self.known.claims)
             .field("remembered", &self.remembered)
             .finish_non_exhaustive()
     }
@@ -146,7 +146,7 @@ impl Verifier {
             return Err(Refusal::TooLarge);
         }
         let digest = Digest::of(token);
-        let recalled = self.recall(&digest, now);
+        let recalled = digest.and_then(|digest| self.recall(&digest, now));
         let remembered = recalled.is_some();
         let known = match recalled {
             Some(known) => known,
@@ -155,8 +155,8 @@ impl Verifier {
         let issuer = self.accepted(known.issuer, allowed)?;
         admit(issuer, &known, requirements)?;
         Ok(Verified {
-            claims: known.claims,
-            digest: digest.bytes(),
+            known,
+            digest: digest.map(Digest::bytes),
             remembered,
         })
     }
@@ -180,7 +180,7 @@ impl Verifier {
     }
 
     /// Looks a token up, and forgets it if it is over or the keys have changed.
-    fn recall(&self, digest: &Digest, now: SystemTime) -> Option<Known> {
+    fn recall(&self, digest: &Digest, now: SystemTime) -> Option<Arc<Known>> {
         let known = self.remembered.get(digest)?;
         let now = now.duration_since(UNIX_EPOCH).ok()?.as_secs();
         let is_over = verify::is_over(known.claims.exp(), self.limits.leeway.as_secs(), now);
@@ -196,10 +196,9 @@ impl Verifier {
         &self,
         token: &str,
         allowed: &[IssuerIndex],
-        digest: Digest,
+        digest: Option<Digest>,
         now: SystemTime,
-    ) -> Result<Known, Refusal> {
-        let size = token.len();
+    ) -> Result<Arc<Known>, Refusal> {
         let token = verify::parse(token, self.limits.token_bytes, |text| {
             self.headers.get(text)
         })?;
@@ -207,15 +206,12 @@ impl Verifier {
         let (index, issuer) = self.named(iss, allowed)?;
         let keys = signing_keys(issuer, &token).await?;
         self.headers.put(token.header_text, &token.header);
-        let claims = Arc::new(verify::claims(
-            token,
-            &keys,
-            issuer.rules(),
-            self.limits.leeway,
-            now,
-        )?);
-        let known = Known::new(claims, index);
-        self.remembered.put(digest, size, known.clone());
+        let leeway = self.limits.leeway;
+        let claims = verify::claims(&token, &keys, issuer.rules(), leeway, now)?;
+        let known = Arc::new(Known::new(claims, index));
+        if let Some(digest) = digest {
+            self.remembered.put(digest, &known);
+        }
         Ok(known)
     }
 }

@@ -5,10 +5,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use serde_json::Value;
-
 use crate::{
-    Audience, Claims, KeySet, Kind, Refusal, Rules, TokenUse,
+    Audience, Claim, Claims, KeySet, Kind, Refusal, Rules, TokenUse,
     claims::{Read, Times},
     jws::{Header, Jws},
     keys::Checked,
@@ -56,7 +54,7 @@ impl<'t> Unverified<'t> {
             return Err(Refusal::IssuerUnknown);
         }
         match check_signature(&self.0, keys)? {
-            Signed::Yes => claims(self.0, keys, rules, leeway, now),
+            Signed::Yes => claims(&self.0, keys, rules, leeway, now),
             Signed::Elsewhere(refusal) => Err(refusal),
         }
     }
@@ -76,7 +74,7 @@ pub(crate) fn parse(
 
 /// The issuer a token claims to have, where `iss` is a string; an array is nobody.
 pub(crate) fn iss<'j>(token: &'j Jws<'_>) -> Option<&'j str> {
-    token.payload.get("iss").and_then(Value::as_str)
+    token.payload.object().get("iss").and_then(Claim::as_str)
 }
 
 /// Whether a key set is the one that a token was signed under.
@@ -106,13 +104,14 @@ pub(crate) fn check_signature(token: &Jws<'_>, keys: &KeySet) -> Result<Signed, 
 
 /// The claims of a token whose signature and issuer hold, when the rest does.
 pub(crate) fn claims(
-    token: Jws<'_>,
+    token: &Jws<'_>,
     keys: &KeySet,
     rules: &Arc<Rules>,
     leeway: Duration,
     now: SystemTime,
 ) -> Result<Claims, Refusal> {
-    let read = Read::of(&token.payload, &rules.naming);
+    let raw = token.payload.object();
+    let read = Read::of(raw, &rules.naming);
     let times = check_times(&read, leeway, now)?;
     let token_use = match rules.kind {
         Kind::Cognito => Some(check_cognito(&read, &rules.audience)?),
@@ -122,10 +121,10 @@ pub(crate) fn claims(
             None
         }
     };
-    let named = read.named(&rules.naming).ok_or(Refusal::Malformed)?;
+    let named = read.named(raw).ok_or(Refusal::Malformed)?;
     Ok(Claims::new(
         Arc::clone(rules),
-        token.payload,
+        raw,
         named,
         (times, token_use),
         keys.generation(),
@@ -159,7 +158,7 @@ pub(crate) fn is_over(expires: u64, leeway: u64, now: u64) -> bool {
 }
 
 /// A `NumericDate` (RFC 7519 section 2), which may have a fraction, in whole seconds.
-fn seconds(claim: Option<&Value>) -> Result<Option<u64>, Refusal> {
+fn seconds(claim: Option<Claim<'_>>) -> Result<Option<u64>, Refusal> {
     let Some(value) = claim else {
         return Ok(None);
     };
@@ -180,13 +179,13 @@ const LAST_SECOND: f64 = 253_402_300_799.0;
 
 /// Cognito's checks: `token_use`, then `client_id` of access tokens or `aud` of ID tokens.
 fn check_cognito(read: &Read<'_>, audience: &Audience) -> Result<TokenUse, Refusal> {
-    let (token_use, client) = match read.token_use.and_then(Value::as_str) {
+    let (token_use, client) = match read.token_use.and_then(Claim::as_str) {
         Some("access") => (TokenUse::Access, read.client_id),
         Some("id") => (TokenUse::Id, read.aud),
         _ => return Err(Refusal::TokenUseInvalid),
     };
     let client = client
-        .and_then(Value::as_str)
+        .and_then(Claim::as_str)
         .filter(|client| !client.is_empty());
     let client = client.ok_or(Refusal::AudienceInvalid)?;
     if accepts(audience, client) {
@@ -205,12 +204,12 @@ fn check_kind(read: &Read<'_>) -> Result<(), Refusal> {
 }
 
 /// `aud` is a string or an array of strings (RFC 7519 section 4.1.3).
-fn check_audience(aud: Option<&Value>, audience: &Audience) -> Result<(), Refusal> {
+fn check_audience(aud: Option<Claim<'_>>, audience: &Audience) -> Result<(), Refusal> {
     let fits = match aud {
-        Some(Value::String(value)) => accepts(audience, value),
-        Some(Value::Array(values)) if values.iter().all(Value::is_string) => values
+        Some(Claim::Text(value)) => accepts(audience, value),
+        Some(Claim::List(values)) if values.iter().all(|value| value.as_str().is_some()) => values
             .iter()
-            .filter_map(Value::as_str)
+            .filter_map(Claim::as_str)
             .any(|value| accepts(audience, value)),
         Some(_) => return Err(Refusal::Malformed),
         None => false,

@@ -28,7 +28,7 @@ pub(crate) struct Applicable {
     pub(crate) resource_parent: Option<EntityUid>,
     pub(crate) lens: Arc<Lens>,
     /// The lens's number within the snapshot.
-    pub(super) lens_number: usize,
+    pub(super) lens_number: u32,
 }
 
 impl Applicable {
@@ -53,7 +53,7 @@ pub(super) fn index(loaded: &Loaded, config: &Config, namespace: &str) -> Result
         let mentions = Mentions::of(policies.policies(), &config.principal);
         let mentions = as_related(mentions, loaded, &key.1, parent.is_some());
         let lens = Arc::new(lens(&loaded.schema, &key.0, &mentions));
-        let next = lenses.len();
+        let next = u32::try_from(lenses.len()).unwrap_or(u32::MAX);
         let lens_number = *lenses.entry(Arc::clone(&lens)).or_insert(next);
         let applicable = Applicable {
             policies,

@@ -1,11 +1,14 @@
 //! Policies by what their scopes ask for: of a thousand policies, only those are evaluated that can apply.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, hash::RandomState, sync::Arc};
 
 use cedar_policy::{
     Entities, EntityUid, Policy, PolicySet, PrincipalConstraint, ResourceConstraint,
 };
-use moka::sync::Cache;
+use quick_cache::{
+    Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
 
 /// The policies of one action and type of resource, sorted by the entity that their scopes ask for.
 ///
@@ -18,7 +21,17 @@ pub(crate) struct Scoped {
     principal: HashMap<EntityUid, Part>,
     resource: HashMap<EntityUid, Part>,
     /// Several parts as one set, by their numbers: evaluating one set costs less than evaluating each part.
-    joined: Cache<Box<[u32]>, Arc<PolicySet>>,
+    joined: Cache<Box<[u32]>, Arc<PolicySet>, Count, RandomState>,
+}
+
+/// Counts a joined set's policies.
+#[derive(Clone)]
+struct Count;
+
+impl Weighter<Box<[u32]>, Arc<PolicySet>> for Count {
+    fn weight(&self, _: &Box<[u32]>, set: &Arc<PolicySet>) -> u64 {
+        set.num_of_policies() as u64 + 1
+    }
 }
 
 /// Policies that are evaluated together or not at all.
@@ -63,12 +76,13 @@ impl Scoped {
             },
             principal: HashMap::new(),
             resource: HashMap::new(),
-            joined: Cache::builder()
-                .max_capacity(JOINED_POLICIES)
-                .weigher(|_, set: &Arc<PolicySet>| {
-                    u32::try_from(set.num_of_policies() + 1).unwrap_or(u32::MAX)
-                })
-                .build(),
+            joined: Cache::with(
+                USUAL_SETS,
+                JOINED_POLICIES,
+                Count,
+                RandomState::new(),
+                DefaultLifecycle::default(),
+            ),
         };
         for (number, (asked, policies)) in (1..).zip(sorted) {
             let part = Part {
@@ -112,7 +126,7 @@ impl Scoped {
     fn join(&self, parts: &[&Part]) -> Result<Arc<PolicySet>, String> {
         let mut numbers: Box<[u32]> = parts.iter().map(|part| part.number).collect();
         numbers.sort_unstable();
-        if let Some(set) = self.joined.get(&numbers) {
+        if let Some(set) = self.joined.get(&*numbers) {
             return Ok(set);
         }
         let policies = parts.iter().flat_map(|part| part.policies.policies());
@@ -170,3 +184,5 @@ fn asked_by(policy: &Policy) -> Vec<Asked> {
 
 /// How many policies joined sets of one action and type of resource hold together; a policy's text is shared.
 const JOINED_POLICIES: u64 = 16 * 1024;
+/// About how many joined sets that is: so few that none is too large for its part of the memory.
+const USUAL_SETS: usize = 32;

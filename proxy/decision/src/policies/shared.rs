@@ -2,17 +2,20 @@
 
 use std::{
     fmt,
-    hash::{BuildHasherDefault, Hash, Hasher},
+    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState},
     sync::Arc,
 };
 
 use cedar_policy::{EntityId, EntityUid};
-use moka::sync::Cache;
+use quick_cache::{
+    Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
 
 use super::index::Applicable;
 use crate::{
     Caller, Outcome,
-    identity::{Identity, Types},
+    identity::{Facts, Identity, Types},
     resource::entity_text,
     schema::Record,
 };
@@ -25,19 +28,21 @@ pub(crate) struct Shared {
     pub(crate) is_empty: bool,
     types: Types,
     /// Outcomes, by everything that they depend on.
-    pub(crate) decisions: Cache<Box<[u8]>, Arc<Outcome>>,
-    /// Callers, by the digest of their tokens and the number of a lens.
-    identities: Cache<Viewed, Known, BuildHasherDefault<Spread>>,
+    pub(crate) decisions: Cache<Box<[u8]>, Arc<Outcome>, Weight, RandomState>,
+    /// Callers.
+    identities: Cache<Viewed, Known, Weight, BuildHasherDefault<Spread>>,
+    /// What Cedar evaluates, of the callers for whom it lately did.
+    facts: Cache<Viewed, Arc<Facts>, Weight, BuildHasherDefault<Spread>>,
 }
 
 /// A caller's digest, and the number of a lens.
-#[derive(PartialEq, Eq)]
-struct Viewed([u8; 32], usize);
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Viewed([u8; 16], u32);
 
 impl Hash for Viewed {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write(&self.0);
-        state.write_usize(self.1);
+        state.write_u32(self.1);
     }
 }
 
@@ -59,8 +64,8 @@ impl Hasher for Spread {
             .map_or(0, |first| u64::from_le_bytes(*first));
     }
 
-    fn write_usize(&mut self, lens: usize) {
-        self.0 = self.0.rotate_left(8) ^ lens as u64;
+    fn write_u32(&mut self, lens: u32) {
+        self.0 = self.0.rotate_left(8) ^ u64::from(lens);
     }
 
     fn finish(&self) -> u64 {
@@ -69,37 +74,74 @@ impl Hasher for Spread {
 }
 
 /// A caller as policies see it, or why they cannot.
-pub(crate) type Known = Arc<Result<Identity, Outcome>>;
+type Known = Arc<Result<Identity, Outcome>>;
+
+/// The caller of one request.
+pub(crate) struct Met<'c, C> {
+    caller: &'c C,
+    pub(crate) identity: Known,
+    /// Of a caller who was not known.
+    facts: Option<Arc<Facts>>,
+}
 
 impl Shared {
     pub(super) fn new(generation: u64, is_empty: bool, types: Types) -> Self {
-        let decisions = Cache::builder().max_capacity(DECISIONS_BYTES);
-        let identities = Cache::builder().max_capacity(IDENTITIES_BYTES);
         Self {
             generation,
             is_empty,
             types,
-            decisions: decisions
-                .weigher(|key: &Box<_>, outcome: &Arc<Outcome>| decision_weight(key, outcome))
-                .build(),
-            identities: identities
-                .weigher(|_, known| identity_weight(known))
-                .build_with_hasher(BuildHasherDefault::default()),
+            decisions: memory(DECISIONS_BYTES, RandomState::new()),
+            identities: memory(IDENTITIES_BYTES, BuildHasherDefault::default()),
+            facts: memory(FACTS_BYTES, BuildHasherDefault::default()),
         }
     }
 
-    /// The caller as policies see it; remembered for its tokens.
-    pub(crate) fn identity(&self, caller: &impl Caller, applicable: &Applicable) -> Known {
-        let fresh = || Arc::new(Identity::new(caller, &self.types, &applicable.lens));
-        let Some(digest) = caller.digest() else {
-            return fresh();
+    /// Whose request it is; remembered for its tokens.
+    pub(crate) fn meet<'c, C: Caller>(&self, caller: &'c C, applicable: &Applicable) -> Met<'c, C> {
+        let key = viewed(caller, applicable);
+        if let Some(identity) = key.and_then(|key| self.identities.get(&key)) {
+            return Met {
+                caller,
+                identity,
+                facts: None,
+            };
+        }
+        let made = Identity::new(caller, &self.types, &applicable.lens);
+        let (identity, facts) = match made {
+            Ok((identity, facts)) => (Ok(identity), Some(Arc::new(facts))),
+            Err(refusal) => (Err(refusal), None),
         };
-        let key = Viewed(digest, applicable.lens_number);
-        self.identities.get(&key).unwrap_or_else(|| {
-            let identity = fresh();
+        let identity = Arc::new(identity);
+        if let Some(key) = key {
             self.identities.insert(key, Arc::clone(&identity));
-            identity
-        })
+        }
+        Met {
+            caller,
+            identity,
+            facts,
+        }
+    }
+
+    /// The caller as Cedar evaluates policies against it; remembered for a while.
+    pub(crate) fn facts<C: Caller>(
+        &self,
+        met: &Met<'_, C>,
+        applicable: &Applicable,
+    ) -> Result<Arc<Facts>, Outcome> {
+        let key = viewed(met.caller, applicable);
+        if met.facts.is_none()
+            && let Some(facts) = key.and_then(|key| self.facts.get(&key))
+        {
+            return Ok(facts);
+        }
+        let facts = match &met.facts {
+            Some(facts) => Arc::clone(facts),
+            None => Arc::new(Facts::new(met.caller, &self.types, &applicable.lens)?),
+        };
+        if let Some(key) = key {
+            self.facts.insert(key, Arc::clone(&facts));
+        }
+        Ok(facts)
     }
 
     /// How a principal of this id is written.
@@ -124,19 +166,56 @@ impl Shared {
     }
 }
 
-/// Roughly how many bytes a remembered decision occupies.
-fn decision_weight(key: &[u8], outcome: &Outcome) -> u32 {
-    const FIXED: usize = 256;
-    let ids: usize = outcome.policies().map(|id| id.len() + 16).sum();
-    u32::try_from(FIXED + key.len() + ids + 256 * outcome.errors().len()).unwrap_or(u32::MAX)
+fn viewed(caller: &impl Caller, applicable: &Applicable) -> Option<Viewed> {
+    Some(Viewed(caller.digest()?, applicable.lens_number))
 }
 
-/// Roughly how many bytes a remembered caller occupies.
-fn identity_weight(known: &Known) -> u32 {
-    known.as_ref().as_ref().map_or(512, Identity::weight)
+/// A memory of so many bytes.
+fn memory<K: Eq + Hash, V: Clone, B: BuildHasher + Clone>(
+    bytes: u64,
+    hasher: B,
+) -> Cache<K, V, Weight, B>
+where
+    Weight: Weighter<K, V>,
+{
+    let usual = usize::try_from(bytes / USUAL).unwrap_or(usize::MAX);
+    Cache::with(usual, bytes, Weight, hasher, DefaultLifecycle::default())
 }
 
+/// How many bytes things take that are remembered: what they hold, and their place in a table.
+#[derive(Debug, Clone)]
+pub(crate) struct Weight;
+
+impl Weighter<Box<[u8]>, Arc<Outcome>> for Weight {
+    fn weight(&self, key: &Box<[u8]>, outcome: &Arc<Outcome>) -> u64 {
+        let ids: usize = outcome.policies().map(|id| id.len() + 32).sum();
+        (PLACE + key.len() + 128 + ids + 256 * outcome.errors().len()) as u64
+    }
+}
+
+impl Weighter<Viewed, Known> for Weight {
+    fn weight(&self, _: &Viewed, known: &Known) -> u64 {
+        let texts = match &**known {
+            Ok(identity) => identity.text.len(),
+            Err(refusal) => refusal.detail().map_or(0, str::len),
+        };
+        (PLACE + 128 + texts) as u64
+    }
+}
+
+impl Weighter<Viewed, Arc<Facts>> for Weight {
+    fn weight(&self, _: &Viewed, facts: &Arc<Facts>) -> u64 {
+        PLACE as u64 + facts.weight()
+    }
+}
+
+/// A place in a table, of which a growing one has some that are empty.
+const PLACE: usize = 96;
+/// What most of these take.
+const USUAL: u64 = 256;
 /// Memory for remembered decisions.
 const DECISIONS_BYTES: u64 = 32 << 20;
 /// Memory for remembered callers.
-const IDENTITIES_BYTES: u64 = 32 << 20;
+const IDENTITIES_BYTES: u64 = 48 << 20;
+/// Memory for what Cedar evaluates of them.
+const FACTS_BYTES: u64 = 16 << 20;

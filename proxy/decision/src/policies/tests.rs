@@ -191,7 +191,7 @@ fn equal_decisions_are_remembered() {
         digest,
         ..Who::new(id, &["readers"])
     };
-    let first = decide(&guard, Req::default(), &reader("u", Some([1; 32])));
+    let first = decide(&guard, Req::default(), &reader("u", Some([1; 16])));
     assert_eq!(first.memory(), Memory::Miss);
     let again = decide(
         &guard,
@@ -199,7 +199,7 @@ fn equal_decisions_are_remembered() {
             pet: "2".into(),
             ..Req::default()
         },
-        &reader("v", Some([2; 32])),
+        &reader("v", Some([2; 16])),
     );
     assert!(
         again.is_remembered(),

@@ -5,10 +5,10 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::file::{Case, Common, Route, TokenUse};
-use crate::{Caller, Request, Single, query_parameter};
+use crate::{Caller, Claims, Request, Single, query_parameter};
 
 /// Names and values.
 type Parameters<'a> = Vec<(&'a str, &'a str)>;
@@ -150,15 +150,15 @@ impl Caller for Who<'_> {
             .collect()
     }
 
-    fn id_claims(&self) -> Option<&Map<String, Value>> {
+    fn id_claims(&self) -> Option<impl Claims> {
         (self.case.token_use == TokenUse::Id).then_some(&self.case.claims)
     }
 
-    fn access_claims(&self) -> Option<&Map<String, Value>> {
+    fn access_claims(&self) -> Option<impl Claims> {
         (self.case.token_use == TokenUse::Access).then_some(&self.case.claims)
     }
 
-    fn digest(&self) -> Option<[u8; 32]> {
+    fn digest(&self) -> Option<[u8; 16]> {
         None
     }
 }

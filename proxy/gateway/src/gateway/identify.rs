@@ -4,10 +4,11 @@ mod places;
 
 use std::{borrow::Cow, time::SystemTime};
 
+use decision::Claims;
 use http::{HeaderValue, header};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use settings::TokenPlace;
-use token::{TokenUse, Verified, Verifier};
+use token::{Claim, Object, TokenUse, Verified, Verifier};
 
 use super::{head::Head, refuse::Refusal};
 use crate::snapshot::Authenticate;
@@ -76,7 +77,7 @@ fn in_header(head: &Head) -> Result<&str, token::Refusal> {
 
 impl Caller {
     /// What the token says.
-    pub(super) fn claims(&self) -> &Map<String, Value> {
+    pub(super) fn claims(&self) -> Object<'_> {
         self.verified.raw()
     }
 
@@ -110,15 +111,28 @@ impl decision::Caller for Caller {
         self.verified.groups().collect()
     }
 
-    fn id_claims(&self) -> Option<&Map<String, Value>> {
-        (self.verified.token_use() == Some(TokenUse::Id)).then(|| self.claims())
+    fn id_claims(&self) -> Option<impl Claims> {
+        (self.verified.token_use() == Some(TokenUse::Id)).then(|| Said(self.claims()))
     }
 
-    fn access_claims(&self) -> Option<&Map<String, Value>> {
-        (self.verified.token_use() != Some(TokenUse::Id)).then(|| self.claims())
+    fn access_claims(&self) -> Option<impl Claims> {
+        (self.verified.token_use() != Some(TokenUse::Id)).then(|| Said(self.claims()))
     }
 
-    fn digest(&self) -> Option<[u8; 32]> {
-        Some(self.verified.digest)
+    fn digest(&self) -> Option<[u8; 16]> {
+        self.verified.digest
+    }
+}
+
+/// What a token says, as decisions ask for it.
+struct Said<'c>(Object<'c>);
+
+impl Claims for Said<'_> {
+    fn get(&self, name: &str) -> Option<Cow<'_, Value>> {
+        self.0.get(name).map(Claim::to_value).map(Cow::Owned)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name)
     }
 }

@@ -12,7 +12,7 @@ use jsonwebtoken::jwk::{
 use serde_json::Value;
 
 use super::Key;
-use crate::{Algorithm, json};
+use crate::{Algorithm, packed};
 
 /// Why a key of a set is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +46,7 @@ pub enum Ignored {
 pub struct MalformedKeySet;
 
 pub(super) fn parse_set(document: &[u8]) -> Result<(Vec<Key>, Vec<Ignored>), MalformedKeySet> {
-    let set = json::object(document).ok_or(MalformedKeySet)?;
+    let set = packed::tree(document).ok_or(MalformedKeySet)?;
     let Some(Value::Array(jwks)) = set.get("keys") else {
         return Err(MalformedKeySet);
     };

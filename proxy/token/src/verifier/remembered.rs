@@ -2,13 +2,17 @@
 
 use std::{
     hash::BuildHasherDefault,
+    mem::size_of,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use moka::{policy::EvictionPolicy, sync::Cache};
+use quick_cache::{
+    Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
 
 use super::{
     IssuerIndex,
@@ -16,59 +20,52 @@ use super::{
 };
 use crate::{Claims, Revocations, Standing};
 
-/// Verified tokens.
-pub(super) struct Remembered(Cache<Digest, Entry, BuildHasherDefault<Prefix>>);
+/// Verified tokens. Only tokens that verified come in, so nobody flushes the others out by sending many.
+pub(super) struct Remembered(Cache<Digest, Arc<Known>, Weight, BuildHasherDefault<Prefix>>);
 
 impl Remembered {
     pub(super) fn new(bytes: u64) -> Self {
-        Self(
-            Cache::builder()
-                .max_capacity(bytes)
-                .weigher(|_, entry: &Entry| entry.weight)
-                // Only tokens that verified come in, so nobody flushes the others out by sending many; and one that
-                // is over, for which nobody asks any more, is the first to go.
-                .eviction_policy(EvictionPolicy::lru())
-                .build_with_hasher(BuildHasherDefault::default()),
-        )
+        Self(Cache::with(
+            usize::try_from(bytes / USUAL).unwrap_or(usize::MAX),
+            bytes,
+            Weight,
+            BuildHasherDefault::default(),
+            DefaultLifecycle::default(),
+        ))
     }
 
-    pub(super) fn get(&self, digest: &Digest) -> Option<Known> {
-        self.0.get(digest).map(|entry| entry.known)
+    pub(super) fn get(&self, digest: &Digest) -> Option<Arc<Known>> {
+        self.0.get(digest)
     }
 
-    /// Remembers a token that was `size` bytes long.
-    pub(super) fn put(&self, digest: Digest, size: usize, known: Known) {
-        let weight = u32::try_from(size.saturating_mul(3).saturating_add(512)).unwrap_or(u32::MAX);
-        self.0.insert(digest, Entry { known, weight });
+    pub(super) fn put(&self, digest: Digest, known: &Arc<Known>) {
+        self.0.insert(digest, Arc::clone(known));
     }
 
     #[cfg(test)]
     pub(super) fn weight(&self) -> u64 {
-        self.0.run_pending_tasks();
-        self.0.weighted_size()
+        self.0.weight()
     }
 
     pub(super) fn forget(&self, digest: &Digest) {
-        self.0.invalidate(digest);
+        self.0.remove(digest);
     }
 }
 
 /// A token that verified, and whose it is.
-#[derive(Clone)]
 pub(super) struct Known {
-    pub(super) claims: Arc<Claims>,
+    pub(super) claims: Claims,
     pub(super) issuer: IssuerIndex,
     /// One more than the version of the issuer's revocations under which the token was live.
-    live: Arc<AtomicU64>,
+    live: AtomicU64,
 }
 
 impl Known {
-    pub(super) fn new(claims: Arc<Claims>, issuer: IssuerIndex) -> Self {
-        let live = Arc::default();
+    pub(super) fn new(claims: Claims, issuer: IssuerIndex) -> Self {
         Self {
             claims,
             issuer,
-            live,
+            live: AtomicU64::default(),
         }
     }
 
@@ -89,8 +86,18 @@ impl Known {
     }
 }
 
+/// How many bytes a token takes: what it says, rounded up by the allocator, and its place in the table.
 #[derive(Clone)]
-struct Entry {
-    known: Known,
-    weight: u32,
+struct Weight;
+
+impl Weighter<Digest, Arc<Known>> for Weight {
+    fn weight(&self, _: &Digest, known: &Arc<Known>) -> u64 {
+        let text = known.claims.text_bytes();
+        (text + text / 8 + size_of::<Known>() + PLACE) as u64
+    }
 }
+
+/// A place in the table, of which a growing one has some that are empty, and the counts of an [`Arc`].
+const PLACE: usize = 128;
+/// What a token usually takes, in bytes.
+const USUAL: u64 = 1024;

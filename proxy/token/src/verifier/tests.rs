@@ -369,7 +369,7 @@ async fn no_digest_is_shown() {
     let shown = format!("{:?}", Digest::of(&token));
     assert!(!shown.contains(|c: char| c.is_ascii_digit()), "{shown}");
     let shown = format!("{passed:?}");
-    passed.digest = [0xa5; 32];
+    passed.digest = Some([0xa5; 16]);
     assert_eq!(format!("{passed:?}"), shown);
 }
 

@@ -3,7 +3,7 @@ mod claims;
 mod form;
 mod keys;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::fixture::*;

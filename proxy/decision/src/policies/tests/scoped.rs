@@ -128,17 +128,17 @@ proptest! {
 
 /// How many policies are evaluated for a request of this caller.
 fn evaluated(guard: &Guard, who: &Who, pet: &str) -> usize {
-    let identity = guard.shared.identity(who, &guard.applicable);
-    let identity = identity.as_ref().as_ref().unwrap();
+    let met = guard.shared.meet(who, &guard.applicable);
+    let facts = guard.shared.facts(&met, &guard.applicable).unwrap();
     let request = Req {
         pet: pet.to_owned(),
         ..Req::default()
     };
     let resource = guard.resource.of(&request).unwrap();
     let parent = guard.applicable.resource_parent.as_ref();
-    let entities = identity.entities_with(&resource.uid, parent).unwrap();
+    let entities = facts.entities_with(&resource.uid, parent).unwrap();
     let scoped = &guard.applicable.scoped;
-    let selected = scoped.select(&identity.uid, &resource.uid, &entities);
+    let selected = scoped.select(&facts.uid, &resource.uid, &entities);
     selected.unwrap().num_of_policies()
 }
 

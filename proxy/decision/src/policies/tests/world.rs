@@ -4,7 +4,7 @@ use std::{borrow::Cow, net::IpAddr};
 
 use serde_json::{Map, Value};
 
-use crate::{Caller, Request, Single};
+use crate::{Caller, Claims, Request, Single};
 
 /// A request whose parts are what a test says.
 #[derive(Debug, Clone)]
@@ -66,7 +66,7 @@ pub(super) struct Who {
     pub(super) groups: Vec<String>,
     pub(super) id_claims: Option<Map<String, Value>>,
     pub(super) access_claims: Option<Map<String, Value>>,
-    pub(super) digest: Option<[u8; 32]>,
+    pub(super) digest: Option<[u8; 16]>,
 }
 
 impl Who {
@@ -111,15 +111,15 @@ impl Caller for Who {
         self.groups.iter().map(String::as_str).collect()
     }
 
-    fn id_claims(&self) -> Option<&Map<String, Value>> {
+    fn id_claims(&self) -> Option<impl Claims> {
         self.id_claims.as_ref()
     }
 
-    fn access_claims(&self) -> Option<&Map<String, Value>> {
+    fn access_claims(&self) -> Option<impl Claims> {
         self.access_claims.as_ref()
     }
 
-    fn digest(&self) -> Option<[u8; 32]> {
+    fn digest(&self) -> Option<[u8; 16]> {
         self.digest
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use url::{Host, Url};
 
 use super::{FetchLimits, Source};
-use crate::{Key, MalformedKeySet, json, keys::jwk};
+use crate::{Key, MalformedKeySet, keys::jwk, packed};
 
 /// Why an issuer's keys, or what it has revoked, could not be fetched. URLs are shown without user, password, query and fragment.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +102,7 @@ pub(super) enum Unusable {
 impl Fetched {
     /// Reads a JWK set of at most so many keys.
     pub(super) fn parse(document: &[u8], limit: usize) -> Result<Self, Unusable> {
-        let mut set = json::object(document).ok_or(Unusable::Malformed)?;
+        let mut set = packed::tree(document).ok_or(Unusable::Malformed)?;
         let document = set.remove("keys").ok_or(Unusable::Malformed)?;
         let jwks = document.as_array().ok_or(Unusable::Malformed)?;
         // Before any is parsed, which costs more than to read it.
@@ -169,7 +169,7 @@ impl Fetcher {
 
     async fn discover(&self) -> Result<Url, FetchError> {
         let url = discovery_url(&self.issuer)?;
-        let document = json::object(&self.read(&url).await?)
+        let document = packed::tree(&self.read(&url).await?)
             .ok_or_else(|| FetchError::Discovery(shown(&url)))?;
         let text = |name: &str| document.get(name).and_then(Value::as_str);
         let issuer = text("issuer").ok_or_else(|| FetchError::Discovery(shown(&url)))?;

@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{Source, fetch::Fetched};
-use crate::json;
+use crate::packed;
 
 /// The file of one issuer's last good set.
 pub(super) struct LastGood {
@@ -48,7 +48,7 @@ impl LastGood {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.complaint(&format!("cannot be read: {error}"))),
         };
-        let kept = json::object(&content).ok_or_else(|| self.complaint("is damaged"))?;
+        let kept = packed::tree(&content).ok_or_else(|| self.complaint("is damaged"))?;
         if kept.get("source") != Some(&self.owner) {
             return Err(self.complaint("was fetched for other settings of the issuer"));
         }

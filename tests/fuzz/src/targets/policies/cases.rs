@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use decision::{Caller, Request, Single, query_parameter};
+use decision::{Caller, Claims, Request, Single, query_parameter};
 use serde_json::{Map, Value, json};
 
 /// A caller.
@@ -79,16 +79,16 @@ impl Caller for Claimed<'_> {
         self.0.groups.to_vec()
     }
 
-    fn id_claims(&self) -> Option<&Map<String, Value>> {
+    fn id_claims(&self) -> Option<impl Claims> {
         self.0.scopes.is_none().then_some(&self.1)
     }
 
-    fn access_claims(&self) -> Option<&Map<String, Value>> {
+    fn access_claims(&self) -> Option<impl Claims> {
         self.0.scopes.is_some().then_some(&self.1)
     }
 
-    fn digest(&self) -> Option<[u8; 32]> {
-        let mut digest = [0; 32];
+    fn digest(&self) -> Option<[u8; 16]> {
+        let mut digest = [0; 16];
         for (place, octet) in digest.iter_mut().zip(self.0.id.bytes().rev()) {
             *place = octet;
         }
