@@ -9,10 +9,7 @@ use std::{
     },
 };
 
-use quick_cache::{
-    Weighter,
-    sync::{Cache, DefaultLifecycle},
-};
+use moka::{policy::EvictionPolicy, sync::Cache};
 
 use super::{
     IssuerIndex,
@@ -20,18 +17,20 @@ use super::{
 };
 use crate::{Claims, Revocations, Standing};
 
-/// Verified tokens. Only tokens that verified come in, so nobody flushes the others out by sending many.
-pub(super) struct Remembered(Cache<Digest, Arc<Known>, Weight, BuildHasherDefault<Prefix>>);
+/// Verified tokens.
+pub(super) struct Remembered(Cache<Digest, Arc<Known>, BuildHasherDefault<Prefix>>);
 
 impl Remembered {
     pub(super) fn new(bytes: u64) -> Self {
-        Self(Cache::with(
-            usize::try_from(bytes / USUAL).unwrap_or(usize::MAX),
-            bytes,
-            Weight,
-            BuildHasherDefault::default(),
-            DefaultLifecycle::default(),
-        ))
+        Self(
+            Cache::builder()
+                .max_capacity(bytes)
+                .weigher(|_, known: &Arc<Known>| weight(known))
+                // Only tokens that verified come in, so nobody flushes the others out by sending many; and one that
+                // is over, for which nobody asks any more, is the first to go.
+                .eviction_policy(EvictionPolicy::lru())
+                .build_with_hasher(BuildHasherDefault::default()),
+        )
     }
 
     pub(super) fn get(&self, digest: &Digest) -> Option<Arc<Known>> {
@@ -44,11 +43,12 @@ impl Remembered {
 
     #[cfg(test)]
     pub(super) fn weight(&self) -> u64 {
-        self.0.weight()
+        self.0.run_pending_tasks();
+        self.0.weighted_size()
     }
 
     pub(super) fn forget(&self, digest: &Digest) {
-        self.0.remove(digest);
+        self.0.invalidate(digest);
     }
 }
 
@@ -86,18 +86,11 @@ impl Known {
     }
 }
 
-/// How many bytes a token takes: what it says, rounded up by the allocator, and its place in the table.
-#[derive(Clone)]
-struct Weight;
-
-impl Weighter<Digest, Arc<Known>> for Weight {
-    fn weight(&self, _: &Digest, known: &Arc<Known>) -> u64 {
-        let text = known.claims.text_bytes();
-        (text + text / 8 + size_of::<Known>() + PLACE) as u64
-    }
+/// How many bytes a token takes: what it says, rounded up by the allocator, and its place in the cache.
+fn weight(known: &Known) -> u32 {
+    let text = known.claims.text_bytes();
+    u32::try_from(text + text / 8 + size_of::<Known>() + PLACE).unwrap_or(u32::MAX)
 }
 
-/// A place in the table, of which a growing one has some that are empty, and the counts of an [`Arc`].
-const PLACE: usize = 128;
-/// What a token usually takes, in bytes.
-const USUAL: u64 = 1024;
+/// What the cache keeps beside a key and a value.
+const PLACE: usize = 320;
