@@ -118,9 +118,9 @@ fn middle(samples: Vec<u64>) -> u64 {
     samples.get(samples.len() / 2).copied().unwrap_or(0)
 }
 
-/// [`sampled`] and [`counted`], as the symbol table names them.
-const SAMPLED: &str = "*portcullis_benches*callgrind*sampled*";
-const COUNTED: &str = "*portcullis_benches*callgrind*counted*";
+/// [`sampled`] and [`counted`], as callgrind names them. Two patterns that begin alike would be one to it.
+const SAMPLED: &str = "portcullis_benches::callgrind::sampled";
+const COUNTED: &str = "portcullis_benches::callgrind::counted";
 /// Set for the process that is counted.
 const COUNTING: &str = "PORTCULLIS_COUNTING";
 const RUNS: u64 = 20;
