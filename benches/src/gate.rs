@@ -79,8 +79,13 @@ impl Gate {
 
 /// The pet store's policies for `GET /pets/{petId}`.
 pub(crate) fn guard() -> Result<Guard> {
+    guard_by(petstore())
+}
+
+/// The policies of a folder for the same.
+pub(crate) fn guard_by(policies: PathBuf) -> Result<Guard> {
     let config = Config {
-        path: petstore(),
+        path: policies,
         principal: "PetStore::User".into(),
         group: Some("PetStore::UserGroup".into()),
     };

@@ -3,9 +3,12 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result};
-use decision::{Ask, Config, Guard, Policies};
+use decision::Guard;
 
-use crate::{Pool, gate::petstore};
+use crate::{
+    Pool,
+    gate::{guard_by, petstore},
+};
 
 /// `GET /pets/{petId}` under this many policies: ten permit what a group of the reader may, and each of the others asks for
 /// another group, another user or another resource.
@@ -23,19 +26,7 @@ pub fn guard_among(count: usize) -> Result<Guard> {
         )?;
     }
     std::fs::write(folder.path().join("many.cedar"), text)?;
-    let config = Config {
-        path: folder.path().to_owned(),
-        principal: "PetStore::User".into(),
-        group: Some("PetStore::UserGroup".into()),
-    };
-    let ask = Ask {
-        action: "get /pets/{petId}",
-        resource: None,
-        parameters: &["petId"],
-        headers: &[],
-    };
-    let policies = Policies::load(&config, 1)?;
-    policies.guard(&ask).context("the policies do not fit")
+    guard_by(folder.path().to_owned()).context("the policies do not fit")
 }
 
 fn scope(at: usize) -> String {
