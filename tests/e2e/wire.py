@@ -1,5 +1,6 @@
 """Bytes that no library would send, an origin that keeps every byte it got, and a proxy that understands nothing."""
 
+import contextlib
 import io
 import socket
 import ssl
@@ -43,14 +44,27 @@ class RawOrigin(RawServer):
 
     def __init__(self):
         self.got = b""
+        # Requests that are answered, and whose bodies have not come to their ends.
+        self.unfinished = 0
         self.lock = threading.Lock()
         super().__init__()
 
     def serve(self, connection):
         lines = io.BufferedReader(Kept(connection, self.keep))
         while head := read_head(lines):
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-            skip_body(head, lines)
+            with self.request():
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                skip_body(head, lines)
+
+    @contextlib.contextmanager
+    def request(self):
+        with self.lock:
+            self.unfinished += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.unfinished -= 1
 
     def keep(self, data):
         with self.lock:
