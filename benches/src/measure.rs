@@ -2,20 +2,53 @@
 
 use std::{
     fs,
+    path::Path,
     pin::pin,
     task::{Context, Poll, Waker},
     thread,
     time::{Duration, Instant},
 };
 
-/// What a run costs: the time that passes, and the time that the threads of this process spend on a processor, but for
-/// those that hash passwords. A wait for the disk, or for a processor that others hold, is in the first alone.
+/// What a run costs: the time that passes, and the time that the threads of this process spend on a processor. A wait for
+/// the disk, or for a processor that others hold, is in the first alone.
 #[derive(Debug, Clone, Copy)]
 pub struct Cost<T = f64> {
     /// By the clock on the wall.
     pub wall: T,
-    /// On processors.
+    /// On processors, but for the threads that hash passwords.
     pub cpu: T,
+    /// On processors, by the threads that hash passwords. How fast a hash is depends on who else uses the memory, by more
+    /// than all else that is measured beside it, so that it is taken from the very run that it is a part of.
+    pub hashing: T,
+}
+
+impl Cost {
+    /// By the clock on the wall, without the time that passwords were hashed.
+    pub fn unhashed(&self) -> f64 {
+        self.wall - self.hashing
+    }
+}
+
+impl Cost<Duration> {
+    /// Since `start`, when the threads had spent what `before` says.
+    fn passed(start: Instant, before: &Spent) -> Self {
+        let wall = start.elapsed();
+        let after = Spent::now();
+        Self {
+            wall,
+            cpu: after.others.saturating_sub(before.others),
+            hashing: after.hashing.saturating_sub(before.hashing),
+        }
+    }
+
+    fn each(&self, count: u32) -> Cost {
+        let each = |time: Duration| time.as_secs_f64() / f64::from(count);
+        Cost {
+            wall: each(self.wall),
+            cpu: each(self.cpu),
+            hashing: each(self.hashing),
+        }
+    }
 }
 
 /// One thing to measure.
@@ -34,32 +67,22 @@ impl<'a> Lane<'a> {
     }
 
     fn time(&mut self, count: u32) -> Cost<Duration> {
-        let (cpu, start) = (cpu(), Instant::now());
+        let (before, start) = (Spent::now(), Instant::now());
         for _ in 0..count {
             (self.once)();
         }
-        let wall = start.elapsed();
-        Cost {
-            wall,
-            cpu: self::cpu().saturating_sub(cpu),
-        }
+        Cost::passed(start, &before)
     }
 
     /// Runs for about this long, as `openssl speed` does; gives what one run costs.
     pub fn turn(&mut self, length: Duration) -> Cost {
         let mut count = 0_u32;
-        let (cpu, start) = (cpu(), Instant::now());
+        let (before, start) = (Spent::now(), Instant::now());
         while start.elapsed() < length || count == 0 {
             (self.once)();
             count += 1;
         }
-        let wall = start.elapsed();
-        let cpu = self::cpu().saturating_sub(cpu);
-        let each = |time: Duration| time.as_secs_f64() / f64::from(count);
-        Cost {
-            wall: each(wall),
-            cpu: each(cpu),
-        }
+        Cost::passed(start, &before).each(count)
     }
 
     /// How many runs take about `slice`.
@@ -82,18 +105,20 @@ pub fn race(lanes: &mut [Lane<'_>], rounds: usize, slice: Duration) -> Vec<(&'st
     let mut costs = vec![Vec::with_capacity(rounds); lanes.len()];
     for _ in 0..rounds {
         for ((lane, count), costs) in lanes.iter_mut().zip(&counts).zip(&mut costs) {
-            let Cost { wall, cpu } = lane.time(*count);
-            let each = |time: Duration| time.as_secs_f64() / f64::from(*count);
-            costs.push((each(wall), each(cpu)));
+            costs.push(lane.time(*count).each(*count));
         }
     }
     lanes
         .iter()
         .zip(costs)
         .map(|(lane, costs)| {
-            let (wall, cpu) = costs.into_iter().unzip();
-            let (wall, cpu) = (median(wall), median(cpu));
-            (lane.name, Cost { wall, cpu })
+            let median = |of: fn(&Cost) -> f64| median(costs.iter().map(of).collect());
+            let cost = Cost {
+                wall: median(|cost| cost.wall),
+                cpu: median(|cost| cost.cpu),
+                hashing: median(|cost| cost.hashing),
+            };
+            (lane.name, cost)
         })
         .collect()
 }
@@ -106,24 +131,37 @@ pub fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
     }
 }
 
-/// What the threads of this process have spent on processors (proc(5), `schedstat`). Those that hash passwords are left
-/// out: how fast a hash is depends on who else uses the memory, by more than all else that is measured beside it.
-fn cpu() -> Duration {
-    // The time of a thread that runs is counted up to the last tick, milliseconds ago; a pause counts it.
-    thread::sleep(Duration::from_micros(1));
-    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten();
-    let nanos = tasks.filter_map(|task| {
-        let path = task.ok()?.path();
-        if fs::read_to_string(path.join("comm"))
-            .ok()?
-            .starts_with("hash-")
-        {
-            return None;
+/// What the threads of this process have spent on processors (proc(5), `schedstat`).
+#[derive(Default)]
+struct Spent {
+    hashing: Duration,
+    others: Duration,
+}
+
+impl Spent {
+    fn now() -> Self {
+        // The time of a thread that runs is counted up to the last tick, milliseconds ago; a pause counts it.
+        thread::sleep(Duration::from_micros(1));
+        let mut spent = Self::default();
+        for task in fs::read_dir("/proc/self/task").into_iter().flatten() {
+            if let Some((name, time)) = task.ok().and_then(|task| Self::of(&task.path())) {
+                if name.starts_with("hash-") {
+                    spent.hashing += time;
+                } else {
+                    spent.others += time;
+                }
+            }
         }
-        let stat = fs::read_to_string(path.join("schedstat")).ok()?;
-        stat.split(' ').next()?.parse::<u64>().ok()
-    });
-    Duration::from_nanos(nanos.sum())
+        spent
+    }
+
+    /// A thread's name, and its time.
+    fn of(task: &Path) -> Option<(String, Duration)> {
+        let name = fs::read_to_string(task.join("comm")).ok()?;
+        let stat = fs::read_to_string(task.join("schedstat")).ok()?;
+        let nanos = stat.split(' ').next()?.parse().ok()?;
+        Some((name, Duration::from_nanos(nanos)))
+    }
 }
 
 fn median(mut times: Vec<f64>) -> f64 {

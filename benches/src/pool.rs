@@ -109,17 +109,6 @@ impl Pool {
         Ok(answer)
     }
 
-    /// Hashes the user's password once, for [`Pool::verify_hash`].
-    pub async fn hash(&self) -> Result<String> {
-        Ok(self.engine.hasher().hash(Self::PASSWORD).await?)
-    }
-
-    /// The password check that a sign-in makes.
-    pub async fn verify_hash(&self, hash: &str) -> Result<bool> {
-        let compared = self.engine.hasher().verify(Self::PASSWORD, hash).await?;
-        Ok(compared.is_right())
-    }
-
     /// Issues an ID and an access token, so makes two signatures with the pool's keys.
     pub async fn issue(&self) -> Result<issue::Tokens> {
         let input = IssueInput {
