@@ -70,17 +70,19 @@ impl Identity {
     ///
     /// INVARIANT: whoever has an identity has facts: decisions that are remembered of other callers are not for one whom
     /// Cedar cannot evaluate, as one who is its own group.
-    pub(crate) fn new(
-        caller: &impl Caller,
-        types: &Types,
-        lens: &Lens,
-    ) -> Result<(Self, Facts), Outcome> {
+    pub(crate) fn new(caller: &impl Caller, types: &Types, lens: &Lens) -> Result<Self, Outcome> {
         let projected = Projected::of(caller, types, lens)?;
         let identity = Self {
             text: entity_text(&projected.uid).into(),
             key: sha256(&projected.key(lens)?)?,
         };
-        Ok((identity, Facts::of(projected, types, lens)?))
+        // Its values have just been evaluated for the key, and groups are in nothing. To make entities of a caller takes as
+        // long as all else of a decision, so it is left to who evaluates policies, but where the action is in others: these
+        // and the groups could be one.
+        if projected.groups.contains(&projected.uid) || lens.action.is_some() {
+            Facts::of(projected, types, lens)?;
+        }
+        Ok(identity)
     }
 }
 

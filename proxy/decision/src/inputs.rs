@@ -1,6 +1,7 @@
 //! What a route's policies read of a request besides its caller, and how it enters the context.
 
 mod plan;
+mod written;
 
 use std::{borrow::Cow, time::SystemTime};
 
@@ -8,12 +9,8 @@ use cedar_policy::{EntityUid, RestrictedExpression};
 
 use self::plan::Planning;
 use crate::{
-    Code, Outcome, Request, Single,
-    guard::Ask,
-    mention::Paths,
-    project::{extension, owned},
-    request::path_parameter,
-    schema::{Extension, Record},
+    Code, Outcome, Request, Single, guard::Ask, mention::Paths, project::owned,
+    request::path_parameter, schema::Record,
 };
 
 /// The plan of a route's context, without `token`.
@@ -215,8 +212,8 @@ impl Source {
 
     fn expression(self, text: &str) -> RestrictedExpression {
         match self {
-            Self::ClientIp => extension(text, Extension::Ip),
-            Self::Time => extension(text, Extension::Datetime),
+            Self::ClientIp => written::address(text),
+            Self::Time => written::time(text),
             _ => RestrictedExpression::new_string(text.to_owned()),
         }
     }

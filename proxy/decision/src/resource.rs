@@ -115,8 +115,21 @@ fn parameter<'r>(request: &'r impl Request, name: &str) -> Result<Cow<'r, str>, 
 pub(crate) fn entity_text(uid: &EntityUid) -> String {
     let id = uid.id().unescaped();
     let mut text = String::with_capacity(id.len() + 32);
-    write!(text, "{}::\"{}\"", uid.type_name(), uid.id().escaped()).unwrap_or_default();
+    // Writing to a string does not fail.
+    let written = if is_plain(id) {
+        write!(text, "{}::\"{id}\"", uid.type_name())
+    } else {
+        write!(text, "{}::\"{}\"", uid.type_name(), uid.id().escaped())
+    };
+    written.unwrap_or_default();
     text
+}
+
+/// Whether nothing of an id is escaped, as nearly always; to ask of each character whether it is printable takes long.
+fn is_plain(id: &str) -> bool {
+    let escaped = |octet: u8| matches!(octet, b'"' | b'\'' | b'\\');
+    id.bytes()
+        .all(|octet| matches!(octet, b' '..=b'~') && !escaped(octet))
 }
 
 fn parts(id: &str, parameters: &[&str], problems: &mut Vec<String>) -> Vec<Part> {
@@ -142,4 +155,19 @@ fn parts(id: &str, parameters: &[&str], problems: &mut Vec<String>) -> Vec<Part>
     parts.push(Part::Text(rest.to_owned()));
     parts.retain(|part| *part != Part::Text(String::new()));
     parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entities_are_written_as_cedar_writes_them() {
+        let odd = ["", "a\u{301}", "é", "\u{200b}", "\u{7f}", "a\nb", "日本"];
+        let ascii = (0..=0x7f_u8).map(|octet| format!("a{}", char::from(octet)));
+        for id in ascii.chain(odd.map(str::to_owned)) {
+            let uid = EntityUid::from_type_name_and_id("A::B".parse().unwrap(), EntityId::new(id));
+            assert_eq!(entity_text(&uid), uid.to_string());
+        }
+    }
 }

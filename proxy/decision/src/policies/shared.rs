@@ -80,8 +80,6 @@ type Known = Arc<Result<Identity, Outcome>>;
 pub(crate) struct Met<'c, C> {
     caller: &'c C,
     pub(crate) identity: Known,
-    /// Of a caller who was not known.
-    facts: Option<Arc<Facts>>,
 }
 
 impl Shared {
@@ -100,26 +98,13 @@ impl Shared {
     pub(crate) fn meet<'c, C: Caller>(&self, caller: &'c C, applicable: &Applicable) -> Met<'c, C> {
         let key = viewed(caller, applicable);
         if let Some(identity) = key.and_then(|key| self.identities.get(&key)) {
-            return Met {
-                caller,
-                identity,
-                facts: None,
-            };
+            return Met { caller, identity };
         }
-        let made = Identity::new(caller, &self.types, &applicable.lens);
-        let (identity, facts) = match made {
-            Ok((identity, facts)) => (Ok(identity), Some(Arc::new(facts))),
-            Err(refusal) => (Err(refusal), None),
-        };
-        let identity = Arc::new(identity);
+        let identity = Arc::new(Identity::new(caller, &self.types, &applicable.lens));
         if let Some(key) = key {
             self.identities.insert(key, Arc::clone(&identity));
         }
-        Met {
-            caller,
-            identity,
-            facts,
-        }
+        Met { caller, identity }
     }
 
     /// The caller as Cedar evaluates policies against it; remembered for a while.
@@ -129,15 +114,10 @@ impl Shared {
         applicable: &Applicable,
     ) -> Result<Arc<Facts>, Outcome> {
         let key = viewed(met.caller, applicable);
-        if met.facts.is_none()
-            && let Some(facts) = key.and_then(|key| self.facts.get(&key))
-        {
+        if let Some(facts) = key.and_then(|key| self.facts.get(&key)) {
             return Ok(facts);
         }
-        let facts = match &met.facts {
-            Some(facts) => Arc::clone(facts),
-            None => Arc::new(Facts::new(met.caller, &self.types, &applicable.lens)?),
-        };
+        let facts = Arc::new(Facts::new(met.caller, &self.types, &applicable.lens)?);
         if let Some(key) = key {
             self.facts.insert(key, Arc::clone(&facts));
         }
