@@ -76,10 +76,10 @@ impl Identity {
             text: entity_text(&projected.uid).into(),
             key: sha256(&projected.key(lens)?)?,
         };
-        // Its values have just been evaluated for the key, and groups are in nothing. To make entities of a caller takes as
-        // long as all else of a decision, so it is left to who evaluates policies, but where the action is in others: these
-        // and the groups could be one.
-        if projected.groups.contains(&projected.uid) || lens.action.is_some() {
+        // To make entities of a caller takes longer than all else, so it is left to who evaluates policies. What could fail
+        // then has not failed just now, in the key; or the caller is in itself, which takes a group that is the caller, or
+        // one that is an action.
+        if projected.groups.contains(&projected.uid) || is_action(&projected.uid) {
             Facts::of(projected, types, lens)?;
         }
         Ok(identity)
@@ -165,6 +165,11 @@ fn groups(caller: &impl Caller, types: &Types) -> BTreeSet<EntityUid> {
         EntityUid::from_type_name_and_id(ty.clone(), EntityId::new(id))
     });
     groups.collect()
+}
+
+/// Actions have types of this name, which no schema declares for others.
+fn is_action(uid: &EntityUid) -> bool {
+    uid.type_name().basename() == "Action"
 }
 
 /// Projected claims in one spelling: JSON, with sets in order.

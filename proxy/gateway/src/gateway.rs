@@ -227,7 +227,9 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         _: &mut Ctx,
     ) -> pingora::Result<()> {
-        error::check_answer(response)
+        error::check_answer(response)?;
+        forward::answer(response);
+        Ok(())
     }
 
     async fn response_filter(

@@ -3,7 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, header};
-use pingora::{Error, ErrorType, http::RequestHeader, upstreams::peer::HttpPeer};
+use pingora::{
+    Error, ErrorType,
+    http::{RequestHeader, ResponseHeader},
+    upstreams::peer::HttpPeer,
+};
 use settings::Template;
 
 use super::{Ctx, admit, head::Head, identify::Caller};
@@ -85,6 +89,25 @@ pub(crate) fn upstream_head(head: &Head, sent: &RequestHeader) -> pingora::Resul
     Ok(out)
 }
 
+/// Takes out of an answer what its upstream says to the gate alone (RFC 9110 section 7.6.1). Framing stays, which Pingora
+/// writes anew.
+pub(super) fn answer(answer: &mut ResponseHeader) {
+    let nominated: Vec<HeaderName> = answer
+        .headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|octet| *octet == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| ![header::CONTENT_LENGTH, header::TRANSFER_ENCODING].contains(name))
+        .collect();
+    for name in nominated.iter().chain(&NEXT_HOP) {
+        // To be removed, a name is looked for twice.
+        if answer.headers.contains_key(name) {
+            answer.remove_header(name);
+        }
+    }
+}
+
 /// Sets the route's headers from the verified token; one whose claims are absent stays absent, and so does one that would
 /// read otherwise upstream than in the token.
 pub(super) fn claims(headers: &[(HeaderName, Template)], caller: &Caller, head: &mut Head) {
@@ -107,6 +130,15 @@ impl Ctx {
         }
     }
 }
+
+/// What an answer may say to the next hop without naming it.
+const NEXT_HOP: [HeaderName; 5] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::UPGRADE,
+];
 
 const MAX_TRIES: usize = 3;
 /// By which an upstream's deadline is later than its caller's.
