@@ -69,6 +69,8 @@ pub(crate) struct Gateway {
 /// One request on its way.
 pub(crate) struct Ctx {
     started: Instant,
+    /// When the stage at hand began.
+    stage: Instant,
     time: SystemTime,
     snapshot: Arc<Snapshot>,
     request_id: RequestId,
@@ -103,8 +105,10 @@ impl ProxyHttp for Gateway {
     type CTX = Ctx;
 
     fn new_ctx(&self) -> Ctx {
+        let now = Instant::now();
         Ctx {
-            started: Instant::now(),
+            started: now,
+            stage: now,
             time: self.clock.now(),
             snapshot: self.current.load_full(),
             request_id: RequestId::none(),

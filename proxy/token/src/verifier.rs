@@ -111,6 +111,7 @@ impl Verifier {
                 });
             }
         }
+        Digest::prepare();
         Ok(Self {
             issuers,
             headers: Headers::default(),

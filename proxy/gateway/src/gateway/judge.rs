@@ -4,7 +4,7 @@ mod loosened;
 mod preflight;
 mod sent;
 
-use std::{sync::Arc, time::Instant};
+use std::{mem, sync::Arc, time::Instant};
 
 use decision::{Basis, Permit};
 use http::{Method, header};
@@ -111,7 +111,7 @@ fn admitted(
     let head = admit::admit(&raw(session, peer), &ctx.snapshot.rules);
     // Pingora reads the body of a request to upgrade as one without end; nothing is upgraded here.
     session.req_header_mut().remove_header(&header::UPGRADE);
-    ctx.micros.admit = observed(&gate.metrics.stages.admit, ctx.started);
+    ctx.micros.admit = ctx.observe(&gate.metrics.stages.admit);
     let mut head = head?;
     head.headers.insert(REQUEST_ID_NAME, ctx.request_id.value());
     check_octets(session)?;
@@ -199,11 +199,10 @@ async fn serve(
     let Some(mount) = &gate.mount else {
         return Ok(Refusal::EngineUnavailable.into());
     };
-    let started = Instant::now();
     let served = mount
         .serve(session, head, ctx.request_id.as_str(), told)
         .await?;
-    observed(&gate.metrics.stages.serve, started);
+    ctx.observe(&gate.metrics.stages.serve);
     Ok(match served {
         Ok(status) => {
             ctx.outcome = if status.is_server_error() {
@@ -237,9 +236,8 @@ async fn permit(
         (ctx.head, ctx.caller) = (Some(head), caller);
         return Err(refusal);
     }
-    let started = Instant::now();
     let decided = decide::decide(&proxy.authorize, head, caller.as_ref(), ctx.time);
-    ctx.micros.decide = observed(&gate.metrics.stages.decide, started);
+    ctx.micros.decide = ctx.observe(&gate.metrics.stages.decide);
     ctx.caller = caller;
     count(gate, ctx, &decided);
     match decided {
@@ -263,10 +261,9 @@ async fn identified(
     head: &mut Head,
     proxy: &Proxy,
 ) -> Result<Option<Caller>, Refusal> {
-    let started = Instant::now();
     let tokens = &ctx.snapshot.verifier;
     let identified = identify::identify(&proxy.authenticate, tokens, head, ctx.time).await;
-    ctx.micros.identify = observed(&gate.metrics.stages.identify, started);
+    ctx.micros.identify = ctx.observe(&gate.metrics.stages.identify);
     let caller = identified?;
     if let Some(caller) = &caller {
         gate.metrics.token_cache.count(caller.is_remembered());
@@ -295,6 +292,14 @@ fn count(gate: &Gateway, ctx: &Ctx, decided: &Result<Permit<Head>, Box<Denial>>)
 }
 
 impl Ctx {
+    /// Ends a stage, which began where the one before it ended; gives its time in microseconds.
+    fn observe(&mut self, stage: &prometheus::Histogram) -> u64 {
+        let now = Instant::now();
+        let took = now.saturating_duration_since(mem::replace(&mut self.stage, now));
+        stage.observe(took.as_secs_f64());
+        micros(took)
+    }
+
     /// Keeps the head of a request that goes no further, for its record.
     fn stop(&mut self, head: Head, refusal: Refusal) -> Verdict {
         self.head = Some(head);
@@ -305,10 +310,4 @@ impl Ctx {
 /// The name of the route that takes the request.
 fn route(ctx: &Ctx) -> &str {
     ctx.plan.as_ref().map_or("", |plan| &plan.name)
-}
-
-fn observed(stage: &prometheus::Histogram, started: Instant) -> u64 {
-    let took = started.elapsed();
-    stage.observe(took.as_secs_f64());
-    micros(took)
 }

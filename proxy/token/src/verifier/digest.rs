@@ -23,6 +23,11 @@ use aws_lc_rs::{
 pub(super) struct Digest([u8; TAG_LEN]);
 
 impl Digest {
+    /// Makes the key now: to gather randomness for it takes some thirty milliseconds, which no request is to wait for.
+    pub(super) fn prepare() {
+        LazyLock::force(&KEY);
+    }
+
     /// Nothing on a machine without random numbers, where there is no key: then no token is remembered.
     pub(super) fn of(token: &str) -> Option<Self> {
         let nonce = Nonce::assume_unique_for_key([0; NONCE_LEN]);
