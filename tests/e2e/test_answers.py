@@ -5,7 +5,7 @@ import threading
 import pytest
 
 import served
-from wire import Http2, RawServer, ask_all, connect, read_head
+from wire import Http2, RawServer, ask_all, connect, read_head, rest, skip_body
 
 LISTENERS = pytest.mark.parametrize("listener", ["plain", "tls"])
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
@@ -17,8 +17,7 @@ SECRET = b"never-to-be-logged"
 
 
 class Slow(RawServer):
-    """Answers in two parts, the second when it is let go; on `/hop` with what is for the next hop alone, and on
-    `/malformed` with a head that is none."""
+    """Answers in two parts, the second when it is let go; and on `/malformed` with a head that is none."""
 
     def __init__(self):
         self.go = threading.Event()
@@ -30,12 +29,50 @@ class Slow(RawServer):
             if b"/malformed" in head[0]:
                 connection.sendall(b"HTTP/1.1 200 OK\r\nSet-Cookie: session=" + SECRET + b"\r\nno field\x00\r\n\r\n")
                 return
-            if b"/hop" in head[0]:
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n" + HOP + b"X-Stays: 1\r\n\r\nabcd")
-                continue
             connection.sendall(HEAD + b"ab")
             self.go.wait(30)
             connection.sendall(b"cd")
+
+
+class Odd(RawServer):
+    """Answers each path with these bytes, and reads the body after them; a path that ends in `/over` ends the connection."""
+
+    ANSWERS = {
+        "/hop": b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n" + HOP + b"X-Stays: 1\r\n\r\nabcd",
+        "/told": b"HTTP/1.1 100 Continue\r\n\r\n",
+        "/told/over": b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n",
+        "/chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n",
+        "/open/over": b"HTTP/1.1 200 OK\r\n\r\nabcd",
+        "/old": b"HTTP/1.0 200 OK\r\nContent-Length: 4\r\nConnection: keep-alive\r\n\r\nabcd",
+        "/old/over": b"HTTP/1.0 200 OK\r\n\r\nabcd",
+        "/coded": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n",
+    }
+
+    def serve(self, connection):
+        lines = connection.makefile("rb")
+        while head := read_head(lines):
+            path = head[0].split()[1].decode()
+            connection.sendall(self.ANSWERS[path])
+            if path.endswith("/over"):
+                return
+            skip_body(head, lines)
+
+
+class Forgetful(RawServer):
+    """Answers a request on each connection, and closes it once the next one's body is there."""
+
+    def serve(self, connection):
+        lines = connection.makefile("rb")
+        skip_body(read_head(lines), lines)
+        connection.sendall(HEAD + b"abcd")
+        skip_body(read_head(lines), lines)
+
+
+@pytest.fixture
+def odd():
+    origin = Odd()
+    yield origin
+    origin.stop()
 
 
 @pytest.fixture
@@ -71,9 +108,9 @@ def test_a_part_of_an_answer_is_not_held_back(tmp_path, slow, listener, end):
 
 
 @LISTENERS
-def test_what_is_for_the_next_hop_ends_there(tmp_path, slow, listener):
+def test_what_is_for_the_next_hop_ends_there(tmp_path, odd, listener):
     """RFC 9110 section 7.6.1; but for the length, which is the answer's whatever `Connection` says."""
-    with served.running(tmp_path / "gate", slow) as gate:
+    with served.running(tmp_path / "gate", odd) as gate:
         port, tls = served.ports(gate)[listener]
         answer = ask_all(port, b"GET /hop HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", tls)
         head, _, body = answer.partition(b"\r\n\r\n")
@@ -84,6 +121,58 @@ def test_what_is_for_the_next_hop_ends_there(tmp_path, slow, listener):
             stream = connection.request(path=b"/hop")
             assert connection.answer(stream) == 200 and connection.bodies[stream] == b"abcd"
             assert stream not in connection.reset
+
+
+@LISTENERS
+def test_what_fails_after_an_interim_answer_is_answered(tmp_path, odd, listener):
+    with served.running(tmp_path / "gate", odd, limits={"body_bytes": 1000}) as gate:
+        port, tls = served.ports(gate)[listener]
+        chunked = b"Host: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"
+        for path, body, expected in [
+            (b"/told", b"3e9\r\n" + b"a" * 1001 + b"\r\n0\r\n\r\n", b"HTTP/1.1 413 "),
+            (b"/told/over", b"1\r\na\r\n0\r\n\r\n", b"HTTP/1.1 502 "),
+        ]:
+            with connect(port, tls, ["http/1.1"]) as connection:
+                connection.sendall(b"POST " + path + b" HTTP/1.1\r\n" + chunked)
+                interim = read_until(connection, b"HTTP/1.1 100 Continue\r\n\r\n")
+                assert b"x-request-id" not in interim.lower()
+                connection.sendall(body)
+                assert (answer := rest(connection)).startswith(expected), (interim, answer)
+
+
+@LISTENERS
+@pytest.mark.parametrize("path", ["/chunked", "/open/over", "/old", "/old/over"])
+def test_every_version_is_answered_in_its_own_form(tmp_path, odd, listener, path):
+    """RFC 9112 sections 2.3 and 6.1: who speaks HTTP/1.0 gets no chunks, and an upstream's HTTP/1.0 is not the gate's."""
+    with served.running(tmp_path / "gate", odd) as gate:
+        port, tls = served.ports(gate)[listener]
+        for version in (b"1.0", b"1.1"):
+            ask = b"GET " + path.encode() + b" HTTP/" + version + b"\r\nHost: a\r\nConnection: close\r\n\r\n"
+            head, _, body = ask_all(port, ask, tls).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 ")
+            is_chunked = b"transfer-encoding: chunked" in head.lower()
+            assert not (is_chunked and version == b"1.0")
+            assert body == (b"4\r\nabcd\r\n0\r\n\r\n" if is_chunked else b"abcd")
+
+
+@LISTENERS
+def test_an_answer_in_another_coding_is_none(tmp_path, odd, listener):
+    with served.running(tmp_path / "gate", odd) as gate:
+        port, tls = served.ports(gate)[listener]
+        answer = ask_all(port, b"GET /coded HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", tls)
+        assert answer.startswith(b"HTTP/1.1 502 ")
+
+
+def test_a_body_that_is_sent_again_counts_once(tmp_path):
+    origin = Forgetful()
+    try:
+        with served.running(tmp_path / "gate", origin, limits={"body_bytes": 1000}) as gate:
+            port, _ = served.ports(gate)["plain"]
+            ask = b"PUT / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 600\r\n\r\n" + b"a" * 600
+            for _ in range(4):
+                assert ask_all(port, ask).startswith(b"HTTP/1.1 200 ")
+    finally:
+        origin.stop()
 
 
 def test_an_answer_out_of_form_is_not_logged(tmp_path, slow):

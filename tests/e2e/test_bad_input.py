@@ -43,6 +43,14 @@ def test_deep_nesting_is_bounded(gate):
     assert gate.readyz().status_code == 200
 
 
+def test_who_sends_a_body_that_nobody_reads_is_answered(gate):
+    """The service refuses before it reads; that the body still comes is no sign that the caller is gone."""
+    body = "x" * 1_500_000
+    head = f"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    for _ in range(30):
+        assert until_closed(gate, head + body).startswith(b"HTTP/1.1 4")
+
+
 def test_a_body_may_not_be_endless(gate):
     answer = gate.raw("SignUp", json.dumps({"ClientId": "a" * (4 << 20)}))
     assert answer.status_code in (400, 413)

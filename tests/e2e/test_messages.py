@@ -128,6 +128,23 @@ TOO_MUCH = {
 
 
 @LISTENERS
+@pytest.mark.parametrize(
+    "head", [b"GET /a HTTP/1.1\nHost: a\n\n", b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /a%2fb HTTP/1.1\r\nHost: a\r\n\r\n"]
+)
+def test_nothing_follows_what_has_two_readings(gate, origin, listener, head):
+    """RFC 9112 section 2.2: who could not say where a request ends does not read another after it."""
+    port, tls = served.ports(gate)[listener]
+    origin.take()
+    with connect(port, tls, ["http/1.1"]) as connection:
+        connection.sendall(head)
+        answer = connection.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        connection.sendall(b"GET /second HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert b"HTTP/1.1" not in rest(connection)
+    assert origin.take() == []
+
+
+@LISTENERS
 @pytest.mark.parametrize("case", TOO_MUCH)
 def test_what_an_upstream_says_beyond_its_answer_is_no_answer(gate, listener, case):
     method, path = TOO_MUCH[case]

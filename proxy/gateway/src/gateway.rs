@@ -192,6 +192,8 @@ impl ProxyHttp for Gateway {
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
         ctx.connection = ctx.upstream().map(|upstream| upstream.connected());
+        // Tried again, the body is sent from its start.
+        (ctx.body, ctx.flow) = (0, None);
         Ok(())
     }
 
@@ -232,16 +234,19 @@ impl ProxyHttp for Gateway {
         _: &mut Ctx,
     ) -> pingora::Result<()> {
         error::check_answer(response)?;
-        forward::answer(response);
-        Ok(())
+        forward::answer(response)
     }
 
     async fn response_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
+        if response.status.is_informational() {
+            return Ok(());
+        }
+        forward::fit(response, session.req_header().version);
         ctx.outcome = Outcome::Allow;
         // Asked anew after an answer within which the caller may be slow.
         ctx.flow = None;

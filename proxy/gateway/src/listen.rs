@@ -118,6 +118,8 @@ fn listening(address: SocketAddr) -> io::Result<TcpListener> {
 pub(crate) struct Terms {
     /// For how long the head of a request may come, and the first one from when the connection was there.
     pub(crate) head: Duration,
+    /// For how long they may bring nothing between two requests.
+    pub(crate) idle: Duration,
     /// For how long they may take nothing of what is written to them.
     pub(crate) stall: Duration,
     /// What each may do in all.
@@ -184,6 +186,7 @@ pub(crate) async fn serve<A>(
                 let guarded = Guarded {
                     line: guarded,
                     patience: terms.head,
+                    idle: terms.idle,
                     retire,
                     served: connections.spawn(served),
                 };

@@ -17,7 +17,7 @@ use tokio::{
     runtime::Handle,
     sync::mpsc,
     task::{AbortHandle, JoinHandle},
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tower::ServiceExt as _;
 
@@ -140,6 +140,10 @@ async fn exchange(
         given = feed_body(session, feed, deadline) => given?,
     };
     match given {
+        // A service that has read enough answers soon; what still comes of the body is no sign of its caller.
+        Ok(()) if !session.is_body_done() => Ok(timeout(deadline, parts.recv())
+            .await
+            .map_or(Err(Unserved::Failed), answered)),
         Ok(()) => wait(session, parts).await,
         Err(unserved) => Ok(Err(unserved)),
     }
@@ -208,6 +212,7 @@ async fn respond(
     if !session.is_body_done() {
         session.set_keepalive(None);
     }
+    let sending = linger::is_sending(session);
     let bodiless = session.req_header().method == http::Method::HEAD
         || status == StatusCode::NO_CONTENT
         || status == StatusCode::NOT_MODIFIED;
@@ -226,7 +231,9 @@ async fn respond(
     if !bodiless {
         write_body(session, body, length).await?;
     }
-    linger::read_rest(session).await;
+    if sending {
+        linger::read_rest(session).await;
+    }
     Ok(status)
 }
 

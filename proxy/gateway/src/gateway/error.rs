@@ -24,7 +24,9 @@ pub(super) async fn answer(session: &mut Session, error: &Error, ctx: &mut Ctx) 
     };
     let code = refusal.line().status.as_u16();
     ctx.refuse(refusal.clone());
-    if session.response_written().is_some() {
+    // An interim answer (1xx) goes before another one.
+    let begun = session.response_written();
+    if begun.is_some_and(|head| !head.status.is_informational()) {
         return closed(0);
     }
     if let Err(error) = refuse::respond(session, &refusal, ctx).await {

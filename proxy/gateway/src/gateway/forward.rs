@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, Version, header};
 use pingora::{
     Error, ErrorType,
     http::{RequestHeader, ResponseHeader},
@@ -89,9 +89,16 @@ pub(crate) fn upstream_head(head: &Head, sent: &RequestHeader) -> pingora::Resul
     Ok(out)
 }
 
-/// Takes out of an answer what its upstream says to the gate alone (RFC 9110 section 7.6.1). Framing stays, which Pingora
-/// writes anew.
-pub(super) fn answer(answer: &mut ResponseHeader) {
+/// Takes out of an answer what its upstream says to the gate alone (RFC 9110 section 7.6.1), and makes it the gate's own
+/// (RFC 9112 section 2.3). The length stays, and chunks, which go on as they come; an answer in another transfer coding is
+/// none.
+pub(super) fn answer(answer: &mut ResponseHeader) -> pingora::Result<()> {
+    let mut codings = answer.headers.get_all(header::TRANSFER_ENCODING).iter();
+    if !codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        let error = Error::explain(ErrorType::InvalidHTTPHeader, "an unknown transfer coding");
+        return Err(error.into_up());
+    }
+    answer.set_version(Version::HTTP_11);
     let nominated: Vec<HeaderName> = answer
         .headers
         .get_all(header::CONNECTION)
@@ -105,6 +112,15 @@ pub(super) fn answer(answer: &mut ResponseHeader) {
         if answer.headers.contains_key(name) {
             answer.remove_header(name);
         }
+    }
+    Ok(())
+}
+
+/// Makes an answer one that its caller can read: who speaks HTTP/1.0 knows no chunks (RFC 9112 section 6.1), and reads to the
+/// end of the connection.
+pub(super) fn fit(answer: &mut ResponseHeader, caller: Version) {
+    if caller < Version::HTTP_11 {
+        answer.remove_header(&header::TRANSFER_ENCODING);
     }
 }
 
@@ -131,7 +147,8 @@ impl Ctx {
     }
 }
 
-/// What an answer may say to the next hop without naming it.
+/// What an answer may say to the next hop without naming it. `Upgrade`, which a 426 has to have, speaks of a connection that
+/// is not the caller's.
 const NEXT_HOP: [HeaderName; 5] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),

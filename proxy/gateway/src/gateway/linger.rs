@@ -6,13 +6,17 @@ use http::header;
 use pingora::proxy::Session;
 use tokio::time::timeout;
 
+/// Whether a caller who is answered now may go on to send his body on this connection: a stream of HTTP/2 ends by itself, and
+/// who waits to be told to send one (RFC 9110 section 10.1.1), and was not, sends none.
+pub(crate) fn is_sending(session: &Session) -> bool {
+    let waits = session.req_header().headers.contains_key(header::EXPECT);
+    session.as_http1().is_some() && (!waits || session.response_written().is_some())
+}
+
 /// Reads what the caller still sends, if it is little and comes soon: TCP resets a connection that was closed before, and
 /// the reset takes from the caller the answer that he has not read.
 pub(crate) async fn read_rest(session: &mut Session) {
-    // A stream of HTTP/2 ends by itself, and who was not told to send a body sends none.
-    let ends_alone =
-        session.as_http1().is_none() || session.req_header().headers.contains_key(header::EXPECT);
-    if !ends_alone && !session.is_body_done() {
+    if !session.is_body_done() {
         // The connection ends in any case.
         let _ = timeout(LONGEST, read_most(session)).await;
     }

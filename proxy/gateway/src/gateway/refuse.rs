@@ -309,12 +309,14 @@ pub(crate) async fn respond(
     refusal: &Refusal,
     ctx: &Ctx,
 ) -> pingora::Result<()> {
-    if !session.is_body_done() {
+    // After what is out of form, nobody knows where the next request begins.
+    if !session.is_body_done() || matches!(refusal, Refusal::Malformed(_)) {
         session.set_keepalive(None);
     }
     let (mut head, body) = answer(refusal, &ctx.request_id)?;
     ctx.tell_limits(&mut head)?;
     ctx.mark_origin(&mut head)?;
+    let sending = linger::is_sending(session);
     let bodiless = session.req_header().method == http::Method::HEAD;
     session
         .write_response_header(Box::new(head), bodiless)
@@ -322,7 +324,9 @@ pub(crate) async fn respond(
     if !bodiless {
         session.write_response_body(Some(body), true).await?;
     }
-    linger::read_rest(session).await;
+    if sending {
+        linger::read_rest(session).await;
+    }
     Ok(())
 }
 

@@ -16,6 +16,8 @@ pub(super) struct Guarded {
     pub(super) line: Line,
     /// For how long a head may come, from its first octet to its last; the first one from when the connection was there.
     pub(super) patience: Duration,
+    /// For how long it may bring nothing at all after a request of HTTP/1; HTTP/2 has a timeout of its own.
+    pub(super) idle: Duration,
     /// Ends it once its requests are done.
     pub(super) retire: watch::Sender<bool>,
     /// Ends it at once.
@@ -27,12 +29,13 @@ pub(super) async fn guard(connection: Guarded, mut shutdown: watch::Receiver<boo
     let Guarded {
         line,
         patience,
+        idle,
         retire,
         served,
     } = connection;
     tokio::select! {
         () = retire.closed() => return,
-        () = late(&line, patience) => return served.abort(),
+        () = late(&line, patience, idle) => return served.abort(),
         // An error is a sender that is gone, which is a shutdown too.
         _ = shutdown.wait_for(|down| *down) => {}
     }
@@ -42,16 +45,27 @@ pub(super) async fn guard(connection: Guarded, mut shutdown: watch::Receiver<boo
     }
     tokio::select! {
         () = retire.closed() => {}
-        () = late(&line, patience) => served.abort(),
+        () = late(&line, patience, idle) => served.abort(),
     }
 }
 
-/// Ends when the head at hand is late. Where nothing of it is there yet, the connection is quiet, which Pingora bounds.
-async fn late(line: &Line, patience: Duration) {
+/// Ends when the head at hand is late, or nothing of it came while the connection was idle. When that began is known to a
+/// patience only: to know it better, each request would read the clock once more.
+async fn late(line: &Line, patience: Duration, idle: Duration) {
+    let mut quiet = None;
     loop {
-        match line.head(Instant::now(), patience) {
+        let now = Instant::now();
+        match line.head(now, patience) {
             Head::Late => return,
             Head::LateAt(due) => sleep_until(due).await,
+            Head::Quiet(number) => {
+                let same = quiet.filter(|(seen, _)| *seen == number);
+                let (_, since) = *quiet.insert(same.unwrap_or((number, now)));
+                if now >= since + idle && line.ends_quiet(number) {
+                    return;
+                }
+                sleep_until(now + patience.min(idle)).await;
+            }
         }
     }
 }
@@ -69,6 +83,7 @@ mod tests {
     use crate::listen::line::Body;
 
     const PATIENCE: Duration = Duration::from_secs(3);
+    const IDLE: Duration = Duration::from_mins(1);
 
     /// A connection that is there now, with the task that serves it, and the end of the process.
     fn guarded() -> (Line, JoinHandle<()>, watch::Sender<bool>) {
@@ -83,6 +98,7 @@ mod tests {
         let connection = Guarded {
             line: line.clone(),
             patience: PATIENCE,
+            idle: IDLE,
             retire,
             served: served.abort_handle(),
         };
@@ -124,6 +140,25 @@ mod tests {
         assert!(!served.is_finished());
         sleep(PATIENCE / 5).await;
         assert!(served.is_finished());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_brings_nothing_more_ends() {
+        let (line, mut served, _down) = guarded();
+        for quiet in [Duration::ZERO, IDLE / 2, IDLE / 2, IDLE / 2] {
+            line.await_request();
+            timeout(quiet, &mut served).await.unwrap_err();
+            line.read(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+            line.head_is_read();
+            line.body(Body::None).unwrap();
+            let answering = timeout(IDLE * 9, &mut served).await;
+            answering.expect_err("an answer may take as long as it does");
+        }
+        line.await_request();
+        let begun = Instant::now();
+        assert!(served.await.unwrap_err().is_cancelled());
+        assert!((IDLE..IDLE + PATIENCE * 2).contains(&begun.elapsed()));
+        line.read(b"G").expect_err("it is over");
     }
 
     #[tokio::test(start_paused = true)]

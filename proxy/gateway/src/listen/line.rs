@@ -66,6 +66,8 @@ struct Reader {
     kept: Vec<u8>,
     /// When the first of them came; of the first head, when the connection was there. Nothing while no head is coming.
     since: Option<time::Instant>,
+    /// How many heads were awaited after the first one.
+    awaited: u64,
 }
 
 #[derive(Debug)]
@@ -100,6 +102,8 @@ pub(super) enum Head {
     Late,
     /// It is then, at the earliest.
     LateAt(time::Instant),
+    /// Nothing of it is there, nor of a request before it; it is the one of this number.
+    Quiet(u64),
 }
 
 /// A stream that has begun and is not over.
@@ -121,6 +125,7 @@ impl Line {
                 at: At::Head,
                 kept: Vec::new(),
                 since: None,
+                awaited: 0,
             }),
             retire,
         }))
@@ -257,7 +262,9 @@ impl Line {
     /// Takes note of what was read; an error is the connection's end.
     pub(super) fn read(&self, octets: &[u8]) -> io::Result<()> {
         let mut reader = self.reader();
-        let Reader { at, kept, since } = &mut *reader;
+        let Reader {
+            at, kept, since, ..
+        } = &mut *reader;
         match at {
             At::Rest | At::Answer => Ok(()),
             At::Head => {
@@ -287,7 +294,20 @@ impl Line {
             reader.at = At::Broken("a head is late");
             return Head::Late;
         }
+        if reader.is_quiet() {
+            return Head::Quiet(reader.awaited);
+        }
         Head::LateAt(due)
+    }
+
+    /// Whether nothing came of the head of this number until now; then nothing is read any more.
+    pub(super) fn ends_quiet(&self, awaited: u64) -> bool {
+        let mut reader = self.reader();
+        let ends = reader.is_quiet() && reader.awaited == awaited;
+        if ends {
+            reader.at = At::Broken("the connection is quiet");
+        }
+        ends
     }
 
     fn cut(&self, why: &'static str) {
@@ -308,6 +328,12 @@ impl Reader {
         }
         self.kept.clear();
         self.since = None;
+        self.awaited = self.awaited.wrapping_add(1);
+    }
+
+    /// Whether a head is awaited after the first one, and nothing of it is there.
+    fn is_quiet(&self) -> bool {
+        matches!(self.at, At::Head) && self.awaited > 0 && self.kept.is_empty()
     }
 
     fn rest(&mut self) {

@@ -57,6 +57,7 @@ fn terms(gateway: &Gateway, limits: &settings::Limits, head: Duration) -> Terms 
     let of = &gateway.metrics.limits;
     Terms {
         head,
+        idle: IDLE,
         stall: gateway.pace.silence,
         limits: Arc::new(LineLimits {
             requests: limits.requests_per_connection,
@@ -89,5 +90,5 @@ fn h2_options(limits: &settings::Limits) -> H2Options {
 const TRIES: usize = 3;
 /// `:method`, `:scheme`, `:authority` and `:path`.
 const PSEUDO_FIELDS: u32 = 4;
-/// Of an HTTP/2 connection without streams.
+/// Of a connection without requests.
 const IDLE: Duration = Duration::from_mins(1);
