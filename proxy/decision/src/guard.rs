@@ -153,10 +153,11 @@ impl Guard {
     }
 
     fn answer(&self, met: &Met<'_, impl Caller>, resource: &Named, values: &Values<'_>) -> Answer {
-        match self.shared.facts(met, &self.applicable) {
-            Ok(facts) => Answer {
+        let facts = self.shared.facts(met, &self.applicable);
+        match facts.and_then(|facts| self.evaluate(&facts, resource, values)) {
+            Ok(outcome) => Answer {
                 is_evaluated: true,
-                ..Answer::fresh(self.evaluate(&facts, resource, values))
+                ..Answer::fresh(outcome)
             },
             Err(refusal) => Answer::fresh(refusal),
         }
@@ -179,38 +180,34 @@ impl Guard {
         key
     }
 
-    fn evaluate(&self, facts: &Facts, resource: &Named, values: &Values<'_>) -> Outcome {
+    /// What the policies say; an error where they cannot be asked.
+    fn evaluate(
+        &self,
+        facts: &Facts,
+        resource: &Named,
+        values: &Values<'_>,
+    ) -> Result<Outcome, Outcome> {
         if self.shared.is_empty {
-            return Outcome::refusal(Code::NoPolicies, "there are no policies");
+            return Err(Outcome::refusal(Code::NoPolicies, "there are no policies"));
         }
-        let context = match self.context(facts, values) {
-            Ok(context) => context,
-            Err(refusal) => return refusal,
-        };
-        let (principal, action) = (facts.uid.clone(), self.action.clone());
-        let request = match cedar_policy::Request::new(
-            principal,
-            action,
+        let unasked = |message| Outcome::refusal(Code::PolicyError, message);
+        let context = self.context(facts, values)?;
+        let request = cedar_policy::Request::new(
+            facts.uid.clone(),
+            self.action.clone(),
             resource.uid.clone(),
             context,
             None,
-        ) {
-            Ok(request) => request,
-            Err(error) => return Outcome::refusal(Code::PolicyError, error.to_string()),
-        };
+        );
+        let request = request.map_err(|error| unasked(error.to_string()))?;
         let parent = self.applicable.resource_parent.as_ref();
-        let entities = match facts.entities_with(&resource.uid, parent) {
-            Ok(entities) => entities,
-            Err(refusal) => return refusal,
-        };
+        let entities = facts.entities_with(&resource.uid, parent)?;
         let scoped = &self.applicable.scoped;
-        match scoped.select(&facts.uid, &resource.uid, &entities) {
-            Ok(policies) => {
-                let response = Authorizer::new().is_authorized(&request, &policies, &entities);
-                self.applicable.outcome(&response)
-            }
-            Err(message) => Outcome::refusal(Code::PolicyError, message),
-        }
+        let policies = scoped
+            .select(&facts.uid, &resource.uid, &entities)
+            .map_err(unasked)?;
+        let response = Authorizer::new().is_authorized(&request, &policies, &entities);
+        Ok(self.applicable.outcome(&response))
     }
 
     fn context(&self, facts: &Facts, values: &Values<'_>) -> Result<Context, Outcome> {

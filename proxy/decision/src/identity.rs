@@ -45,7 +45,7 @@ pub(crate) struct Types {
     pub(crate) actions: HashMap<EntityUid, Entity>,
 }
 
-/// A caller as the policies of a lens tell callers apart. One is remembered for each token, so it holds no more than a
+/// A caller as the policies of a lens tell callers apart. One is remembered for each token and lens, so it holds no more than a
 /// remembered decision asks for; [`Facts`] have the rest.
 #[derive(Debug)]
 pub(crate) struct Identity {
@@ -68,8 +68,8 @@ type Members<'t> = Vec<(&'t str, RestrictedExpression)>;
 impl Identity {
     /// Checks every declared claim of a caller, and finds out what is mentioned.
     ///
-    /// INVARIANT: whoever has an identity has facts: decisions that are remembered of other callers are not for one whom
-    /// Cedar cannot evaluate, as one who is its own group.
+    /// INVARIANT: whoever has an identity has facts: decisions that are remembered of other callers are not for one of whom
+    /// Cedar can make no entity, as one who is its own group.
     pub(crate) fn new(caller: &impl Caller, types: &Types, lens: &Lens) -> Result<Self, Outcome> {
         let projected = Projected::of(caller, types, lens)?;
         let identity = Self {
@@ -77,9 +77,8 @@ impl Identity {
             key: sha256(&projected.key(lens)?)?,
         };
         // To make entities of a caller takes longer than all else, so it is left to who evaluates policies. What could fail
-        // then has not failed just now, in the key; or the caller is in itself, which takes a group that is the caller, or
-        // one that is an action.
-        if projected.groups.contains(&projected.uid) || is_action(&projected.uid) {
+        // then has not failed just now, in the key, but for a caller who is in itself.
+        if projected.groups.contains(&projected.uid) {
             Facts::of(projected, types, lens)?;
         }
         Ok(identity)
@@ -165,11 +164,6 @@ fn groups(caller: &impl Caller, types: &Types) -> BTreeSet<EntityUid> {
         EntityUid::from_type_name_and_id(ty.clone(), EntityId::new(id))
     });
     groups.collect()
-}
-
-/// Actions have types of this name, which no schema declares for others.
-fn is_action(uid: &EntityUid) -> bool {
-    uid.type_name().basename() == "Action"
 }
 
 /// Projected claims in one spelling: JSON, with sets in order.

@@ -238,7 +238,7 @@ fn types(
     let mut problem = |message: String| problems.push(Problem::of_file(&config.path, message));
     let Some((principal, declared)) = config
         .principal
-        .parse()
+        .parse::<EntityTypeName>()
         .ok()
         .zip(schema.entity(&config.principal))
     else {
@@ -248,6 +248,13 @@ fn types(
         ));
         return None;
     };
+    if principal.basename() == "Application" {
+        // Resources can be in the application. Were it a caller, they would be in that caller's groups.
+        problem(format!(
+            "callers cannot be of the type `{}`, which is the application's",
+            config.principal
+        ));
+    }
     for (name, _) in declared
         .attributes
         .iter()

@@ -6,7 +6,7 @@ use cedar_policy::{
     Context, Entities, Entity, EntityUid, RestrictedExpression, entities_errors::EntitiesError,
 };
 
-use super::{Lens, Projected, Types, invalid};
+use super::{Lens, Projected, Types, invalid, text};
 use crate::{Caller, Code, Outcome, inputs::TOKEN, project::owned};
 
 /// A caller as Cedar's entities and values, under a lens. They take more room than all else of a caller, and only a decision
@@ -20,8 +20,8 @@ pub(crate) struct Facts {
     pub(crate) token: Option<(String, RestrictedExpression)>,
     /// A context of the token alone.
     pub(crate) context: Context,
-    /// How many groups, attributes and claims these are.
-    count: usize,
+    /// Roughly how many bytes they take.
+    weight: usize,
 }
 
 impl Facts {
@@ -35,7 +35,7 @@ impl Facts {
         types: &Types,
         lens: &Lens,
     ) -> Result<Self, Outcome> {
-        let count = projected.count();
+        let weight = projected.weight()?;
         let Projected {
             uid,
             groups,
@@ -63,7 +63,7 @@ impl Facts {
             entities,
             token,
             context,
-            count,
+            weight,
         })
     }
 
@@ -92,13 +92,42 @@ impl Facts {
 
     /// Roughly how many bytes they take.
     pub(crate) fn weight(&self) -> u64 {
-        (2048 + 512 * self.count) as u64
+        self.weight as u64
     }
 }
 
 impl Projected<'_> {
-    fn count(&self) -> usize {
-        let claims = self.token.as_ref().map_or(0, Vec::len);
-        self.groups.len() + self.attributes.len() + claims
+    /// Roughly how many bytes Cedar makes of it: some hundreds of each value, of which a set may have many.
+    fn weight(&self) -> Result<usize, Outcome> {
+        let token = self
+            .token
+            .as_ref()
+            .map_or(Ok(0), |token| Ok(text(token)?.len()));
+        let texts = text(&self.attributes)?.len() + token?;
+        Ok(2048 + 512 * self.groups.len() + 32 * texts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn what_a_set_has_in_it_is_counted() {
+        let weight = |count: usize| {
+            let element = |number| RestrictedExpression::new_string(format!("pets/{number}"));
+            let set = RestrictedExpression::new_set((0..count).map(element));
+            let projected = Projected {
+                uid: r#"User::"u""#.parse().unwrap(),
+                groups: BTreeSet::new(),
+                attributes: Vec::new(),
+                token: Some(vec![("scope", set)]),
+            };
+            projected.weight().unwrap()
+        };
+        // A value of Cedar's, and its place in two kinds of sets.
+        assert!(weight(1000) > weight(1) + 999 * 200);
     }
 }

@@ -25,7 +25,11 @@ pub(super) fn time(text: &str) -> RestrictedExpression {
 
 type Last = LazyLock<Cache<Box<str>, RestrictedExpression>>;
 
-fn of(last: &Last, text: &str, kind: Extension) -> RestrictedExpression {
+fn of(
+    last: &Cache<Box<str>, RestrictedExpression>,
+    text: &str,
+    kind: Extension,
+) -> RestrictedExpression {
     if let Some(value) = last.get(text) {
         return value;
     }
@@ -37,6 +41,15 @@ fn of(last: &Last, text: &str, kind: Extension) -> RestrictedExpression {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_asked_for_is_kept() {
+        let last = Cache::new(16);
+        for _ in 0..2 {
+            of(&last, "10.0.0.1", Extension::Ip);
+            assert_eq!(last.len(), 1);
+        }
+    }
 
     #[test]
     fn values_are_of_their_texts_again_and_again() {

@@ -119,6 +119,12 @@ fn the_types_of_the_settings_are_in_the_schema() {
     let files = [("x.cedarschema", SCHEMA), ("a.cedar", OK)];
     let user = problems(&files, |config| config.principal = "Uzer".into());
     assert_eq!(user, [": the principal's type `Uzer` is not in the schema"]);
+    let application = problems(&files, |config| config.principal = "Application".into());
+    let expected = ": callers cannot be of the type `Application`, which is the application's";
+    assert!(
+        application.contains(&expected.to_owned()),
+        "{application:?}"
+    );
     let group = problems(&files, |config| config.group = Some("Application".into()));
     assert_eq!(
         group,

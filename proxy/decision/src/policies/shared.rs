@@ -29,7 +29,7 @@ pub(crate) struct Shared {
     types: Types,
     /// Outcomes, by everything that they depend on.
     pub(crate) decisions: Cache<Box<[u8]>, Arc<Outcome>, Weight, RandomState>,
-    /// Callers.
+    /// Callers, and why some are none.
     identities: Cache<Viewed, Known, Weight, BuildHasherDefault<Spread>>,
     /// What Cedar evaluates, of the callers for whom it lately did.
     facts: Cache<Viewed, Arc<Facts>, Weight, BuildHasherDefault<Spread>>,
@@ -88,9 +88,9 @@ impl Shared {
             generation,
             is_empty,
             types,
-            decisions: memory(DECISIONS_BYTES, RandomState::new()),
-            identities: memory(IDENTITIES_BYTES, BuildHasherDefault::default()),
-            facts: memory(FACTS_BYTES, BuildHasherDefault::default()),
+            decisions: memory(DECISIONS_BYTES, 256, RandomState::new()),
+            identities: memory(IDENTITIES_BYTES, 256, BuildHasherDefault::default()),
+            facts: memory(FACTS_BYTES, 4096, BuildHasherDefault::default()),
         }
     }
 
@@ -150,16 +150,17 @@ fn viewed(caller: &impl Caller, applicable: &Applicable) -> Option<Viewed> {
     Some(Viewed(caller.digest()?, applicable.lens_number))
 }
 
-/// A memory of so many bytes.
+/// A memory of so many bytes, of which an entry usually takes so many.
 fn memory<K: Eq + Hash, V: Clone, B: BuildHasher + Clone>(
     bytes: u64,
+    usual: u64,
     hasher: B,
 ) -> Cache<K, V, Weight, B>
 where
     Weight: Weighter<K, V>,
 {
-    let usual = usize::try_from(bytes / USUAL).unwrap_or(usize::MAX);
-    Cache::with(usual, bytes, Weight, hasher, DefaultLifecycle::default())
+    let entries = usize::try_from(bytes / usual).unwrap_or(usize::MAX);
+    Cache::with(entries, bytes, Weight, hasher, DefaultLifecycle::default())
 }
 
 /// How many bytes things take that are remembered: what they hold, and their place in a table.
@@ -191,8 +192,6 @@ impl Weighter<Viewed, Arc<Facts>> for Weight {
 
 /// A place in a table, of which a growing one has some that are empty.
 const PLACE: usize = 96;
-/// What most of these take.
-const USUAL: u64 = 256;
 /// Memory for remembered decisions.
 const DECISIONS_BYTES: u64 = 32 << 20;
 /// Memory for remembered callers.
