@@ -20,13 +20,8 @@ pub struct Cost<T = f64> {
     /// On processors, by the threads that hash passwords. How fast a hash is depends on who else uses the memory, by more
     /// than all else that is measured beside it, so that it is taken from the very run that it is a part of.
     pub hashing: T,
-}
-
-impl Cost {
-    /// By the clock on the wall, without the time that passwords were hashed.
-    pub fn unhashed(&self) -> f64 {
-        self.wall - self.hashing
-    }
+    /// By the clock on the wall, without that.
+    pub unhashed: T,
 }
 
 impl Cost<Duration> {
@@ -34,10 +29,12 @@ impl Cost<Duration> {
     fn passed(start: Instant, before: &Spent) -> Self {
         let wall = start.elapsed();
         let after = Spent::now();
+        let hashing = after.hashing.saturating_sub(before.hashing);
         Self {
             wall,
             cpu: after.others.saturating_sub(before.others),
-            hashing: after.hashing.saturating_sub(before.hashing),
+            hashing,
+            unhashed: wall.saturating_sub(hashing),
         }
     }
 
@@ -47,6 +44,7 @@ impl Cost<Duration> {
             wall: each(self.wall),
             cpu: each(self.cpu),
             hashing: each(self.hashing),
+            unhashed: each(self.unhashed),
         }
     }
 }
@@ -117,6 +115,7 @@ pub fn race(lanes: &mut [Lane<'_>], rounds: usize, slice: Duration) -> Vec<(&'st
                 wall: median(|cost| cost.wall),
                 cpu: median(|cost| cost.cpu),
                 hashing: median(|cost| cost.hashing),
+                unhashed: median(|cost| cost.unhashed),
             };
             (lane.name, cost)
         })

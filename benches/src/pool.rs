@@ -31,6 +31,8 @@ pub struct Pool {
     client: Arc<client::Client>,
     user: User,
     group: Group,
+    /// By the store's clock, a time after the user's last revocation.
+    known_ms: i64,
 }
 
 impl Pool {
@@ -61,6 +63,7 @@ impl Pool {
             .await?
             .context("the user is not there")?;
         let group = group::load(&engine, &pool, "readers").await?;
+        let known_ms = engine.db().now_ms().await? + 1;
         let api = Api::new(
             (*engine).clone(),
             Operators::from_iter([]),
@@ -79,6 +82,7 @@ impl Pool {
             client,
             user,
             group,
+            known_ms,
         })
     }
 
@@ -117,7 +121,7 @@ impl Pool {
             auth_time_ms: self.engine.now_ms(),
             scope: issue::USER_ADMIN_SCOPE,
             issued_ms: self.engine.now_ms(),
-            known_ms: self.engine.now_ms(),
+            known_ms: self.known_ms,
             nonce: None,
         };
         let groups = std::slice::from_ref(&self.group);

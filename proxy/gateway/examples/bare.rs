@@ -2,6 +2,8 @@
 //!
 //! `bare LISTEN UPSTREAM` proxies to one address on one thread, with the gate's allocator.
 
+use std::net::SocketAddr;
+
 use async_trait::async_trait;
 use pingora::{
     prelude::{HttpPeer, Server},
@@ -13,7 +15,7 @@ use pingora::{
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 struct Bare {
-    upstream: String,
+    upstream: SocketAddr,
 }
 
 #[async_trait]
@@ -27,11 +29,7 @@ impl ProxyHttp for Bare {
         _: &mut Session,
         (): &mut Self::CTX,
     ) -> pingora::Result<Box<HttpPeer>> {
-        Ok(Box::new(HttpPeer::new(
-            &self.upstream,
-            false,
-            String::new(),
-        )))
+        Ok(Box::new(HttpPeer::new(self.upstream, false, String::new())))
     }
 }
 
@@ -40,6 +38,7 @@ fn main() -> anyhow::Result<()> {
     let (Some(listen), Some(upstream)) = (arguments.next(), arguments.next()) else {
         anyhow::bail!("usage: bare LISTEN UPSTREAM");
     };
+    let upstream = upstream.parse()?;
     let conf = ServerConf {
         threads: 1,
         upstream_keepalive_pool_size: 512,
