@@ -30,7 +30,9 @@ pub use keys::{
 pub use packed::{Claim, List, Object, Packed};
 pub use refusal::{Kind as RefusalKind, Refusal};
 pub use requirements::Requirements;
-pub use revocation::{Feed, Followed, FollowedStatus, OnStale, Revocations, Sign, Standing};
+pub use revocation::{
+    Feed, Followed, FollowedStatus, OnStale, Revocations, Sign, Standing, jti_ms,
+};
 pub use transport::{NoCertificate, Proxy, Transport};
 pub use verifier::{IssuerIndex, Limits, SameIssuer, Verified, Verifier};
 pub use verify::{MAX_TOKEN_BYTES, Unverified, verify};

@@ -6,6 +6,7 @@ mod told;
 use crate::Claims;
 
 pub use followed::{Feed, Followed, FollowedStatus, OnStale, Sign};
+pub use told::jti_ms;
 
 /// Answers whether a token that verifies has been taken back.
 ///

@@ -122,8 +122,9 @@ fn issued_ms(claims: &Claims) -> i64 {
     claims.jti().and_then(jti_ms).or_else(iat_ms).unwrap_or(0)
 }
 
-/// The time in a UUID of version 7 (RFC 9562 section 5.7): its first 48 bits.
-fn jti_ms(jti: &str) -> Option<i64> {
+/// The time in a `jti` that is a UUID of version 7 (RFC 9562 section 5.7), in milliseconds since 1970: its first 48 bits. By it
+/// a token of a pool was issued before a revocation, or after.
+pub fn jti_ms(jti: &str) -> Option<i64> {
     let bytes = jti.as_bytes();
     let is_uuid = bytes.len() == 36
         && bytes.iter().enumerate().all(|(at, byte)| match at {

@@ -64,7 +64,7 @@ impl Subject<'_> {
     /// `iat` counts whole seconds, of the node's clock. Our `jti` is a UUID of version 7 (RFC 9562 section 5.7) whose time is
     /// that of the store: right after the latest revocation that the sign-in saw.
     fn issued_ms(&self) -> i64 {
-        self.jti.and_then(jti_ms).unwrap_or(self.iat_ms)
+        self.jti.and_then(token::jti_ms).unwrap_or(self.iat_ms)
     }
 }
 
@@ -259,14 +259,6 @@ impl OfPool {
 
 fn to_ms(seconds: u64) -> i64 {
     i64::try_from(seconds).map_or(0, |seconds| seconds.saturating_mul(1000))
-}
-
-fn jti_ms(jti: &str) -> Option<i64> {
-    let (seconds, nanos) = uuid::Uuid::parse_str(jti).ok()?.get_timestamp()?.to_unix();
-    i64::try_from(seconds)
-        .ok()?
-        .checked_mul(1000)?
-        .checked_add(i64::from(nanos / 1_000_000))
 }
 
 /// Beyond this a revocation may have been missed.
