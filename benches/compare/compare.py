@@ -270,8 +270,8 @@ def wrk(bench, lane, port, seconds, first=0):
     return {
         "requests": int(re.search(r"(\d+) requests in", said)[1]),
         "rate": float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1]),
-        "p50_ms": milliseconds(re.search(r"50%\s+(\S+)", said)[1]),
-        "p99_ms": milliseconds(re.search(r"99%\s+(\S+)", said)[1]),
+        "p50_ms": milliseconds(re.search(r"^ +50% +(\S+)", said, re.M)[1]),
+        "p99_ms": milliseconds(re.search(r"^ +99% +(\S+)", said, re.M)[1]),
     }
 
 
