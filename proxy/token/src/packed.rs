@@ -4,7 +4,8 @@ mod read;
 
 use serde_json::{Map, Number, Value};
 
-/// A JSON object, read and packed: about as long as its text, where a tree of values takes several times that.
+/// A JSON object, read and packed: about as long as a text of strings, and a few times one of small numbers, where a tree of
+/// values takes several times that.
 ///
 /// It has one reading: a name given twice in an object, at any depth, is refused. RFC 7515 section 4 and RFC 7519 section 4
 /// let parsers take the last of two equal names; another parser behind the gate may take the first.

@@ -22,7 +22,8 @@ use digest::Digest;
 use headers::Headers;
 use remembered::{Known, Remembered};
 
-/// Verifies tokens of all issuers, and remembers those it has verified until they expire or the keys change.
+/// Verifies tokens of all issuers, and remembers those it has verified as long as there is room: none passes that has expired,
+/// or was signed with keys of another generation.
 pub struct Verifier {
     issuers: Vec<Issuer>,
     headers: Headers,

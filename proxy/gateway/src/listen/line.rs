@@ -157,7 +157,7 @@ impl Line {
         Self::new(Arc::new(limits), watch::channel(false).0, Instant::now())
     }
 
-    /// Whether it has brought a request.
+    /// Whether a request was awaited on it, or a stream begun: before that, it has said nothing, or speaks TLS.
     pub(super) fn has_requested(&self) -> bool {
         self.0.requested.load(Ordering::Relaxed)
     }
