@@ -43,6 +43,13 @@ class Odd(RawServer):
         "/hop": b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n" + HOP + b"X-Stays: 1\r\n\r\nabcd",
         "/told": TOLD,
         "/told/over": b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + TOLD,
+        "/empty": b"HTTP/1.1 204 No Content\r\nContent-Length: 120\r\n\r\n",
+        "/empty/chunked": b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "/hints": b"HTTP/1.1 103 Early Hints\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\nX-Request-Id: theirs\r\n\r\n"
+        + HEAD + b"abcd",
+        "/twice": b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 4\r\n\r\nabcd",
+        "/list": b"HTTP/1.1 200 OK\r\nContent-Length: 4, 4\r\n\r\nabcd",
+        "/coded/twice": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "/chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n",
         "/open/over": b"HTTP/1.1 200 OK\r\n\r\nabcd",
         "/old": b"HTTP/1.0 200 OK\r\nContent-Length: 4\r\nConnection: keep-alive\r\n\r\nabcd",
@@ -163,11 +170,37 @@ def test_every_version_is_answered_in_its_own_form(tmp_path, odd, listener, path
 
 
 @LISTENERS
-def test_an_answer_in_another_coding_is_none(tmp_path, odd, listener):
+@pytest.mark.parametrize("path", ["/coded", "/coded/twice"])
+def test_an_answer_in_another_coding_is_none(tmp_path, odd, listener, path):
     with served.running(tmp_path / "gate", odd) as gate:
         port, tls = served.ports(gate)[listener]
-        answer = ask_all(port, b"GET /coded HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", tls)
-        assert answer.startswith(b"HTTP/1.1 502 ")
+        answer = ask_all(port, b"GET " + path.encode() + b" HTTP/1.1\r\nHost: a\r\n\r\n", tls)
+        assert answer.startswith(b"HTTP/1.1 502 ") and b"Connection: close" in answer
+
+
+@LISTENERS
+def test_an_answer_says_once_how_it_ends(tmp_path, odd, listener):
+    """RFC 9112 sections 6.1 to 6.3: 1xx and 204 have no body to speak of, and a length that is repeated is one."""
+    with served.running(tmp_path / "gate", odd) as gate:
+        port, tls = served.ports(gate)[listener]
+        for path, status, fields, body in [
+            (b"/empty", 204, [], b""),
+            (b"/empty/chunked", 204, [], b""),
+            (b"/twice", 200, [b"content-length: 4"], b"abcd"),
+            (b"/list", 200, [b"content-length: 4"], b"abcd"),
+            (b"/hints", 200, [b"content-length: 4"], b"abcd"),
+        ]:
+            answer = ask_all(port, b"GET " + path + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", tls)
+            interim, head = answer.removesuffix(body).split(b"\r\n\r\n")[-3:-1] if path == b"/hints" else (b"", answer)
+            assert b"transfer-encoding" not in interim.lower() and b"content-length" not in interim.lower()
+            assert b"theirs" not in interim
+            lines = head.lower().split(b"\r\n")
+            assert lines[0].split()[1] == b"%d" % status and answer.endswith(b"\r\n\r\n" + body)
+            assert [line for line in lines if line.startswith((b"content-length", b"transfer-encoding"))] == fields
+            with Http2(port, tls) as connection:
+                stream = connection.request(path=path)
+                assert connection.answer(stream) == status and stream not in connection.reset
+                assert connection.bodies.get(stream, b"") == body
 
 
 def test_a_body_that_is_sent_again_counts_once(tmp_path):

@@ -244,7 +244,8 @@ impl ProxyHttp for Gateway {
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
         if response.status.is_informational() {
-            return Ok(());
+            response.remove_header(REQUEST_ID);
+            return ctx.mark_origin(response);
         }
         forward::fit(response, session.req_header().version);
         ctx.outcome = Outcome::Allow;

@@ -29,6 +29,8 @@ pub(super) async fn answer(session: &mut Session, error: &Error, ctx: &mut Ctx) 
     if begun.is_some_and(|head| !head.status.is_informational()) {
         return closed(0);
     }
+    // As it is told below, and the caller in the answer.
+    session.set_keepalive(None);
     if let Err(error) = refuse::respond(session, &refusal, ctx).await {
         let kind = error.etype().as_str();
         tracing::debug!(kind, "Refusal cannot be sent");

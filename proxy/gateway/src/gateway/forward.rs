@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderName, HeaderValue, Version, header};
+use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::{
-    Error, ErrorType,
+    Error, ErrorType, OrErr as _,
     http::{RequestHeader, ResponseHeader},
     upstreams::peer::HttpPeer,
 };
@@ -90,14 +90,9 @@ pub(crate) fn upstream_head(head: &Head, sent: &RequestHeader) -> pingora::Resul
 }
 
 /// Takes out of an answer what its upstream says to the gate alone (RFC 9110 section 7.6.1), and makes it the gate's own
-/// (RFC 9112 section 2.3). The length stays, and chunks, which go on as they come; an answer in another transfer coding is
-/// none.
+/// (RFC 9112 section 2.3). How its body ends stays as it was said, once.
 pub(super) fn answer(answer: &mut ResponseHeader) -> pingora::Result<()> {
-    let mut codings = answer.headers.get_all(header::TRANSFER_ENCODING).iter();
-    if !codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
-        let error = Error::explain(ErrorType::InvalidHTTPHeader, "an unknown transfer coding");
-        return Err(error.into_up());
-    }
+    frame(answer)?;
     answer.set_version(Version::HTTP_11);
     let nominated: Vec<HeaderName> = answer
         .headers
@@ -112,6 +107,36 @@ pub(super) fn answer(answer: &mut ResponseHeader) -> pingora::Result<()> {
         if answer.headers.contains_key(name) {
             answer.remove_header(name);
         }
+    }
+    Ok(())
+}
+
+/// Leaves one thing that says how an answer's body ends, and none where there is no body (RFC 9112 sections 6.1 and 6.2). An
+/// answer in another transfer coding than chunks is none.
+fn frame(answer: &mut ResponseHeader) -> pingora::Result<()> {
+    if answer.status.is_informational() || answer.status == StatusCode::NO_CONTENT {
+        answer.remove_header(&header::CONTENT_LENGTH);
+        answer.remove_header(&header::TRANSFER_ENCODING);
+        return Ok(());
+    }
+    let mut codings = answer.headers.get_all(header::TRANSFER_ENCODING).iter();
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if !codings.next().is_none_or(is_chunked) || codings.next().is_some() {
+        let error = Error::explain(ErrorType::InvalidHTTPHeader, "an unknown transfer coding");
+        return Err(error.into_up());
+    }
+    // Repeated, it is the same each time, or Pingora would not have taken it (RFC 9112 section 6.3).
+    let mut lengths = answer.headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next().map(HeaderValue::as_bytes);
+    let first = length.and_then(|list| list.split(|octet| *octet == b',').next());
+    if let Some(first) = first
+        && (length != Some(first) || lengths.next().is_some())
+    {
+        let first = HeaderValue::from_bytes(first.trim_ascii()).or_err(
+            ErrorType::InvalidHTTPHeader,
+            "a length that cannot be written",
+        )?;
+        answer.insert_header(header::CONTENT_LENGTH, first)?;
     }
     Ok(())
 }
