@@ -27,14 +27,7 @@ pub(crate) struct Facts {
 impl Facts {
     /// Makes the principal of a caller.
     pub(crate) fn new(caller: &impl Caller, types: &Types, lens: &Lens) -> Result<Self, Outcome> {
-        Self::of(Projected::of(caller, types, lens)?, types, lens)
-    }
-
-    pub(super) fn of(
-        projected: Projected<'_>,
-        types: &Types,
-        lens: &Lens,
-    ) -> Result<Self, Outcome> {
+        let projected = Projected::of(caller, types, lens)?;
         let weight = projected.weight()?;
         let Projected {
             uid,
