@@ -119,6 +119,20 @@ def test_a_refused_body_is_no_request(gate, origin, listener, method):
     assert origin.take() == []
 
 
+@LISTENERS
+def test_a_refusal_is_not_taken_back_while_the_body_comes(gate, origin, listener):
+    """Some clients of HTTP/2 take a stream that is reset while they send for a failure, and lose the answer."""
+    port, tls = served.ports(gate)[listener]
+    with Http2(port, tls) as connection:
+        stream = connection.request(method=b"TRACE", path=b"/pets", end=False)
+        assert connection.answer(stream) == 405
+        connection.ping()
+        assert connection.reset == {}
+        connection.send(frame(DATA, END_STREAM, stream, b"{}"))
+        assert connection.answer(connection.request(path=b"/pets")) == 200
+        assert connection.reset == {} and not connection.closed
+
+
 TOO_MUCH = {
     "204": (b"GET", b"/no-content"), "204 with a length": (b"GET", b"/no-content-with-length"),
     "304": (b"GET", b"/not-modified"), "more than its length": (b"GET", b"/too-long"),

@@ -6,18 +6,19 @@ use http::header;
 use pingora::proxy::Session;
 use tokio::time::timeout;
 
-/// Whether a caller who is answered now may go on to send his body on this connection: a stream of HTTP/2 ends by itself, and
-/// who waits to be told to send one (RFC 9110 section 10.1.1), and was not, sends none.
+/// Whether a caller who is answered now may go on to send his body: who waits to be told to send one (RFC 9110 section
+/// 10.1.1), and was not, sends none.
 pub(crate) fn is_sending(session: &Session) -> bool {
     let waits = session.req_header().headers.contains_key(header::EXPECT);
-    session.as_http1().is_some() && (!waits || session.response_written().is_some())
+    !waits || session.response_written().is_some()
 }
 
-/// Reads what the caller still sends, if it is little and comes soon: TCP resets a connection that was closed before, and
-/// the reset takes from the caller the answer that he has not read.
+/// Reads what the caller still sends, if it is little and comes soon: what ended before is reset, and the reset takes from
+/// the caller the answer that he has not read. TCP does so to a connection; to a stream of HTTP/2, callers who take the reset
+/// for a failure whatever its code is (RFC 9113 section 8.1 has them keep the answer).
 pub(crate) async fn read_rest(session: &mut Session) {
     if !session.is_body_done() {
-        // The connection ends in any case.
+        // The connection or the stream ends in any case.
         let _ = timeout(LONGEST, read_most(session)).await;
     }
 }
