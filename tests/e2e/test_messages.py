@@ -159,12 +159,13 @@ def test_nothing_follows_what_has_two_readings(gate, origin, listener, head):
 
 
 @LISTENERS
+@pytest.mark.parametrize("more", [{}, {"more": b"Content-Length: 1\r\n", "body": b"a"}], ids=["alone", "with a body"])
 @pytest.mark.parametrize("case", TOO_MUCH)
-def test_what_an_upstream_says_beyond_its_answer_is_no_answer(gate, listener, case):
+def test_what_an_upstream_says_beyond_its_answer_is_no_answer(gate, listener, case, more):
     method, path = TOO_MUCH[case]
     port, tls = served.ports(gate)[listener]
     for _ in range(3):
-        answers = ask_all(port, request(path, method) + request(more=CLOSE), tls)
+        answers = ask_all(port, request(path, method, **more) + request(more=CLOSE), tls)
         assert b"evil" not in answers and b" 101 " not in answers
         # On a connection of its own, whichever of the origin's it gets.
         assert ask_all(port, request(more=CLOSE), tls).endswith(b"\r\n\r\nok")

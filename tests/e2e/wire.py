@@ -9,6 +9,8 @@ import threading
 
 # How long a side may be silent before it is taken to have nothing more to say.
 QUIET = 5
+# A socket's state in `/proc/net/tcp`.
+CLOSE_WAIT = "08"
 
 
 class RawServer:
@@ -65,6 +67,17 @@ class RawOrigin(RawServer):
         finally:
             with self.lock:
                 self.unfinished -= 1
+
+    def is_settled(self):
+        """Whether nothing waits to be accepted or read, and no connection that the other side has ended is still open here.
+
+        The kernel's word (proc(5), `/proc/net/tcp`): what was sent before somebody else was answered is in its queues by then.
+        """
+        end = f":{self.port:04X}"
+        with open("/proc/net/tcp") as table:
+            sockets = [line.split() for line in table]
+        ours = [fields for fields in sockets if fields[1].endswith(end)]
+        return all(fields[3] != CLOSE_WAIT and fields[4].endswith(":00000000") for fields in ours)
 
     def keep(self, data):
         with self.lock:

@@ -45,6 +45,8 @@ use crate::{
 };
 pub(crate) use cors::Cors;
 pub(crate) use decide::Guards;
+pub(crate) use forward::direct::Direct;
+use forward::{answer, direct};
 use head::Head;
 use identify::Caller;
 pub(crate) use limit::{Limits, Rule};
@@ -52,7 +54,7 @@ use pace::Flow;
 pub(crate) use pace::Pace;
 use record::{Micros, Recorder};
 use refuse::Refusal;
-use request_id::{REQUEST_ID, RequestId};
+use request_id::RequestId;
 
 /// What all requests share.
 pub(crate) struct Gateway {
@@ -64,6 +66,7 @@ pub(crate) struct Gateway {
     pub(crate) pace: Pace,
     /// Requests to upstreams that are under way.
     pub(crate) requests: Arc<Connections>,
+    pub(crate) direct: Direct,
 }
 
 /// One request on its way.
@@ -149,6 +152,10 @@ impl ProxyHttp for Gateway {
             error::mark(error);
         }
         match judged? {
+            judge::Verdict::Forward if direct::leads(session, ctx) => {
+                direct::forward(&self.direct, session, ctx).await?;
+                Ok(true)
+            }
             judge::Verdict::Forward => Ok(false),
             judge::Verdict::Served => Ok(true),
             judge::Verdict::Refused(refusal) => {
@@ -233,8 +240,7 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         _: &mut Ctx,
     ) -> pingora::Result<()> {
-        error::check_answer(response)?;
-        forward::answer(response)
+        answer::receive(response)
     }
 
     async fn response_filter(
@@ -243,19 +249,7 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
-        if response.status.is_informational() {
-            response.remove_header(REQUEST_ID);
-            return ctx.mark_origin(response);
-        }
-        forward::fit(response, session.req_header().version);
-        ctx.outcome = Outcome::Allow;
-        // Asked anew after an answer within which the caller may be slow.
-        ctx.flow = None;
-        let plan = ctx.plan.as_ref();
-        ctx.stream = plan.and_then(|plan| plan.metrics.streams.open(&response.headers));
-        ctx.tell_limits(response)?;
-        ctx.mark_origin(response)?;
-        response.insert_header(REQUEST_ID, ctx.request_id.value())
+        ctx.hand_on(response, session.req_header().version)
     }
 
     async fn fail_to_proxy(

@@ -1,9 +1,10 @@
 //! Upstreams: the servers behind the gate, which of them are well, and in which turn they are asked.
 
+mod idle;
 mod watch;
 
 use std::{
-    io,
+    io, iter,
     net::{IpAddr, SocketAddr},
     sync::{
         Arc,
@@ -23,6 +24,8 @@ use settings::Scheme;
 use tokio::{runtime::Handle, task::JoinHandle};
 
 use crate::{metrics::Metrics, status::Degraded};
+use idle::Idle;
+pub(crate) use idle::Room;
 use watch::watch;
 
 /// Servers that do the same work.
@@ -64,6 +67,8 @@ pub(crate) struct Server {
     unresolved: ArcSwapOption<String>,
     healthy: AtomicBool,
     gauge: IntGauge,
+    /// Connections without TLS that wait for their next request.
+    pub(crate) idle: Idle,
 }
 
 impl Upstream {
@@ -85,7 +90,13 @@ impl Upstream {
                 let probe = health.map(|path| format!("{}{path}", server.at));
                 runtime.spawn(watch(server.clone(), probe))
             };
-            servers.iter().filter(watched).map(watch).collect()
+            let sweep = iter::once_with(|| runtime.spawn(idle::sweep(servers.clone())));
+            servers
+                .iter()
+                .filter(watched)
+                .map(watch)
+                .chain(sweep)
+                .collect()
         };
         Self {
             watches: runtime.map(start).unwrap_or_default(),
@@ -122,6 +133,12 @@ impl Upstream {
             what: format!("upstreams.{}", self.settings.name),
             why: troubles.join("; "),
         })
+    }
+
+    /// Whether all its servers speak HTTP/1 without TLS.
+    pub(crate) fn is_plain(&self) -> bool {
+        let is_plain = |server: &Arc<Server>| server.at.scheme == Scheme::Http;
+        self.servers.iter().all(is_plain)
     }
 
     /// How many servers there are.
@@ -181,6 +198,7 @@ impl Server {
             unresolved: ArcSwapOption::empty(),
             healthy: AtomicBool::new(true),
             gauge,
+            idle: Idle::default(),
         };
         let fixed = server.fixed_address().into_iter().collect();
         server.addresses.store(Arc::new(fixed));
@@ -192,9 +210,13 @@ impl Server {
         &self.label
     }
 
-    /// The peer to connect to; `None` while its name has no address.
-    pub(crate) fn peer(&self) -> Option<Box<HttpPeer>> {
-        let address = *self.addresses.load().first()?;
+    /// Where it is; `None` while its name has no address.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.addresses.load().first().copied()
+    }
+
+    /// The peer to connect to at an address of its own.
+    pub(crate) fn peer(&self, address: SocketAddr) -> Box<HttpPeer> {
         let tls = self.at.scheme == Scheme::Https;
         // Pingora takes an empty name for "do not verify"; that settings give HTTPS a name is their invariant.
         let name = if tls {
@@ -204,7 +226,7 @@ impl Server {
         };
         let mut peer = HttpPeer::new(address, tls, name);
         options(&mut peer.options, tls);
-        Some(Box::new(peer))
+        Box::new(peer)
     }
 
     fn view(&self) -> ServerView {
@@ -293,7 +315,7 @@ fn options(options: &mut PeerOptions, tls: bool) {
 const CONNECT: Duration = Duration::from_secs(3);
 const CONNECT_AND_HANDSHAKE: Duration = Duration::from_secs(6);
 /// Between two octets in either direction.
-const SILENCE: Duration = Duration::from_mins(1);
+pub(crate) const SILENCE: Duration = Duration::from_mins(1);
 const IDLE: Duration = Duration::from_mins(1);
 
 #[cfg(test)]
@@ -428,11 +450,11 @@ mod tests {
     fn a_name_has_no_peer_until_it_resolves() {
         let upstream = upstream(Scheme::Https, &[("pets.example", 443)]);
         let server = upstream.server(0, 0).unwrap();
-        assert!(server.peer().is_none());
+        assert!(server.address().is_none());
         server
             .addresses
             .store(Arc::new(vec![([10, 0, 0, 9], 443).into()]));
-        let peer = server.peer().unwrap();
+        let peer = server.peer(server.address().unwrap());
         assert_eq!(peer.sni, "pets.example");
     }
 }

@@ -1,23 +1,28 @@
 //! Forwarding: the server a permitted request goes to, and the request it gets, built from the permit alone.
 
-use std::{sync::Arc, time::Duration};
+pub(super) mod answer;
+pub(super) mod direct;
 
-use http::{HeaderName, HeaderValue, StatusCode, Version, header};
-use pingora::{
-    Error, ErrorType, OrErr as _,
-    http::{RequestHeader, ResponseHeader},
-    upstreams::peer::HttpPeer,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use http::{HeaderName, HeaderValue, header};
+use pingora::{Error, ErrorType, http::RequestHeader, upstreams::peer::HttpPeer};
 use settings::Template;
 
 use super::{Ctx, admit, head::Head, identify::Caller};
 use crate::{
     snapshot::{Kind, Plan},
-    upstream::Upstream,
+    upstream::{Server, Upstream},
 };
 
 /// The peer for this try.
 pub(super) fn peer(ctx: &mut Ctx) -> pingora::Result<Box<HttpPeer>> {
+    let (server, address) = server(ctx)?;
+    Ok(server.peer(address))
+}
+
+/// The server for this try, and where it is.
+fn server(ctx: &mut Ctx) -> pingora::Result<(Arc<Server>, SocketAddr)> {
     if ctx.permit.is_none() {
         return Error::e_explain(ErrorType::InternalError, "a request without a permit");
     }
@@ -26,10 +31,9 @@ pub(super) fn peer(ctx: &mut Ctx) -> pingora::Result<Box<HttpPeer>> {
         .as_ref()
         .and_then(|u| u.server(ctx.turn, ctx.tries))
     {
-        let peer = server.peer();
         ctx.server = Some(server.clone());
-        match peer {
-            Some(peer) => return Ok(peer),
+        match server.address() {
+            Some(address) => return Ok((server.clone(), address)),
             None => ctx.tries += 1,
         }
     }
@@ -89,66 +93,6 @@ pub(crate) fn upstream_head(head: &Head, sent: &RequestHeader) -> pingora::Resul
     Ok(out)
 }
 
-/// Takes out of an answer what its upstream says to the gate alone (RFC 9110 section 7.6.1), and makes it the gate's own
-/// (RFC 9112 section 2.3). How its body ends stays as it was said, once.
-pub(super) fn answer(answer: &mut ResponseHeader) -> pingora::Result<()> {
-    frame(answer)?;
-    answer.set_version(Version::HTTP_11);
-    let nominated: Vec<HeaderName> = answer
-        .headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|octet| *octet == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        .filter(|name| ![header::CONTENT_LENGTH, header::TRANSFER_ENCODING].contains(name))
-        .collect();
-    for name in nominated.iter().chain(&NEXT_HOP) {
-        // To be removed, a name is looked for twice.
-        if answer.headers.contains_key(name) {
-            answer.remove_header(name);
-        }
-    }
-    Ok(())
-}
-
-/// Leaves one thing that says how an answer's body ends, and none where there is no body (RFC 9112 sections 6.1 and 6.2). An
-/// answer in another transfer coding than chunks is none.
-fn frame(answer: &mut ResponseHeader) -> pingora::Result<()> {
-    if answer.status.is_informational() || answer.status == StatusCode::NO_CONTENT {
-        answer.remove_header(&header::CONTENT_LENGTH);
-        answer.remove_header(&header::TRANSFER_ENCODING);
-        return Ok(());
-    }
-    let mut codings = answer.headers.get_all(header::TRANSFER_ENCODING).iter();
-    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
-    if !codings.next().is_none_or(is_chunked) || codings.next().is_some() {
-        let error = Error::explain(ErrorType::InvalidHTTPHeader, "an unknown transfer coding");
-        return Err(error.into_up());
-    }
-    // Repeated, it is the same each time, or Pingora would not have taken it (RFC 9112 section 6.3).
-    let mut lengths = answer.headers.get_all(header::CONTENT_LENGTH).iter();
-    let length = lengths.next().map(HeaderValue::as_bytes);
-    let first = length.and_then(|list| list.split(|octet| *octet == b',').next());
-    if let Some(first) = first
-        && (length != Some(first) || lengths.next().is_some())
-    {
-        let first = HeaderValue::from_bytes(first.trim_ascii()).or_err(
-            ErrorType::InvalidHTTPHeader,
-            "a length that cannot be written",
-        )?;
-        answer.insert_header(header::CONTENT_LENGTH, first)?;
-    }
-    Ok(())
-}
-
-/// Makes an answer one that its caller can read: who speaks HTTP/1.0 knows no chunks (RFC 9112 section 6.1), and reads to the
-/// end of the connection.
-pub(super) fn fit(answer: &mut ResponseHeader, caller: Version) {
-    if caller < Version::HTTP_11 {
-        answer.remove_header(&header::TRANSFER_ENCODING);
-    }
-}
-
 /// Sets the route's headers from the verified token; one whose claims are absent stays absent, and so does one that would
 /// read otherwise upstream than in the token.
 pub(super) fn claims(headers: &[(HeaderName, Template)], caller: &Caller, head: &mut Head) {
@@ -171,16 +115,6 @@ impl Ctx {
         }
     }
 }
-
-/// What an answer may say to the next hop without naming it. `Upgrade`, which a 426 has to have, speaks of a connection that
-/// is not the caller's.
-const NEXT_HOP: [HeaderName; 5] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::TE,
-    header::UPGRADE,
-];
 
 const MAX_TRIES: usize = 3;
 /// By which an upstream's deadline is later than its caller's.

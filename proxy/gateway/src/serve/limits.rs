@@ -63,6 +63,12 @@ pub(super) fn idle_connections(threads: usize) -> usize {
     (share(descriptors, IDLE) / threads.max(1)).clamp(1, MOST_IDLE)
 }
 
+/// How many idle connections without TLS may be kept in all.
+pub(super) fn kept_connections() -> usize {
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    share(descriptors, KEPT).min(MOST_KEPT)
+}
+
 /// What the settings say of one kind of share.
 struct Asked {
     what: &'static str,
@@ -104,13 +110,15 @@ fn share(descriptors: u64, of_100: u64) -> usize {
     share.unwrap_or(usize::MAX).max(1)
 }
 
-/// Of 100 descriptors: callers' connections, requests to upstreams, each of which takes one, and idle connections to them.
-/// The rest is for the store, files and logs.
+/// Of 100 descriptors: callers' connections, requests to upstreams, each of which takes one, and idle connections to them,
+/// Pingora's and those of the direct way. The rest is for the store, files and logs.
 const CONNECTIONS: u64 = 45;
 const REQUESTS: u64 = 30;
-const IDLE: u64 = 15;
+const IDLE: u64 = 7;
+const KEPT: u64 = 8;
 /// To upstreams, for each thread.
 const MOST_IDLE: usize = 512;
+const MOST_KEPT: usize = 4096;
 /// Browsers have six, load generators hundreds.
 const PER_CLIENT: usize = 1024;
 
@@ -139,7 +147,7 @@ mod tests {
             assert_eq!(asked.caps(descriptors), expected, "{descriptors}");
         }
         for descriptors in [256, 1024, 1 << 20] {
-            let shares = [CONNECTIONS, REQUESTS, IDLE].map(|of| share(descriptors, of));
+            let shares = [CONNECTIONS, REQUESTS, IDLE, KEPT].map(|of| share(descriptors, of));
             let rest = usize::try_from(descriptors).unwrap() - shares.iter().sum::<usize>();
             assert!(rest >= share(descriptors, 10), "{descriptors}: {shares:?}");
         }

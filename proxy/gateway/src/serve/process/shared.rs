@@ -5,10 +5,12 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use settings::{Problems, Settings};
 
-use super::super::{Overrides, Secured, pools, runtimes::Runtimes, signals::Signals};
+use super::super::{
+    Overrides, Secured, limits::kept_connections, pools, runtimes::Runtimes, signals::Signals,
+};
 use crate::{
     admin::Views,
-    gateway::{Gateway, Pace, record::Recorder},
+    gateway::{Direct, Gateway, Pace, record::Recorder},
     listen::Connections,
     metrics::Metrics,
     mount::Mount,
@@ -72,6 +74,7 @@ impl Shared {
             recorder,
             pace: Pace::with_silence(silence),
             requests,
+            direct: Direct::keeping(kept_connections()),
         }
     }
 

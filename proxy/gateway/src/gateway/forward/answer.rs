@@ -1,0 +1,103 @@
+//! Answers: what an upstream said, as its caller gets it.
+
+use http::{HeaderName, HeaderValue, StatusCode, Version, header};
+use pingora::{Error, ErrorType, OrErr as _, http::ResponseHeader};
+
+use crate::{
+    gateway::{Ctx, error, request_id::REQUEST_ID},
+    metrics::Outcome,
+};
+
+/// Takes out of an answer what its upstream says to the gate alone (RFC 9110 section 7.6.1), and makes it the gate's own
+/// (RFC 9112 section 2.3). How its body ends stays as it was said, once.
+pub(in crate::gateway) fn receive(answer: &mut ResponseHeader) -> pingora::Result<()> {
+    error::check_answer(answer)?;
+    frame(answer)?;
+    answer.set_version(Version::HTTP_11);
+    let nominated: Vec<HeaderName> = answer
+        .headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|octet| *octet == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| ![header::CONTENT_LENGTH, header::TRANSFER_ENCODING].contains(name))
+        .collect();
+    for name in nominated.iter().chain(&NEXT_HOP) {
+        // To be removed, a name is looked for twice.
+        if answer.headers.contains_key(name) {
+            answer.remove_header(name);
+        }
+    }
+    Ok(())
+}
+
+/// Leaves one thing that says how an answer's body ends, and none where there is no body (RFC 9112 sections 6.1 and 6.2). An
+/// answer in another transfer coding than chunks is none.
+fn frame(answer: &mut ResponseHeader) -> pingora::Result<()> {
+    if answer.status.is_informational() || answer.status == StatusCode::NO_CONTENT {
+        answer.remove_header(&header::CONTENT_LENGTH);
+        answer.remove_header(&header::TRANSFER_ENCODING);
+        return Ok(());
+    }
+    let mut codings = answer.headers.get_all(header::TRANSFER_ENCODING).iter();
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if !codings.next().is_none_or(is_chunked) || codings.next().is_some() {
+        let error = Error::explain(ErrorType::InvalidHTTPHeader, "an unknown transfer coding");
+        return Err(error.into_up());
+    }
+    // Repeated, it is the same each time, or Pingora would not have taken it (RFC 9112 section 6.3).
+    let mut lengths = answer.headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next().map(HeaderValue::as_bytes);
+    let first = length.and_then(|list| list.split(|octet| *octet == b',').next());
+    if let Some(first) = first
+        && (length != Some(first) || lengths.next().is_some())
+    {
+        let first = HeaderValue::from_bytes(first.trim_ascii()).or_err(
+            ErrorType::InvalidHTTPHeader,
+            "a length that cannot be written",
+        )?;
+        answer.insert_header(header::CONTENT_LENGTH, first)?;
+    }
+    Ok(())
+}
+
+/// Makes an answer one that its caller can read: who speaks HTTP/1.0 knows no chunks (RFC 9112 section 6.1), and reads to the
+/// end of the connection.
+fn fit(answer: &mut ResponseHeader, caller: Version) {
+    if caller < Version::HTTP_11 {
+        answer.remove_header(&header::TRANSFER_ENCODING);
+    }
+}
+
+impl Ctx {
+    /// Adds to an answer what its caller, who speaks this version, gets of the gate.
+    pub(in crate::gateway) fn hand_on(
+        &mut self,
+        answer: &mut ResponseHeader,
+        caller: Version,
+    ) -> pingora::Result<()> {
+        if answer.status.is_informational() {
+            answer.remove_header(REQUEST_ID);
+            return self.mark_origin(answer);
+        }
+        fit(answer, caller);
+        self.outcome = Outcome::Allow;
+        // Asked anew after an answer within which the caller may be slow.
+        self.flow = None;
+        let plan = self.plan.as_ref();
+        self.stream = plan.and_then(|plan| plan.metrics.streams.open(&answer.headers));
+        self.tell_limits(answer)?;
+        self.mark_origin(answer)?;
+        answer.insert_header(REQUEST_ID, self.request_id.value())
+    }
+}
+
+/// What an answer may say to the next hop without naming it. `Upgrade`, which a 426 has to have, speaks of a connection that
+/// is not the caller's.
+const NEXT_HOP: [HeaderName; 5] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::UPGRADE,
+];
