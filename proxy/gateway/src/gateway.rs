@@ -160,7 +160,7 @@ impl ProxyHttp for Gateway {
             judge::Verdict::Served => Ok(true),
             judge::Verdict::Refused(refusal) => {
                 ctx.refuse(refusal.clone());
-                refuse::respond(session, &refusal, ctx).await?;
+                Box::pin(refuse::respond(session, &refusal, ctx)).await?;
                 Ok(true)
             }
         }

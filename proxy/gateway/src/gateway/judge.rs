@@ -60,13 +60,13 @@ pub(super) async fn judge(
         Err(refusal) => return Ok(refusal.into()),
     };
     if let (true, Some(cors)) = (preflight, &plan.cors) {
-        return preflight::judge(gate, session, ctx, head, &plan, cors).await;
+        return Box::pin(preflight::judge(gate, session, ctx, head, &plan, cors)).await;
     }
     if let Err(refusal) = ctx.limit_early(&head) {
         return Ok(ctx.stop(head, refusal));
     }
     match &plan.kind {
-        Kind::Pools => serve(gate, session, ctx, head).await,
+        Kind::Pools => Box::pin(serve(gate, session, ctx, head)).await,
         Kind::Proxy(proxy) => {
             if let Err(refusal) = check_room(gate, session, ctx, &head, &plan) {
                 return Ok(ctx.stop(head, refusal));

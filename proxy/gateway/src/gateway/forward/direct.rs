@@ -62,16 +62,21 @@ pub(in crate::gateway) async fn forward(
 ) -> pingora::Result<()> {
     let mut afresh = false;
     loop {
-        let line = match connect(direct, ctx, afresh).await {
+        let mut line = match connect(direct, ctx, afresh).await {
             Ok(line) => line,
             Err(error) if error.retry() => continue,
             Err(error) => return Err(error),
         };
-        let reused = line.reused;
-        let Err(error) = exchange(direct, line, session, ctx).await else {
-            return Ok(());
+        let error = match exchange(&mut line.session, session, ctx).await {
+            Ok(last) => {
+                // Others can use it while the caller takes the last of the answer.
+                release(direct, line).await;
+                ctx.connection = None;
+                return hand_on(session, last).await;
+            }
+            Err(error) => error,
         };
-        if !(reused && is_repeatable(session, &error)) {
+        if !(line.reused && is_repeatable(session, &error)) {
             return Err(error);
         }
         // Those that wait beside it may have been closed with it.
@@ -103,8 +108,10 @@ async fn connect(direct: &Direct, ctx: &mut Ctx, afresh: bool) -> pingora::Resul
     let stream = if let Some(stream) = kept {
         stream
     } else {
-        let made = direct.connector.new_stream(&*server.peer(address)).await;
-        made.map_err(|mut error| {
+        let peer = server.peer(address);
+        // Apart, as it is rare and many times the size of all else here, which is copied with each request.
+        let made = Box::pin(direct.connector.new_stream(&*peer));
+        made.await.map_err(|mut error| {
             error.as_up();
             try_next(ctx, &mut error);
             error
@@ -122,31 +129,30 @@ async fn connect(direct: &Direct, ctx: &mut Ctx, afresh: bool) -> pingora::Resul
     })
 }
 
-/// One request and its answer.
+/// One request and its answer, handed on but for the last pieces, which it gives.
 async fn exchange(
-    direct: &Direct,
-    line: Line,
+    upstream: &mut HttpSession,
     session: &mut Session,
     ctx: &mut Ctx,
-) -> pingora::Result<()> {
-    let mut upstream = line.session;
+) -> pingora::Result<Vec<HttpTask>> {
     let request = Box::new(request(session.req_header(), ctx)?);
     let sent = upstream.write_request_header(request).await;
     sent.map_err(Error::into_up)?;
     loop {
-        let tasks = pieces(&mut upstream, session, ctx).await?;
-        let is_whole = tasks.last().is_some_and(is_last);
-        if !is_whole {
-            hand_on(session, tasks).await?;
-            continue;
+        let tasks = pieces(upstream, session, ctx).await?;
+        if tasks.last().is_some_and(is_last) {
+            return Ok(tasks);
         }
-        // Others can use it while the caller takes the last of the answer.
-        upstream.respect_keepalive();
-        if let Some(stream) = upstream.reuse().await {
-            line.server.idle.keep(stream, line.address, &direct.room);
-        }
-        ctx.connection = None;
-        return hand_on(session, tasks).await;
+        hand_on(session, tasks).await?;
+    }
+}
+
+/// Keeps a connection whose answer is whole, if it can be used again.
+async fn release(direct: &Direct, line: Line) {
+    let mut session = line.session;
+    session.respect_keepalive();
+    if let Some(stream) = session.reuse().await {
+        line.server.idle.keep(stream, line.address, &direct.room);
     }
 }
 
