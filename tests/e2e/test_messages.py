@@ -133,6 +133,18 @@ def test_a_refusal_is_not_taken_back_while_the_body_comes(gate, origin, listener
         assert connection.reset == {} and not connection.closed
 
 
+@LISTENERS
+def test_a_refusal_without_a_body_ends_at_once(gate, listener):
+    """Whatever its caller goes on to send."""
+    port, tls = served.ports(gate)[listener]
+    with Http2(port, tls) as connection:
+        stream = connection.request(method=b"HEAD", path=b"/me", end=False)
+        assert connection.answer(stream) == 401
+        connection.send(frame(DATA, END_STREAM, stream, b"{}"))
+        assert connection.answer(connection.request(path=b"/pets")) == 200
+        assert stream in connection.ended and connection.reset == {}
+
+
 TOO_MUCH = {
     "204": (b"GET", b"/no-content"), "204 with a length": (b"GET", b"/no-content-with-length"),
     "304": (b"GET", b"/not-modified"), "more than its length": (b"GET", b"/too-long"),

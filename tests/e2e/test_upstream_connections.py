@@ -7,9 +7,10 @@ import pytest
 
 import served
 from portcullis import wait_until
-from wire import RawServer, ask_all, connect, read_head, skip_body
+from wire import Http2, RawServer, ask_all, connect, read_head, skip_body
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nthe first part"
 EVIL = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
 
 
@@ -18,7 +19,7 @@ class Origin(RawServer):
 
     def __init__(self):
         self.connections, self.ended, self.asked = 0, 0, []
-        self.hang, self.go, self.left = threading.Event(), threading.Event(), threading.Event()
+        self.hang, self.go, self.said, self.left = (threading.Event() for _ in range(4))
         super().__init__()
 
     def serve(self, connection):
@@ -34,7 +35,7 @@ class Origin(RawServer):
                 self.hang.set()
                 connection.recv(1)
                 break
-            connection.sendall(OK)
+            connection.sendall(CUT if path == b"/cut" else OK)
             if path == b"/last":
                 break
             if path == b"/quiet":
@@ -43,6 +44,9 @@ class Origin(RawServer):
             if path == b"/more":
                 self.go.wait(30)
                 connection.sendall(EVIL)
+                self.said.set()
+            if path == b"/cut":
+                break
         if path != b"/quiet":
             lines.close()
             connection.close()
@@ -106,9 +110,43 @@ def test_what_is_lost_on_a_new_connection_is_not_sent_again(gate, origin):
 def test_what_nobody_asked_for_is_nobodys_answer(gate, origin):
     assert ask(gate, b"/more").endswith(b"\r\n\r\nok")
     origin.go.set()
+    assert origin.said.wait(10)
     for _ in range(3):
         assert ask(gate).endswith(b"\r\n\r\nok")
     assert b"evil" not in ask(gate)
+
+
+@pytest.mark.parametrize("listener", ["plain", "tls"])
+def test_what_came_before_an_answer_broke_off_is_handed_on(gate, listener):
+    """So that its caller sees that it is no whole answer, and does not take it for none."""
+    port, tls = served.ports(gate)[listener]
+    for _ in range(20):
+        assert ask_all(port, request(b"/cut"), tls).endswith(b"\r\n\r\nthe first part")
+    with Http2(port, tls) as connection:
+        stream = connection.request(path=b"/cut")
+        assert connection.answer(stream) == 200
+        assert connection.bodies[stream] == b"the first part"
+        assert stream in connection.reset and stream not in connection.ended
+
+
+@pytest.mark.parametrize("listener", ["plain", "tls"])
+def test_requests_over_http_2_share_connections(gate, origin, listener):
+    port, tls = served.ports(gate)[listener]
+    with Http2(port, tls) as connection:
+        for method, body in [(b"GET", b"ok"), (b"POST", b"ok"), (b"HEAD", b"")] * 2:
+            stream = connection.request(method=method, path=b"/")
+            assert connection.answer(stream) == 200
+            assert connection.bodies.get(stream, b"") == body and connection.reset == {}
+    # After HEAD the origin sends what a body would be.
+    assert origin.connections == 2
+
+
+def test_a_server_that_is_down_is_passed_over(tmp_path, origin):
+    upstreams = {"origin": {"servers": [origin.url, "http://127.0.0.1:9"]}}
+    with served.running(tmp_path / "gate", origin, upstreams=upstreams) as gate:
+        for _ in range(4):
+            assert ask(gate, method=b"POST", more=b"Content-Length: 0\r\n\r\n").endswith(b"\r\n\r\nok")
+        assert origin.connections == 1
 
 
 def test_a_request_ends_with_its_caller(gate, origin):

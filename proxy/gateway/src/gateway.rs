@@ -1,7 +1,7 @@
 //! The gate: Pingora's phases, each one call into its own module.
 //!
-//! INVARIANT: what goes upstream is built from [`Ctx::permit`] alone, and without one [`forward::peer`] gives no peer; so a
-//! check that is forgotten forwards nothing.
+//! INVARIANT: what goes upstream is built from [`Ctx::permit`] alone, and without one [`forward`] gives neither a server nor a
+//! head; so a check that is forgotten forwards nothing.
 
 pub(crate) mod admit;
 mod cors;
@@ -249,7 +249,7 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
-        ctx.hand_on(response, session.req_header().version)
+        ctx.complete(response, session.req_header().version)
     }
 
     async fn fail_to_proxy(
@@ -311,6 +311,8 @@ impl Ctx {
             _ => Outcome::Refuse,
         };
         self.refusal = Some(refusal);
+        // It goes nowhere, or has come back, while its caller may be sending for some time yet.
+        (self.place, self.connection) = (None, None);
     }
 
     /// The head, wherever it is on its way.

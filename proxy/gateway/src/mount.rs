@@ -228,7 +228,9 @@ async fn respond(
     session
         .write_response_header(Box::new(out), bodiless)
         .await?;
-    if !bodiless {
+    if bodiless {
+        session.as_downstream_mut().finish_body().await?;
+    } else {
         write_body(session, body, length).await?;
     }
     if sending {

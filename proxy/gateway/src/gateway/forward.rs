@@ -23,9 +23,7 @@ pub(super) fn peer(ctx: &mut Ctx) -> pingora::Result<Box<HttpPeer>> {
 
 /// The server for this try, and where it is.
 fn server(ctx: &mut Ctx) -> pingora::Result<(Arc<Server>, SocketAddr)> {
-    if ctx.permit.is_none() {
-        return Error::e_explain(ErrorType::InternalError, "a request without a permit");
-    }
+    permitted(ctx)?;
     let upstream = ctx.upstream().cloned();
     while let Some(server) = upstream
         .as_ref()
@@ -58,11 +56,16 @@ pub(super) fn try_next(ctx: &mut Ctx, error: &mut Error) {
 
 /// Replaces Pingora's copy of the request with one that is made from the permit; only the body's framing is kept.
 pub(super) fn request(request: &mut RequestHeader, ctx: &Ctx) -> pingora::Result<()> {
+    *request = upstream_head(permitted(ctx)?, request)?;
+    Ok(())
+}
+
+/// The head that may be forwarded.
+fn permitted(ctx: &Ctx) -> pingora::Result<&Head> {
     let Some(permit) = &ctx.permit else {
         return Error::e_explain(ErrorType::InternalError, "a request without a permit");
     };
-    *request = upstream_head(permit.head(), request)?;
-    Ok(())
+    Ok(permit.head())
 }
 
 /// What goes upstream in the place of the request that was sent.

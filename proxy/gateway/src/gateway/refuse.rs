@@ -321,7 +321,9 @@ pub(crate) async fn respond(
     session
         .write_response_header(Box::new(head), bodiless)
         .await?;
-    if !bodiless {
+    if bodiless {
+        session.as_downstream_mut().finish_body().await?;
+    } else {
         session.write_response_body(Some(body), true).await?;
     }
     if sending {

@@ -50,8 +50,9 @@ impl Stalling {
         }
     }
 
-    /// Whether the reader is asked again before anything is waited for: Pingora watches for the caller's end while only his
-    /// answer is to come. With a body still to be read it may wait for the upstream first.
+    /// Whether the reader is asked again before anything is waited for: both ways of forwarding watch for the caller's end while
+    /// only his answer is to come (`direct::next`, and Pingora's proxy). With a body still to be read it may wait for the
+    /// upstream first.
     fn gathers(&self) -> bool {
         !self.ended && self.line.awaits_answer()
     }

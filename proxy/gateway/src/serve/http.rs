@@ -8,7 +8,7 @@ use pingora::{
     proxy::http_proxy,
     server::configuration::ServerConf,
 };
-use tokio::{runtime::Handle, sync::watch, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet};
 
 use super::limits::idle_connections;
 use crate::{
@@ -27,7 +27,8 @@ pub(super) async fn serve(
 ) {
     let conf = Arc::new(ServerConf {
         max_retries: TRIES,
-        upstream_keepalive_pool_size: idle_connections(Handle::current().metrics().num_workers()),
+        // Times `threads`, which is one: the pool is one for all.
+        upstream_keepalive_pool_size: idle_connections().0,
         ..ServerConf::default()
     });
     let terms = terms(&gateway, &limits, head);

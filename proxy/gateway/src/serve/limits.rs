@@ -57,16 +57,11 @@ pub(super) fn shares(
     (connections, counted(&requests, metrics.limits.requests()))
 }
 
-/// How many idle connections to upstreams each of so many threads may keep.
-pub(super) fn idle_connections(threads: usize) -> usize {
+/// How many connections to upstreams may wait for their next request: Pingora's, and those of the direct way.
+pub(super) fn idle_connections() -> (usize, usize) {
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    (share(descriptors, IDLE) / threads.max(1)).clamp(1, MOST_IDLE)
-}
-
-/// How many idle connections without TLS may be kept in all.
-pub(super) fn kept_connections() -> usize {
-    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    share(descriptors, KEPT).min(MOST_KEPT)
+    let share = |of_100| share(descriptors, of_100).min(MOST_IDLE);
+    (share(IDLE), share(IDLE_DIRECT))
 }
 
 /// What the settings say of one kind of share.
@@ -115,10 +110,8 @@ fn share(descriptors: u64, of_100: u64) -> usize {
 const CONNECTIONS: u64 = 45;
 const REQUESTS: u64 = 30;
 const IDLE: u64 = 7;
-const KEPT: u64 = 8;
-/// To upstreams, for each thread.
-const MOST_IDLE: usize = 512;
-const MOST_KEPT: usize = 4096;
+const IDLE_DIRECT: u64 = 8;
+const MOST_IDLE: usize = 4096;
 /// Browsers have six, load generators hundreds.
 const PER_CLIENT: usize = 1024;
 
@@ -147,7 +140,8 @@ mod tests {
             assert_eq!(asked.caps(descriptors), expected, "{descriptors}");
         }
         for descriptors in [256, 1024, 1 << 20] {
-            let shares = [CONNECTIONS, REQUESTS, IDLE, KEPT].map(|of| share(descriptors, of));
+            let shares =
+                [CONNECTIONS, REQUESTS, IDLE, IDLE_DIRECT].map(|of| share(descriptors, of));
             let rest = usize::try_from(descriptors).unwrap() - shares.iter().sum::<usize>();
             assert!(rest >= share(descriptors, 10), "{descriptors}: {shares:?}");
         }

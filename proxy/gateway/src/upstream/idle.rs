@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     fmt,
     net::SocketAddr,
-    pin::Pin,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -14,48 +14,60 @@ use std::{
 };
 
 use pingora::protocols::Stream;
-use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::{io::AsyncReadExt as _, task::unconstrained};
 
 use super::{IDLE, Server};
 
-/// A server's connections, the one that was used last behind all others.
+/// A server's connections.
 #[derive(Default)]
-pub(crate) struct Idle(Mutex<VecDeque<Waiting>>);
+pub(crate) struct Idle(Mutex<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    /// The one that was used last is behind all others.
+    waiting: VecDeque<Waiting>,
+    /// How many were not needed since the last sweep.
+    spare: usize,
+}
 
 struct Waiting {
     stream: Stream,
     /// Whom it leads to.
     address: SocketAddr,
     since: Instant,
-    _place: Place,
+    place: Place,
 }
 
 impl Idle {
     /// A connection to this address on which the server has said nothing since, nor ended it.
     pub(crate) fn take(&self, address: SocketAddr) -> Option<Stream> {
         loop {
-            let mut last = self.lock().pop_back()?;
-            if last.address == address && last.is_good(Instant::now()) {
+            let mut last = self.lock().pop(address)?;
+            if last.is_good(Instant::now()) {
                 return Some(last.stream);
             }
         }
     }
 
-    /// Keeps a connection, if there is room.
+    /// Keeps a connection, in the place of the server's oldest where there is no room.
     pub(crate) fn keep(&self, stream: Stream, address: SocketAddr, room: &Arc<Room>) {
-        let Some(place) = room.take() else {
+        let place = room.take().or_else(|| {
+            let oldest = self.lock().waiting.pop_front()?;
+            Some(oldest.place)
+        });
+        let Some(place) = place else {
             return;
         };
         let waiting = Waiting {
             stream,
             address,
             since: Instant::now(),
-            _place: place,
+            place,
         };
-        self.lock().push_back(waiting);
+        self.lock().waiting.push_back(waiting);
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         // Whoever panicked has left whole connections.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -63,7 +75,40 @@ impl Idle {
 
 impl fmt::Debug for Idle {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_tuple("Idle").field(&self.lock().len()).finish()
+        let waiting = self.lock().waiting.len();
+        out.debug_tuple("Idle").field(&waiting).finish()
+    }
+}
+
+impl Queue {
+    /// The connection to this address that was used last.
+    fn pop(&mut self, address: SocketAddr) -> Option<Waiting> {
+        let is_there = |waiting: &Waiting| waiting.address == address;
+        let last = self.waiting.iter().rposition(is_there)?;
+        let popped = self.waiting.remove(last);
+        self.spare = self.spare.min(self.waiting.len());
+        popped
+    }
+
+    /// Takes out what is not to wait any longer: what is not good, leads to where the server is no more or, where others find
+    /// no room, was not needed of late.
+    fn sweep(&mut self, now: Instant, addresses: &[SocketAddr]) -> Vec<Waiting> {
+        let is_full = |waiting: &Waiting| waiting.place.0.is_full();
+        let spare = if self.waiting.front().is_some_and(is_full) {
+            self.spare
+        } else {
+            0
+        };
+        let mut swept: Vec<_> = self.waiting.drain(..spare).collect();
+        for mut waiting in std::mem::take(&mut self.waiting) {
+            if addresses.contains(&waiting.address) && waiting.is_good(now) {
+                self.waiting.push_back(waiting);
+            } else {
+                swept.push(waiting);
+            }
+        }
+        self.spare = self.waiting.len();
+        swept
     }
 }
 
@@ -77,24 +122,21 @@ impl Waiting {
 /// and the kernel not asked where nothing is.
 fn is_quiet(stream: &mut Stream) -> bool {
     let mut octet = [0];
-    let mut buffer = ReadBuf::new(&mut octet);
+    // A task that has done much is told that nothing is there, otherwise.
+    let read = pin!(unconstrained(stream.read(&mut octet)));
     let mut context = Context::from_waker(Waker::noop());
-    Pin::new(stream)
-        .poll_read(&mut context, &mut buffer)
-        .is_pending()
+    read.poll(&mut context).is_pending()
 }
 
-/// Closes connections that have waited for too long or have been closed by their servers, now and then.
+/// Closes connections that are not to wait any longer, now and then.
 pub(super) async fn sweep(servers: Vec<Arc<Server>>) {
     let mut pace = tokio::time::interval(PACE);
     loop {
         pace.tick().await;
         let now = Instant::now();
         for server in &servers {
-            server
-                .idle
-                .lock()
-                .retain_mut(|waiting| waiting.is_good(now));
+            let swept = server.idle.lock().sweep(now, &server.addresses.load());
+            drop(swept);
         }
     }
 }
@@ -116,6 +158,10 @@ impl Room {
                 left.checked_sub(1)
             });
         left.is_ok().then(|| Place(self.clone()))
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
     }
 }
 
@@ -149,20 +195,68 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_is_kept_for_its_address_while_there_is_room() {
+    async fn the_oldest_makes_room() {
         let (idle, room) = (Idle::default(), Room::of(1));
-        let (first, _server, address) = connection().await;
+        let (first, mut server, address) = connection().await;
         idle.keep(first, address, &room);
-        let (second, mut server, _) = connection().await;
-        idle.keep(second, address, &room);
+        let (second, _server, other) = connection().await;
+        idle.keep(second, other, &room);
         assert_eq!(server.read(&mut [0]).await.unwrap(), 0, "it is closed");
-        assert!(idle.take(address).is_some() && idle.take(address).is_none());
-        let (third, mut server, _) = connection().await;
-        idle.keep(third, address, &room);
-        let elsewhere = SocketAddr::from(([127, 0, 0, 1], address.port() ^ 1));
-        assert!(idle.take(elsewhere).is_none());
-        assert_eq!(server.read(&mut [0]).await.unwrap(), 0, "it is closed");
+        assert!(idle.take(address).is_none() && idle.take(other).is_some());
         assert!(room.take().is_some(), "and its place is free");
+    }
+
+    #[tokio::test]
+    async fn connections_wait_for_their_own_address() {
+        let (idle, room) = (Idle::default(), Room::of(9));
+        let (mut addresses, mut servers) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            let (stream, server, address) = connection().await;
+            idle.keep(stream, address, &room);
+            addresses.push(address);
+            servers.push(server);
+        }
+        assert!(idle.take(addresses[0]).is_some() && idle.take(addresses[0]).is_none());
+        let swept = idle.lock().sweep(Instant::now(), &addresses[..2]);
+        assert!(swept.len() == 1 && swept[0].address == addresses[2]);
+        assert!(idle.take(addresses[1]).is_some() && idle.take(addresses[2]).is_none());
+    }
+
+    #[tokio::test]
+    async fn what_was_not_needed_makes_room_for_others() {
+        let (idle, room) = (Idle::default(), Room::of(3));
+        let (mut addresses, mut servers) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            let (stream, server, address) = connection().await;
+            idle.keep(stream, address, &room);
+            addresses.push(address);
+            servers.push(server);
+        }
+        let sweep = || idle.lock().sweep(Instant::now(), &addresses).len();
+        assert_eq!(sweep(), 0, "they are new");
+        let needed = idle.take(addresses[2]).unwrap();
+        idle.keep(needed, addresses[2], &room);
+        assert_eq!(sweep(), 2);
+        assert_eq!(sweep(), 0, "there is room");
+        assert!(idle.take(addresses[2]).is_some());
+    }
+
+    /// More than a task may do at once.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn many_that_have_ended_are_found_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (idle, room) = (Idle::default(), Room::of(300));
+        for _ in 0..300 {
+            let stream = TcpStream::connect(address).await.unwrap();
+            let (mut server, _) = listener.accept().await.unwrap();
+            server.shutdown().await.unwrap();
+            stream.readable().await.unwrap();
+            let stream = Box::new(l4::stream::Stream::from(stream));
+            idle.keep(stream, address, &room);
+        }
+        let taken = tokio::spawn(async move { idle.take(address).is_some() });
+        assert!(!taken.await.unwrap());
     }
 
     #[tokio::test]

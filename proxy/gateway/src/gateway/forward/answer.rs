@@ -71,7 +71,7 @@ fn fit(answer: &mut ResponseHeader, caller: Version) {
 
 impl Ctx {
     /// Adds to an answer what its caller, who speaks this version, gets of the gate.
-    pub(in crate::gateway) fn hand_on(
+    pub(in crate::gateway) fn complete(
         &mut self,
         answer: &mut ResponseHeader,
         caller: Version,

@@ -5,7 +5,7 @@
 
 use std::{future::ready, net::SocketAddr, sync::Arc};
 
-use http::{Method, StatusCode, Version, header};
+use http::{Version, header};
 use pingora::{
     Error, ErrorSource, ErrorType,
     connectors::TransportConnector,
@@ -14,7 +14,7 @@ use pingora::{
     proxy::Session,
 };
 
-use super::{answer, server, try_next, upstream_head};
+use super::{answer, permitted, server, try_next, upstream_head};
 use crate::{
     gateway::Ctx,
     upstream::{Room, SILENCE, Server},
@@ -30,6 +30,7 @@ impl Direct {
     /// Keeps so many connections.
     pub(crate) fn keeping(connections: usize) -> Self {
         Self {
+            // It could keep connections too, and speak TLS: neither is asked of it.
             connector: TransportConnector::new(None),
             room: Room::of(connections),
         }
@@ -37,7 +38,7 @@ impl Direct {
 }
 
 /// A connection to a server.
-struct Line {
+struct Connection {
     session: HttpSession,
     server: Arc<Server>,
     address: SocketAddr,
@@ -46,8 +47,17 @@ struct Line {
 }
 
 /// Whether a request can go this way.
+///
+/// INVARIANT: nothing in a head that goes this way says that a body follows it. The server would wait for one, and take the
+/// next caller's request for it.
 pub(in crate::gateway) fn leads(session: &mut Session, ctx: &Ctx) -> bool {
-    session.is_body_empty() && ctx.upstream().is_some_and(|upstream| upstream.is_plain())
+    let headers = &session.req_header().headers;
+    let length = headers.get(header::CONTENT_LENGTH);
+    let says_so = length.is_some_and(|length| length != "0")
+        || headers.contains_key(header::TRANSFER_ENCODING);
+    !says_so
+        && session.is_body_empty()
+        && ctx.upstream().is_some_and(|upstream| upstream.is_plain())
 }
 
 /// Asks a server, and the next one where that cannot be reached, and hands its answer on.
@@ -62,21 +72,25 @@ pub(in crate::gateway) async fn forward(
 ) -> pingora::Result<()> {
     let mut afresh = false;
     loop {
-        let mut line = match connect(direct, ctx, afresh).await {
-            Ok(line) => line,
-            Err(error) if error.retry() => continue,
+        let mut connection = match connect(direct, ctx, afresh).await {
+            Ok(connection) => connection,
+            Err(error) if error.retry() => {
+                // What is known of one server says nothing of the next.
+                afresh = false;
+                continue;
+            }
             Err(error) => return Err(error),
         };
-        let error = match exchange(&mut line.session, session, ctx).await {
+        let error = match exchange(&mut connection.session, session, ctx).await {
             Ok(last) => {
                 // Others can use it while the caller takes the last of the answer.
-                release(direct, line).await;
+                release(direct, connection).await;
                 ctx.connection = None;
-                return hand_on(session, last).await;
+                return write(session, last).await;
             }
             Err(error) => error,
         };
-        if !(line.reused && is_repeatable(session, &error)) {
+        if !(connection.reused && is_repeatable(session, &error)) {
             return Err(error);
         }
         // Those that wait beside it may have been closed with it.
@@ -97,7 +111,7 @@ fn is_repeatable(session: &Session, error: &Error) -> bool {
         && session.req_header().method.is_idempotent()
 }
 
-async fn connect(direct: &Direct, ctx: &mut Ctx, afresh: bool) -> pingora::Result<Line> {
+async fn connect(direct: &Direct, ctx: &mut Ctx, afresh: bool) -> pingora::Result<Connection> {
     let (server, address) = server(ctx)?;
     let kept = if afresh {
         None
@@ -121,7 +135,7 @@ async fn connect(direct: &Direct, ctx: &mut Ctx, afresh: bool) -> pingora::Resul
     let mut session = HttpSession::new(stream);
     session.read_timeout = Some(SILENCE);
     session.write_timeout = Some(SILENCE);
-    Ok(Line {
+    Ok(Connection {
         session,
         server,
         address,
@@ -139,84 +153,95 @@ async fn exchange(
     let sent = upstream.write_request_header(request).await;
     sent.map_err(Error::into_up)?;
     loop {
-        let tasks = pieces(upstream, session, ctx).await?;
+        let tasks = match pieces(upstream, session, ctx).await {
+            Ok(tasks) => tasks,
+            // Two tasks, the last of which is a failure, send what is written and not sent yet.
+            Err(error) if has_begun(session) => {
+                vec![HttpTask::Body(None, false), HttpTask::Failed(error)]
+            }
+            Err(error) => return Err(error),
+        };
         if tasks.last().is_some_and(is_last) {
             return Ok(tasks);
         }
-        hand_on(session, tasks).await?;
+        write(session, tasks).await?;
     }
 }
 
+/// Whether the caller has the head of his answer.
+fn has_begun(session: &Session) -> bool {
+    session
+        .response_written()
+        .is_some_and(|head| !head.status.is_informational())
+}
+
 /// Keeps a connection whose answer is whole, if it can be used again.
-async fn release(direct: &Direct, line: Line) {
-    let mut session = line.session;
+async fn release(direct: &Direct, connection: Connection) {
+    let Connection {
+        mut session,
+        server,
+        address,
+        ..
+    } = connection;
     session.respect_keepalive();
     if let Some(stream) = session.reuse().await {
-        line.server.idle.keep(stream, line.address, &direct.room);
+        server.idle.keep(stream, address, &direct.room);
     }
 }
 
 /// The request as it goes upstream.
 fn request(sent: &RequestHeader, ctx: &Ctx) -> pingora::Result<RequestHeader> {
-    let Some(permit) = &ctx.permit else {
-        return Error::e_explain(ErrorType::InternalError, "a request without a permit");
-    };
-    let mut request = upstream_head(permit.head(), sent)?;
+    let mut request = upstream_head(permitted(ctx)?, sent)?;
     request.set_version(Version::HTTP_11);
     Ok(request)
 }
 
-/// What comes next of an answer: a piece of its body, or its head, and what of the body is there with it.
+/// What comes next of an answer: a piece of its body, or a head, and what of the body is there with it.
 async fn pieces(
     upstream: &mut HttpSession,
     session: &mut Session,
     ctx: &mut Ctx,
 ) -> pingora::Result<Vec<HttpTask>> {
-    let mut tasks = vec![next(upstream, session).await?];
-    while let Some(HttpTask::Header(head, end)) = tasks.last_mut() {
-        answer::receive(head)?;
-        let asked = session.req_header();
-        if !*end {
-            delimit(head, &asked.method)?;
-        }
-        ctx.hand_on(head, asked.version)?;
-        if *end {
-            break;
-        }
-        let at_hand = tokio::select! {
-            biased;
-            task = upstream.read_response_task() => task,
-            () = ready(()) => break,
-        };
-        // With what came before it on its way, the answer breaks off.
-        tasks.push(at_hand.unwrap_or_else(|error| HttpTask::Failed(error.into_up())));
+    let mut task = next(upstream, session).await?;
+    let HttpTask::Header(head, end) = &mut task else {
+        return Ok(vec![task]);
+    };
+    answer::receive(head)?;
+    if !*end {
+        delimit(head)?;
     }
-    Ok(tasks)
+    ctx.complete(head, session.req_header().version)?;
+    if *end || head.status.is_informational() {
+        return Ok(vec![task]);
+    }
+    let at_hand = tokio::select! {
+        biased;
+        piece = upstream.read_response_task() => piece,
+        () = ready(()) => return Ok(vec![task]),
+    };
+    // With what came before it on its way, the answer breaks off.
+    let failed = |error: Box<Error>| HttpTask::Failed(error.into_up());
+    Ok(vec![task, at_hand.unwrap_or_else(failed)])
 }
 
-/// Waits for the server, and no longer than the caller does.
+/// Waits for the server, and no longer than the caller does. The caller is asked each time before anything is waited for, which
+/// also sends what was gathered for him (`listen/stalled.rs`).
 async fn next(upstream: &mut HttpSession, session: &mut Session) -> pingora::Result<HttpTask> {
     let gone = tokio::select! {
         biased;
         task = upstream.read_response_task() => return task.map_err(Error::into_up),
         gone = session.as_downstream_mut().read_body_or_idle(true) => gone,
     };
-    let why = "the caller sends more than his request";
-    Err(gone
-        .err()
-        .unwrap_or_else(|| Error::explain(ErrorType::ConnectError, why))
-        .into_down())
+    let more = || Error::explain(ErrorType::ConnectError, "more than one request");
+    Err(gone.err().unwrap_or_else(more).into_down())
 }
 
 /// Has the body of an answer that ends with its connection come in chunks, as its caller's connection goes on.
-fn delimit(answer: &mut ResponseHeader, method: &Method) -> pingora::Result<()> {
-    let status = answer.status;
-    let has_body = *method != Method::HEAD
-        && !status.is_informational()
-        && ![StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
-    let is_delimited = |name| answer.headers.contains_key(name);
-    if has_body && !is_delimited(header::TRANSFER_ENCODING) && !is_delimited(header::CONTENT_LENGTH)
-    {
+fn delimit(answer: &mut ResponseHeader) -> pingora::Result<()> {
+    let headers = &answer.headers;
+    let is_delimited = headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.contains_key(header::CONTENT_LENGTH);
+    if !is_delimited && !answer.status.is_informational() {
         answer.insert_header(header::TRANSFER_ENCODING, "chunked")?;
     }
     Ok(())
@@ -227,7 +252,8 @@ fn is_last(task: &HttpTask) -> bool {
     task.is_end() && !matches!(task, HttpTask::Failed(_))
 }
 
-async fn hand_on(session: &mut Session, tasks: Vec<HttpTask>) -> pingora::Result<()> {
+/// Writes pieces of an answer to the caller; one that is a failure is given back once those before it are on their way.
+async fn write(session: &mut Session, tasks: Vec<HttpTask>) -> pingora::Result<()> {
     let written = session.as_downstream_mut().response_duplex_vec(tasks).await;
     written.map(|_| ()).map_err(|mut error| {
         if *error.esource() == ErrorSource::Unset {

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use settings::{Problems, Settings};
 
 use super::super::{
-    Overrides, Secured, limits::kept_connections, pools, runtimes::Runtimes, signals::Signals,
+    Overrides, Secured, limits::idle_connections, pools, runtimes::Runtimes, signals::Signals,
 };
 use crate::{
     admin::Views,
@@ -74,7 +74,7 @@ impl Shared {
             recorder,
             pace: Pace::with_silence(silence),
             requests,
-            direct: Direct::keeping(kept_connections()),
+            direct: Direct::keeping(idle_connections().1),
         }
     }
 
