@@ -26,7 +26,7 @@ pub(crate) struct Idle(Mutex<Queue>);
 struct Queue {
     /// The one that was used last is behind all others.
     waiting: VecDeque<Waiting>,
-    /// How many were not needed since the last sweep.
+    /// How many were not needed since the last sweep; never more than there are.
     spare: usize,
 }
 
@@ -51,10 +51,8 @@ impl Idle {
 
     /// Keeps a connection, in the place of the server's oldest where there is no room.
     pub(crate) fn keep(&self, stream: Stream, address: SocketAddr, room: &Arc<Room>) {
-        let place = room.take().or_else(|| {
-            let oldest = self.lock().waiting.pop_front()?;
-            Some(oldest.place)
-        });
+        let oldest = || self.lock().pop_oldest();
+        let place = room.take().or_else(|| oldest().map(|oldest| oldest.place));
         let Some(place) = place else {
             return;
         };
@@ -86,6 +84,12 @@ impl Queue {
         let is_there = |waiting: &Waiting| waiting.address == address;
         let last = self.waiting.iter().rposition(is_there)?;
         let popped = self.waiting.remove(last);
+        self.spare = self.spare.min(self.waiting.len());
+        popped
+    }
+
+    fn pop_oldest(&mut self) -> Option<Waiting> {
+        let popped = self.waiting.pop_front();
         self.spare = self.spare.min(self.waiting.len());
         popped
     }
@@ -194,6 +198,22 @@ mod tests {
         (Box::new(l4::stream::Stream::from(stream)), server, address)
     }
 
+    /// Keeps so many connections, and gives their addresses and other ends.
+    async fn keep(
+        count: usize,
+        idle: &Idle,
+        room: &Arc<Room>,
+    ) -> (Vec<SocketAddr>, Vec<TcpStream>) {
+        let (mut addresses, mut servers) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let (stream, server, address) = connection().await;
+            idle.keep(stream, address, room);
+            addresses.push(address);
+            servers.push(server);
+        }
+        (addresses, servers)
+    }
+
     #[tokio::test]
     async fn the_oldest_makes_room() {
         let (idle, room) = (Idle::default(), Room::of(1));
@@ -209,13 +229,7 @@ mod tests {
     #[tokio::test]
     async fn connections_wait_for_their_own_address() {
         let (idle, room) = (Idle::default(), Room::of(9));
-        let (mut addresses, mut servers) = (Vec::new(), Vec::new());
-        for _ in 0..3 {
-            let (stream, server, address) = connection().await;
-            idle.keep(stream, address, &room);
-            addresses.push(address);
-            servers.push(server);
-        }
+        let (addresses, _servers) = keep(3, &idle, &room).await;
         assert!(idle.take(addresses[0]).is_some() && idle.take(addresses[0]).is_none());
         let swept = idle.lock().sweep(Instant::now(), &addresses[..2]);
         assert!(swept.len() == 1 && swept[0].address == addresses[2]);
@@ -225,13 +239,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_not_needed_makes_room_for_others() {
         let (idle, room) = (Idle::default(), Room::of(3));
-        let (mut addresses, mut servers) = (Vec::new(), Vec::new());
-        for _ in 0..3 {
-            let (stream, server, address) = connection().await;
-            idle.keep(stream, address, &room);
-            addresses.push(address);
-            servers.push(server);
-        }
+        let (addresses, _servers) = keep(3, &idle, &room).await;
         let sweep = || idle.lock().sweep(Instant::now(), &addresses).len();
         assert_eq!(sweep(), 0, "they are new");
         let needed = idle.take(addresses[2]).unwrap();
@@ -239,6 +247,17 @@ mod tests {
         assert_eq!(sweep(), 2);
         assert_eq!(sweep(), 0, "there is room");
         assert!(idle.take(addresses[2]).is_some());
+    }
+
+    /// A sweep between the oldest's end and its successor's place.
+    #[tokio::test]
+    async fn a_sweep_finds_what_is_there() {
+        let (idle, room) = (Idle::default(), Room::of(2));
+        let (addresses, _servers) = keep(2, &idle, &room).await;
+        assert!(idle.lock().sweep(Instant::now(), &addresses).is_empty());
+        let oldest = idle.lock().pop_oldest().unwrap();
+        assert_eq!(idle.lock().sweep(Instant::now(), &addresses).len(), 1);
+        assert_eq!(oldest.address, addresses[0]);
     }
 
     /// More than a task may do at once.

@@ -155,8 +155,8 @@ async fn exchange(
     loop {
         let tasks = match pieces(upstream, session, ctx).await {
             Ok(tasks) => tasks,
-            // Two tasks, the last of which is a failure, send what is written and not sent yet.
-            Err(error) if has_begun(session) => {
+            // Two tasks, the last of which is a failure, send what is written and not sent yet to a caller who is still there.
+            Err(error) if has_begun(session) && *error.esource() == ErrorSource::Upstream => {
                 vec![HttpTask::Body(None, false), HttpTask::Failed(error)]
             }
             Err(error) => return Err(error),
