@@ -15,36 +15,19 @@ use std::{
 pub struct Cost<T = f64> {
     /// By the clock on the wall.
     pub wall: T,
-    /// On processors, but for the threads that hash passwords.
+    /// On processors.
     pub cpu: T,
-    /// On processors, by the threads that hash passwords. How fast a hash is depends on who else uses the memory, by more
-    /// than all else that is measured beside it, so that it is taken from the very run that it is a part of.
-    pub hashing: T,
-    /// By the clock on the wall, without that.
-    pub unhashed: T,
+    /// On processors, what is told apart from both ([`Lane::apart`]).
+    pub apart: T,
 }
 
 impl Cost<Duration> {
-    /// Since `start`, when the threads had spent what `before` says.
-    fn passed(start: Instant, before: &Spent) -> Self {
-        let wall = start.elapsed();
-        let after = Spent::now();
-        let hashing = after.hashing.saturating_sub(before.hashing);
-        Self {
-            wall,
-            cpu: after.others.saturating_sub(before.others),
-            hashing,
-            unhashed: wall.saturating_sub(hashing),
-        }
-    }
-
     fn each(&self, count: u32) -> Cost {
         let each = |time: Duration| time.as_secs_f64() / f64::from(count);
         Cost {
             wall: each(self.wall),
             cpu: each(self.cpu),
-            hashing: each(self.hashing),
-            unhashed: each(self.unhashed),
+            apart: each(self.apart),
         }
     }
 }
@@ -53,6 +36,7 @@ impl Cost<Duration> {
 pub struct Lane<'a> {
     name: &'static str,
     once: Box<dyn FnMut() + 'a>,
+    apart: Box<dyn Fn() -> Duration + 'a>,
 }
 
 impl<'a> Lane<'a> {
@@ -61,33 +45,62 @@ impl<'a> Lane<'a> {
         Self {
             name,
             once: Box::new(once),
+            apart: Box::new(Duration::default),
+        }
+    }
+
+    /// Tells apart what `spent` says of the time on processors so far. How fast a password's hash is depends on who else
+    /// uses the memory, by more than all else that is measured beside it, so that it is taken from the very run that it is
+    /// a part of.
+    #[must_use]
+    pub fn apart(self, spent: impl Fn() -> Duration + 'a) -> Self {
+        Self {
+            apart: Box::new(spent),
+            ..self
         }
     }
 
     fn time(&mut self, count: u32) -> Cost<Duration> {
-        let (before, start) = (Spent::now(), Instant::now());
+        let start = self.start();
         for _ in 0..count {
             (self.once)();
         }
-        Cost::passed(start, &before)
+        self.passed(start)
+    }
+
+    /// The time, and what was spent up to it.
+    fn start(&self) -> (Instant, Duration, Duration) {
+        let (cpu, apart) = (spent(), (self.apart)());
+        (Instant::now(), cpu, apart)
+    }
+
+    fn passed(&self, (start, cpu, apart): (Instant, Duration, Duration)) -> Cost<Duration> {
+        let wall = start.elapsed();
+        let apart = (self.apart)().saturating_sub(apart);
+        Cost {
+            wall: wall.saturating_sub(apart),
+            cpu: spent().saturating_sub(cpu + apart),
+            apart,
+        }
     }
 
     /// Runs for about this long, as `openssl speed` does; gives what one run costs.
     pub fn turn(&mut self, length: Duration) -> Cost {
         let mut count = 0_u32;
-        let (before, start) = (Spent::now(), Instant::now());
-        while start.elapsed() < length || count == 0 {
+        let start = self.start();
+        while start.0.elapsed() < length || count == 0 {
             (self.once)();
             count += 1;
         }
-        Cost::passed(start, &before).each(count)
+        self.passed(start).each(count)
     }
 
     /// How many runs take about `slice`.
     fn calibrate(&mut self, slice: Duration) -> u32 {
         let mut count = 1;
         loop {
-            let took = self.time(count).wall;
+            let cost = self.time(count);
+            let took = cost.wall + cost.apart;
             if took >= slice / 2 || count >= 1 << 24 {
                 let ratio = slice.as_secs_f64() / took.as_secs_f64().max(1e-9);
                 return to_count(f64::from(count) * ratio);
@@ -114,8 +127,7 @@ pub fn race(lanes: &mut [Lane<'_>], rounds: usize, slice: Duration) -> Vec<(&'st
             let cost = Cost {
                 wall: median(|cost| cost.wall),
                 cpu: median(|cost| cost.cpu),
-                hashing: median(|cost| cost.hashing),
-                unhashed: median(|cost| cost.unhashed),
+                apart: median(|cost| cost.apart),
             };
             (lane.name, cost)
         })
@@ -131,36 +143,17 @@ pub fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
 }
 
 /// What the threads of this process have spent on processors (proc(5), `schedstat`).
-#[derive(Default)]
-struct Spent {
-    hashing: Duration,
-    others: Duration,
+fn spent() -> Duration {
+    // The time of a thread that runs is counted up to the last tick, milliseconds ago; a pause counts it.
+    thread::sleep(Duration::from_micros(1));
+    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten();
+    tasks.filter_map(|task| spent_by(&task.ok()?.path())).sum()
 }
 
-impl Spent {
-    fn now() -> Self {
-        // The time of a thread that runs is counted up to the last tick, milliseconds ago; a pause counts it.
-        thread::sleep(Duration::from_micros(1));
-        let mut spent = Self::default();
-        for task in fs::read_dir("/proc/self/task").into_iter().flatten() {
-            if let Some((name, time)) = task.ok().and_then(|task| Self::of(&task.path())) {
-                if name.starts_with("hash-") {
-                    spent.hashing += time;
-                } else {
-                    spent.others += time;
-                }
-            }
-        }
-        spent
-    }
-
-    /// A thread's name, and its time.
-    fn of(task: &Path) -> Option<(String, Duration)> {
-        let name = fs::read_to_string(task.join("comm")).ok()?;
-        let stat = fs::read_to_string(task.join("schedstat")).ok()?;
-        let nanos = stat.split(' ').next()?.parse().ok()?;
-        Some((name, Duration::from_nanos(nanos)))
-    }
+fn spent_by(task: &Path) -> Option<Duration> {
+    let stat = fs::read_to_string(task.join("schedstat")).ok()?;
+    let nanos = stat.split(' ').next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanos))
 }
 
 fn median(mut times: Vec<f64>) -> f64 {

@@ -72,11 +72,39 @@ impl SignIn<'_> {
             .check_secret_hash(username, parameters.get("SECRET_HASH").map(String::as_str))
     }
 
+    /// Does a step that hashes, or costs as much: it begins on a thread for such work.
+    async fn heavy(self, step: Heavy, parameters: &Parameters) -> Result<Answer> {
+        let (engine, pool, client) = (self.engine.clone(), self.pool.clone(), self.client.clone());
+        let (door, parameters) = (self.door, parameters.clone());
+        let step = async move {
+            let sign_in = SignIn {
+                engine: &engine,
+                pool: &pool,
+                client: &client,
+                door,
+            };
+            match step {
+                Heavy::Password => password::sign_in(sign_in, &parameters).await,
+                Heavy::SrpChallenge => srp_password::challenge(sign_in, &parameters).await,
+                Heavy::SrpProof => srp_password::verify(sign_in, &parameters).await,
+            }
+        };
+        self.count(self.engine.hasher().begin(step).await.flatten())
+    }
+
     /// Counts the answer on its way out.
     fn count(&self, answer: Result<Answer>) -> Result<Answer> {
         self.engine.auth().sign_ins.count(*self, &answer);
         answer
     }
+}
+
+/// The steps whose work anybody may ask for, and which take turns for it.
+#[derive(Clone, Copy)]
+enum Heavy {
+    Password,
+    SrpChallenge,
+    SrpProof,
 }
 
 /// What a step of a sign-in comes to.
@@ -148,8 +176,8 @@ impl ChallengeKind {
 /// Begins a sign-in, or refreshes one; `flow` is `AuthFlow`.
 pub async fn initiate(sign_in: SignIn<'_>, flow: &str, parameters: &Parameters) -> Result<Answer> {
     match flow::enabled(sign_in, flow)? {
-        flow::Step::Password => sign_in.count(password::sign_in(sign_in, parameters).await),
-        flow::Step::Srp => sign_in.count(srp_password::challenge(sign_in, parameters).await),
+        flow::Step::Password => sign_in.heavy(Heavy::Password, parameters).await,
+        flow::Step::Srp => sign_in.heavy(Heavy::SrpChallenge, parameters).await,
         flow::Step::Refresh => refresh::by_parameters(sign_in, parameters)
             .await
             .map(Answer::Tokens),
@@ -164,7 +192,7 @@ pub async fn respond(
     responses: &Parameters,
 ) -> Result<Answer> {
     match challenge {
-        "PASSWORD_VERIFIER" => sign_in.count(srp_password::verify(sign_in, responses).await),
+        "PASSWORD_VERIFIER" => sign_in.heavy(Heavy::SrpProof, responses).await,
         "NEW_PASSWORD_REQUIRED" => {
             let session = session.ok_or_else(|| missing("Session"))?;
             sign_in.count(new_password::set(sign_in, session, responses).await)

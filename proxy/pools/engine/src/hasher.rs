@@ -1,16 +1,23 @@
 //! Password hashing: argon2id on a few threads of its own, so that sign-ins never starve what else the machine does.
 
+use std::cell::RefCell;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicU64, AtomicUsize, Ordering},
     mpsc,
 };
+use std::task::{Context, Poll, Waker};
 use std::thread;
+use std::time::Duration;
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
@@ -45,6 +52,7 @@ pub struct Hasher {
     limit: usize,
     params: Params,
     rng: Arc<dyn Rng>,
+    spent: Arc<Spent>,
 }
 
 impl fmt::Debug for Hasher {
@@ -80,6 +88,7 @@ impl Hasher {
             limit: config.queue.max(1),
             params,
             rng,
+            spent: Arc::default(),
         })
     }
 
@@ -155,36 +164,50 @@ impl Hasher {
         self.queue.load(Ordering::Relaxed)
     }
 
-    /// Does other work that costs milliseconds and that anybody may ask for, in the same queue.
+    /// What hashes have cost on processors so far, without what else these threads do: who measures a sign-in can tell the
+    /// two apart.
+    pub fn spent(&self) -> Duration {
+        self.spent.total()
+    }
+
+    /// Runs a step whose largest part is work for these threads: on one of them until it first waits for something, with
+    /// what blocks done in place, and then where the caller is.
+    ///
+    /// A sign-in is read, hashed, sent to the store and signed so without a change of threads in between, of which each
+    /// costs as much as reading the user.
+    pub(crate) async fn begin<T: Send + 'static>(
+        &self,
+        step: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T> {
+        let runtime = Handle::current();
+        let mut step: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(step);
+        let first = move || {
+            let _entered = runtime.enter();
+            // Nobody is to be woken yet: the caller polls again, with a waker of its own.
+            let end = step.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            (end, step)
+        };
+        match self.off_thread(first).await? {
+            (Poll::Ready(end), _) => Ok(end),
+            (Poll::Pending, rest) => Ok(rest.await),
+        }
+    }
+
+    /// Does other work that costs milliseconds and that anybody may ask for, in the same queue; in place if this is one of
+    /// its threads.
     pub(crate) async fn off_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
-        self.submit(move |_| work()).await
-    }
-
-    async fn run(
-        &self,
-        password: &str,
-        argon: Argon2<'static>,
-        salt: Salt,
-    ) -> Result<Zeroizing<Vec<u8>>> {
-        let password = Zeroizing::new(password.as_bytes().to_vec());
-        self.submit(move |memory| digest(&argon, &password, &salt, memory))
-            .await?
-            .ok_or(Error::Crypto("password hashing"))
-    }
-
-    async fn submit<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static,
-    ) -> Result<T> {
+        if is_hashing_thread() {
+            return Ok(work());
+        }
         let ticket = Ticket::take(&self.queue, self.limit)?;
         let (reply, answer) = oneshot::channel();
-        let job = move |memory: &mut Vec<Block>| {
+        let job = move || {
             // Whoever asked may have left while the job waited.
             if !reply.is_closed() {
-                let output = work(memory);
+                let output = work();
                 // The place is free before the answer is out, so whoever asks again at once finds it.
                 drop(ticket);
                 drop(reply.send(output));
@@ -195,10 +218,23 @@ impl Hasher {
             .map_err(|_| Error::Crypto("password hashing"))?;
         answer.await.map_err(|_| Error::Crypto("password hashing"))
     }
+
+    async fn run(
+        &self,
+        password: &str,
+        argon: Argon2<'static>,
+        salt: Salt,
+    ) -> Result<Zeroizing<Vec<u8>>> {
+        let password = Zeroizing::new(password.as_bytes().to_vec());
+        let spent = Arc::clone(&self.spent);
+        self.off_thread(move || spent.add(|| digest(&argon, &password, &salt)))
+            .await?
+            .ok_or(Error::Crypto("password hashing"))
+    }
 }
 
-/// Work for a thread, which lends it memory that is kept between jobs.
-type Job = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
+/// Work for a thread.
+type Job = Box<dyn FnOnce() + Send>;
 
 /// A place in the queue, given back when the work is done or dropped.
 struct Ticket(Arc<AtomicUsize>);
@@ -220,39 +256,72 @@ impl Drop for Ticket {
     }
 }
 
+/// Time on processors, in nanoseconds.
+#[derive(Default)]
+struct Spent(AtomicU64);
+
+impl Spent {
+    fn add<T>(&self, work: impl FnOnce() -> T) -> T {
+        let start = Self::of_thread();
+        let end = work();
+        let passed = Self::of_thread().saturating_sub(start);
+        let nanos = u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX);
+        self.0.fetch_add(nanos, Ordering::Relaxed);
+        end
+    }
+
+    fn total(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+
+    fn of_thread() -> Duration {
+        clock_gettime(ClockId::ThreadCPUTime)
+            .try_into()
+            .unwrap_or_default()
+    }
+}
+
+thread_local! {
+    /// A hashing thread's memory, kept between hashes: mapping 19 MiB anew costs page faults worth a quarter of the hash.
+    /// `None` on all other threads.
+    static MEMORY: RefCell<Option<Vec<Block>>> = const { RefCell::new(None) };
+}
+
+fn is_hashing_thread() -> bool {
+    MEMORY.with_borrow(Option::is_some)
+}
+
 fn work(inbox: &Mutex<mpsc::Receiver<Job>>) {
     // On Linux this is the thread's own nice value. A kernel that refuses it leaves the thread at normal priority.
     if let Err(error) = rustix::process::nice(NICE) {
         tracing::debug!(%error, "A hashing thread keeps its normal priority");
     }
-    // The memory is kept between hashes: mapping 19 MiB anew costs page faults worth a quarter of the hash.
-    let mut memory = Vec::new();
+    MEMORY.set(Some(Vec::new()));
+    store::may_block_here();
     loop {
         let next = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = next else { return };
-        job(&mut memory);
+        // A panic is its caller's, who gets an error; the thread serves the others.
+        drop(catch_unwind(AssertUnwindSafe(job)));
     }
 }
 
-fn digest(
-    argon: &Argon2<'static>,
-    password: &[u8],
-    salt: &[u8],
-    memory: &mut Vec<Block>,
-) -> Option<Zeroizing<Vec<u8>>> {
+fn digest(argon: &Argon2<'static>, password: &[u8], salt: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let blocks = argon.params().block_count();
-    if memory.len() < blocks {
-        memory.resize(blocks, Block::default());
-    }
     let length = argon
         .params()
         .output_len()
         .unwrap_or(Params::DEFAULT_OUTPUT_LEN);
     let mut output = Zeroizing::new(vec![0; length]);
-    let blocks = memory.get_mut(..blocks)?;
-    argon
-        .hash_password_into_with_memory(password, salt, &mut output, blocks)
-        .ok()?;
+    MEMORY.with_borrow_mut(|memory| {
+        let memory = memory.as_mut()?;
+        if memory.len() < blocks {
+            memory.resize(blocks, Block::default());
+        }
+        argon
+            .hash_password_into_with_memory(password, salt, &mut output, memory.get_mut(..blocks)?)
+            .ok()
+    })?;
     Some(output)
 }
 
@@ -351,6 +420,42 @@ mod tests {
             second.unwrap_err().refusal(),
             Some(Refusal::TooManyRequests)
         );
+        hasher.hash("a").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_step_goes_on_where_it_was_asked_for_once_it_waits() {
+        let hasher = Arc::new(hasher(one_thread()));
+        let name = || thread::current().name().map(str::to_owned);
+        let inner = Arc::clone(&hasher);
+        let step = hasher.begin(async move {
+            let first = name();
+            // In place: the only thread could not do it otherwise.
+            let within = inner.off_thread(name).await.unwrap();
+            let done = inner.hash("a").await;
+            woken_later().await;
+            (first, within, done.is_ok(), name())
+        });
+        let (first, within, done, last) = step.await.unwrap();
+        assert_eq!(first.as_deref(), Some("hash-0"));
+        assert_eq!(within.as_deref(), Some("hash-0"));
+        assert!(done);
+        assert_eq!(last, name());
+        assert!(hasher.spent() > Duration::ZERO);
+        assert_eq!(hasher.queue(), 0);
+    }
+
+    /// Waits for a task of the caller's runtime.
+    async fn woken_later() {
+        tokio::spawn(tokio::task::yield_now()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_its_caller_an_error_and_nobody_a_thread() {
+        let hasher = hasher(one_thread());
+        let end = hasher.off_thread(|| panic!("a bug")).await;
+        end.unwrap_err();
+        assert_eq!(hasher.queue(), 0);
         hasher.hash("a").await.unwrap();
     }
 

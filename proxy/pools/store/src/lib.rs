@@ -24,6 +24,7 @@
 //! - after one statement of a transaction failed, the transaction is lost: say `ON CONFLICT` where a conflict is
 //!   expected, and look at the number of rows.
 
+mod blocking;
 mod db;
 mod error;
 mod job;
@@ -36,6 +37,7 @@ mod target;
 mod tx;
 mod value;
 
+pub use blocking::{may_block, may_block_here};
 pub use db::Db;
 pub use error::{Error, Result, Violation};
 pub use job::BoxFuture;

@@ -1,4 +1,4 @@
-//! The connections that read: as many as there are cores, opened once, lent to one read at a time.
+//! The connections that read: two for each core, opened once, lent to one read at a time.
 
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::connection::{self, Options, control};
 use super::place::Place;
+use crate::blocking::may_block;
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::row::Row;
@@ -49,12 +50,16 @@ impl Readers {
     /// Runs one statement, which is a snapshot of its own.
     pub(super) async fn rows(&self, sql: Sql, args: Vec<Value>) -> Result<Vec<Row>> {
         let turn = self.turn().await?;
-        let reading = self.0.runtime.spawn_blocking(move || {
+        let read = move || {
             turn.read(|connection| {
                 let rows = connection::rows(&connection, &sql, &args);
                 (rows, Some(connection))
             })
-        });
+        };
+        if may_block() {
+            return read();
+        }
+        let reading = self.0.runtime.spawn_blocking(read);
         reading.await.unwrap_or(Err(Error::Closed))
     }
 
@@ -141,8 +146,9 @@ fn within(
     }
 }
 
+/// Threads that may block, of which there is one for each core, may each have one and wait for a processor with it.
 fn count() -> usize {
-    available_parallelism().map_or(2, NonZero::get).clamp(2, 8)
+    2 * available_parallelism().map_or(1, NonZero::get).clamp(1, 8)
 }
 
 /// How long a read waits for its turn.

@@ -1,10 +1,14 @@
 //! Reads: one snapshot, nothing written, values as they were stored.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result, anyhow};
 use store::{Db, Error, args};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -47,6 +51,30 @@ async fn a_read_sees_one_snapshot(place: Place) -> Result<()> {
     assert_eq!(reader.await??, (1, 1));
     assert_eq!(people(&db).await?, 2);
     Ok(())
+}
+
+/// SQLite alone: PostgreSQL's answers come over a socket, for which no thread waits.
+#[tokio::test]
+async fn a_thread_that_may_block_reads_in_place() -> Result<()> {
+    let file = testkit::SqliteFile::new()?;
+    let db = Db::open(&file.url(), MIGRATIONS).await?;
+    let runtime = Handle::current();
+    let reading = thread::spawn(move || {
+        let _entered = runtime.enter();
+        store::may_block_here();
+        at_once(people(&db)).transpose()
+    });
+    let read = tokio::task::spawn_blocking(|| reading.join()).await?;
+    assert_eq!(read.map_err(|_| anyhow!("the thread panicked"))??, Some(0));
+    Ok(())
+}
+
+/// What a future gives that waits for nothing.
+fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(end) => Some(end),
+        Poll::Pending => None,
+    }
 }
 
 async fn a_read_cannot_write(place: Place) -> Result<()> {
