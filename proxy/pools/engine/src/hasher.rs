@@ -205,10 +205,12 @@ impl Hasher {
         let ticket = Ticket::take(&self.queue, self.limit)?;
         let (reply, answer) = oneshot::channel();
         let job = move || {
+            // The place is free before the answer is out, so whoever asks again at once finds it; also after a panic, which
+            // drops what is declared last first.
+            let (reply, ticket) = (reply, ticket);
             // Whoever asked may have left while the job waited.
             if !reply.is_closed() {
                 let output = work();
-                // The place is free before the answer is out, so whoever asks again at once finds it.
                 drop(ticket);
                 drop(reply.send(output));
             }
