@@ -435,7 +435,7 @@ mod tests {
             // In place: the only thread could not do it otherwise.
             let within = inner.off_thread(name).await.unwrap();
             let done = inner.hash("a").await;
-            woken_later().await;
+            tokio::task::yield_now().await;
             (first, within, done.is_ok(), name())
         });
         let (first, within, done, last) = step.await.unwrap();
@@ -445,11 +445,6 @@ mod tests {
         assert_eq!(last, name());
         assert!(hasher.spent() > Duration::ZERO);
         assert_eq!(hasher.queue(), 0);
-    }
-
-    /// Waits for a task of the caller's runtime.
-    async fn woken_later() {
-        tokio::spawn(tokio::task::yield_now()).await.unwrap();
     }
 
     #[tokio::test]
