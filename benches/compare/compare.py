@@ -86,6 +86,8 @@ LANES = [
          versus=[("bare Pingora", 1.3)]),
     Lane("gate, decided afresh", "gate", path="/afresh/7", tokens="one", remembers=(True, False),
          versus=[("bare Pingora", 1.5)]),
+    Lane("gate, decided afresh, by the time", "gate", path="/timed/7", tokens="one", remembers=(True, False),
+         versus=[("bare Pingora", None)]),
     Lane("gate, new tokens", "gate", tokens="new", warm=False, remembers=(False, None),
          versus=[("HAProxy jwt_verify, new tokens", 1.35)]),
     Lane("gate, one token, with records", "gate_records", tokens="one", remembers=(True, True),
@@ -105,8 +107,8 @@ class Bench:
         self.bad_tokens = tokens.bad(self.key, self.issuer)
         (folder / "gate").mkdir()
         (folder / "public.pem").write_bytes(tokens.public_pem(self.key))
-        shutil.copytree(ROOT / "policies/petstore", folder / "afresh")
-        (folder / "afresh/afresh.cedar").write_text(AFRESH)
+        shutil.copytree(ROOT / "policies/petstore", folder / "timed")
+        (folder / "timed/timed.cedar").write_text(TIMED)
         self.tokens = self.write_tokens(args.tokens)
 
     def write_tokens(self, count):
@@ -484,8 +486,8 @@ def milliseconds(text):
     return float(number) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60_000}[unit]
 
 
-AFRESH = """\
-// Reads the time, so that no decision is remembered.
+TIMED = """\
+// No decision that rests on the time is remembered.
 @id("in-this-century")
 forbid (principal, action == PetStore::Action::"get /pets/{petId}", resource)
 unless { context.time < datetime("2100-01-01") };

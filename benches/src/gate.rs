@@ -103,6 +103,7 @@ pub(crate) fn guard_by(policies: PathBuf) -> Result<Guard> {
         path: policies,
         principal: "PetStore::User".into(),
         group: Some("PetStore::UserGroup".into()),
+        remembered_bytes: Config::REMEMBERED_BYTES,
     };
     let ask = Ask {
         action: "get /pets/{petId}",

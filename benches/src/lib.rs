@@ -17,7 +17,7 @@ pub use callgrind::Stage;
 pub use crowd::{Crowd, resident};
 pub use gate::{Gate, Head, Who};
 pub use many::guard_among;
-pub use measure::{Cost, Lane, at_once, race};
+pub use measure::{Cost, Lane, Single, at_once, duel, race};
 pub use pool::Pool;
 
 /// As in the product.

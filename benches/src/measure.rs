@@ -95,6 +95,18 @@ impl<'a> Lane<'a> {
         self.passed(start).each(count)
     }
 
+    /// Likewise, each run by itself: adds its time by the clock, in seconds, to `singles`.
+    fn time_each(&mut self, count: u32, singles: &mut Vec<f64>) -> Cost<Duration> {
+        let all = self.start();
+        for _ in 0..count {
+            let (start, apart) = (Instant::now(), (self.apart)());
+            (self.once)();
+            let apart = (self.apart)().saturating_sub(apart);
+            singles.push(start.elapsed().saturating_sub(apart).as_secs_f64());
+        }
+        self.passed(all)
+    }
+
     /// How many runs take about `slice`.
     fn calibrate(&mut self, slice: Duration) -> u32 {
         let mut count = 1;
@@ -132,6 +144,39 @@ pub fn race(lanes: &mut [Lane<'_>], rounds: usize, slice: Duration) -> Vec<(&'st
             (lane.name, cost)
         })
         .collect()
+}
+
+/// What a thing costs that takes so long that each run of it is timed by itself; times in seconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Single {
+    /// The median of single runs, by the clock. A run in fifty that waits for a disk which stalls does not move it.
+    pub median: f64,
+    /// Of a turn's runs, by the clock, in the median of all turns.
+    pub mean: f64,
+    /// Likewise, on processors.
+    pub cpu: f64,
+    /// Likewise, what was told apart.
+    pub apart: f64,
+}
+
+/// Runs two lanes in turns, `rounds` of about `slice` each.
+pub fn duel(lanes: &mut [Lane<'_>; 2], rounds: usize, slice: Duration) -> [Single; 2] {
+    let counts = lanes.each_mut().map(|lane| lane.calibrate(slice));
+    let mut runs = [const { (Vec::new(), Vec::new()) }; 2];
+    for _ in 0..rounds {
+        for ((lane, count), (turns, singles)) in lanes.iter_mut().zip(counts).zip(&mut runs) {
+            turns.push(lane.time_each(count, singles).each(count));
+        }
+    }
+    runs.map(|(turns, singles)| {
+        let of_turns = |of: fn(&Cost) -> f64| median(turns.iter().map(of).collect());
+        Single {
+            median: median(singles),
+            mean: of_turns(|cost| cost.wall),
+            cpu: of_turns(|cost| cost.cpu),
+            apart: of_turns(|cost| cost.apart),
+        }
+    })
 }
 
 /// The result of a future that waits for nothing, without a runtime around it; `None` if it does wait.

@@ -16,4 +16,16 @@ pub struct Config {
     /// Cedar entity type of groups, as `PetStore::UserGroup`.
     #[serde(default)]
     pub group: Option<String>,
+    /// Memory for decisions that come again, in bytes; 0 decides every request anew.
+    #[serde(default = "remembered_bytes")]
+    pub remembered_bytes: u64,
+}
+
+impl Config {
+    /// What `remembered_bytes` is where nobody says.
+    pub const REMEMBERED_BYTES: u64 = 32 << 20;
+}
+
+fn remembered_bytes() -> u64 {
+    Config::REMEMBERED_BYTES
 }

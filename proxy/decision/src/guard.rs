@@ -8,7 +8,7 @@ use crate::{
     Caller, Code, Decided, Denied, Memory, Outcome, Permit, PolicyError, Request,
     identity::{Facts, Identity},
     inputs::{Inputs, Values, write_text},
-    policies::{Applicable, Met, Shared},
+    policies::{Applicable, Decisions, Met, Shared},
     resource::{Named, Resource},
 };
 
@@ -107,10 +107,12 @@ impl Guard {
             (Err(refusal), _) | (_, Err(refusal)) => Answer::fresh(refusal.clone()),
             (Ok(identity), Ok(resource)) => match self.inputs.resolve(head, now) {
                 Err(refusal) => Answer::fresh(refusal),
-                Ok(values) if remember && !self.reads_time() => {
-                    self.recall(identity, &met, resource, &values)
-                }
-                Ok(values) => self.answer(&met, resource, &values),
+                Ok(values) => match &self.shared.decisions {
+                    Some(remembered) if remember && !self.reads_time() => {
+                        self.recall(remembered, identity, &met, resource, &values)
+                    }
+                    _ => self.answer(&met, resource, &values),
+                },
             },
         };
         Decided {
@@ -130,13 +132,14 @@ impl Guard {
     /// Looks the outcome up, or evaluates.
     fn recall(
         &self,
+        remembered: &Decisions,
         identity: &Identity,
         met: &Met<'_, impl Caller>,
         resource: &Named,
         values: &Values<'_>,
     ) -> Answer {
         let key = self.key(identity, resource, values);
-        if let Some(outcome) = self.shared.decisions.get(&*key) {
+        if let Some(outcome) = remembered.get(&*key) {
             return Answer {
                 outcome,
                 memory: Memory::Hit,
@@ -146,7 +149,7 @@ impl Guard {
         let mut answer = self.answer(met, resource, values);
         if key.len() <= LONGEST_KEY && answer.is_evaluated {
             let outcome = Arc::clone(&answer.outcome);
-            self.shared.decisions.insert(key.into(), outcome);
+            remembered.insert(key.into(), outcome);
             answer.memory = Memory::Miss;
         }
         answer

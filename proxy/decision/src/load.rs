@@ -101,6 +101,7 @@ pub(crate) fn infer(dir: &Path) -> Result<Config, Problems> {
         path: dir.to_owned(),
         principal: (*principal).clone(),
         group,
+        remembered_bytes: Config::REMEMBERED_BYTES,
     })
 }
 

@@ -14,7 +14,7 @@ use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 use self::index::Index;
 pub(crate) use self::{
     index::Applicable,
-    shared::{Met, Shared},
+    shared::{Decisions, Met, Shared},
 };
 use crate::{
     Ask, Config, Guard, Problem, Problems,
@@ -58,7 +58,12 @@ impl Policies {
                 .unwrap_or_default(),
             actions: loaded.schema.nested.clone(),
         };
-        let shared = Shared::new(generation, loaded.policies.is_empty(), types);
+        let shared = Shared::new(
+            generation,
+            loaded.policies.is_empty(),
+            types,
+            config.remembered_bytes,
+        );
         Ok(Self {
             shared: Arc::new(shared),
             schema: loaded.schema,

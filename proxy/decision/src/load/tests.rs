@@ -25,6 +25,7 @@ fn config(dir: &Path) -> Config {
         path: dir.to_owned(),
         principal: "User".into(),
         group: Some("Group".into()),
+        remembered_bytes: 0,
     }
 }
 

@@ -27,13 +27,16 @@ pub(crate) struct Shared {
     /// Whether there are no policies.
     pub(crate) is_empty: bool,
     types: Types,
-    /// Outcomes, by everything that they depend on.
-    pub(crate) decisions: Cache<Box<[u8]>, Arc<Outcome>, Weight, RandomState>,
+    /// Outcomes, by everything that they depend on; `None` where each is to be evaluated.
+    pub(crate) decisions: Option<Decisions>,
     /// Callers, and why some are none.
     identities: Cache<Viewed, Known, Weight, BuildHasherDefault<Spread>>,
     /// What Cedar evaluates, of the callers for whom it lately did.
     facts: Cache<Viewed, Arc<Facts>, Weight, BuildHasherDefault<Spread>>,
 }
+
+/// Outcomes by their keys.
+pub(crate) type Decisions = Cache<Box<[u8]>, Arc<Outcome>, Weight, RandomState>;
 
 /// A caller's digest, and the number of a lens.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -83,12 +86,12 @@ pub(crate) struct Met<'c, C> {
 }
 
 impl Shared {
-    pub(super) fn new(generation: u64, is_empty: bool, types: Types) -> Self {
+    pub(super) fn new(generation: u64, is_empty: bool, types: Types, decisions: u64) -> Self {
         Self {
             generation,
             is_empty,
             types,
-            decisions: memory(DECISIONS_BYTES, 256, RandomState::new()),
+            decisions: (decisions > 0).then(|| memory(decisions, 256, RandomState::new())),
             identities: memory(IDENTITIES_BYTES, 256, BuildHasherDefault::default()),
             facts: memory(FACTS_BYTES, 4096, BuildHasherDefault::default()),
         }
@@ -192,8 +195,6 @@ impl Weighter<Viewed, Arc<Facts>> for Weight {
 
 /// A place in a table, of which a growing one has some that are empty.
 const PLACE: usize = 96;
-/// Memory for remembered decisions.
-const DECISIONS_BYTES: u64 = 32 << 20;
 /// Memory for remembered callers.
 const IDENTITIES_BYTES: u64 = 48 << 20;
 /// Memory for what Cedar evaluates of them.

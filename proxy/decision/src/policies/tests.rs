@@ -62,14 +62,24 @@ fn load(schema: &str, text: &str) -> Result<Policies, crate::Problems> {
 }
 
 fn load_with(schema: &str, text: &str, group: &str) -> Result<Policies, crate::Problems> {
+    load_as(schema, text, |config| config.group = Some(group.into()))
+}
+
+fn load_as(
+    schema: &str,
+    text: &str,
+    change: impl FnOnce(&mut Config),
+) -> Result<Policies, crate::Problems> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("pets.cedarschema"), schema).unwrap();
     std::fs::write(dir.path().join("pets.cedar"), text).unwrap();
-    let config = Config {
+    let mut config = Config {
         path: dir.path().to_owned(),
         principal: "Pets::User".into(),
-        group: Some(group.into()),
+        group: Some("Pets::Group".into()),
+        remembered_bytes: Config::REMEMBERED_BYTES,
     };
+    change(&mut config);
     Policies::load(&config, 7)
 }
 
@@ -210,6 +220,19 @@ fn equal_decisions_are_remembered() {
         (r#"Pets::User::"pool|v""#, r#"Pets::Pet::"2""#)
     );
     assert!(!decide(&guard, Req::default(), &Who::new("u", &["other"])).is_remembered());
+}
+
+#[test]
+fn a_set_without_memory_decides_anew() {
+    let policies = load_as(SCHEMA, READERS, |config| config.remembered_bytes = 0).unwrap();
+    let guard = policies.guard(&GET).unwrap();
+    for _ in 0..2 {
+        let decided = decide(&guard, Req::default(), &Who::new("u", &["readers"]));
+        assert_eq!(
+            (decided.outcome().code(), decided.memory()),
+            (Code::Permitted, Memory::Bypass)
+        );
+    }
 }
 
 #[test]

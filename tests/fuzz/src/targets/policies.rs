@@ -54,6 +54,7 @@ fn written<'t>(text: &'t str, folder: &Path) -> (Config, Vec<(String, &'t str)>)
         path: folder.to_owned(),
         principal: format!("{namespace}::User"),
         group: Some(format!("{namespace}::{group}")),
+        remembered_bytes: Config::REMEMBERED_BYTES,
     };
     (config, files)
 }
