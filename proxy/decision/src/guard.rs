@@ -8,7 +8,7 @@ use crate::{
     Caller, Code, Decided, Denied, Memory, Outcome, Permit, PolicyError, Request,
     identity::{Facts, Identity},
     inputs::{Inputs, Values, write_text},
-    policies::{Applicable, Decisions, Met, Shared},
+    policies::{Applicable, Decisions, Met, Selected, Shared},
     resource::{Named, Resource},
 };
 
@@ -194,6 +194,16 @@ impl Guard {
             return Err(Outcome::refusal(Code::NoPolicies, "there are no policies"));
         }
         let unasked = |message| Outcome::refusal(Code::PolicyError, message);
+        let parent = self.applicable.resource_parent.as_ref();
+        let entities = facts.entities_with(&resource.uid, parent)?;
+        let scoped = &self.applicable.scoped;
+        let selected = scoped.select(&facts.uid, &resource.uid, &entities);
+        let policies = match selected.map_err(unasked)? {
+            Selected::Plain(parts) => {
+                return Ok(parts.outcome(&facts.uid, &resource.uid, &entities));
+            }
+            Selected::Conditional(policies) => policies,
+        };
         let context = self.context(facts, values)?;
         let request = cedar_policy::Request::new(
             facts.uid.clone(),
@@ -203,12 +213,6 @@ impl Guard {
             None,
         );
         let request = request.map_err(|error| unasked(error.to_string()))?;
-        let parent = self.applicable.resource_parent.as_ref();
-        let entities = facts.entities_with(&resource.uid, parent)?;
-        let scoped = &self.applicable.scoped;
-        let policies = scoped
-            .select(&facts.uid, &resource.uid, &entities)
-            .map_err(unasked)?;
         let response = Authorizer::new().is_authorized(&request, &policies, &entities);
         Ok(self.applicable.outcome(&response))
     }

@@ -1,6 +1,7 @@
 //! A policy set, loaded and indexed.
 
 mod index;
+mod plain;
 mod scope;
 mod shared;
 
@@ -14,6 +15,7 @@ use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 use self::index::Index;
 pub(crate) use self::{
     index::Applicable,
+    scope::Selected,
     shared::{Decisions, Met, Shared},
 };
 use crate::{

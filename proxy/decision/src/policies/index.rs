@@ -2,9 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use cedar_policy::{Effect, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet};
+use cedar_policy::{Effect, Entities, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet};
 
-use super::{application, scope::Scoped};
+use super::{application, plain::Asks, scope::Scoped};
 use crate::{
     Config, Problem, Problems,
     identity::Lens,
@@ -48,7 +48,15 @@ pub(super) fn index(loaded: &Loaded, config: &Config, namespace: &str) -> Result
         let unsorted = |message| Problems(vec![Problem::of_file(&config.path, message)]);
         let policies =
             PolicySet::from_policies(policies).map_err(|error| unsorted(error.to_string()))?;
-        let scoped = Scoped::new(&policies).map_err(unsorted)?;
+        let action = loaded.schema.nested.get(&key.0).cloned();
+        let actions = Entities::from_entities(action, None);
+        let asks = Asks {
+            principal: &loaded.principal,
+            action: &key.0,
+            resource: &key.1,
+            actions: &actions.map_err(|error| unsorted(error.to_string()))?,
+        };
+        let scoped = Scoped::new(&policies, &asks).map_err(unsorted)?;
         let parent = application_above(&loaded.schema, &key.1, namespace);
         let mentions = Mentions::of(policies.policies(), &config.principal);
         let mentions = as_related(mentions, loaded, &key.1, parent.is_some());

@@ -10,6 +10,9 @@ use quick_cache::{
     sync::{Cache, DefaultLifecycle},
 };
 
+use super::plain::{Asks, Plain, settle};
+use crate::Outcome;
+
 /// The policies of one action and type of resource, sorted by the entity that their scopes ask for.
 ///
 /// INVARIANT: a policy stands under an entity only where its scope asks that the principal (or the resource) be that entity
@@ -38,6 +41,36 @@ impl Weighter<Box<[u32]>, Arc<PolicySet>> for Count {
 struct Part {
     number: u32,
     policies: Arc<PolicySet>,
+    /// The same, where none of them has a condition.
+    plain: Option<Box<[Plain]>>,
+}
+
+/// The policies whose scope a request can meet.
+pub(crate) enum Selected<'s> {
+    /// None of them has a condition.
+    Plain(Parts<'s>),
+    /// They are to be evaluated.
+    Conditional(Arc<PolicySet>),
+}
+
+/// Policies by parts.
+pub(crate) struct Parts<'s>(Vec<&'s Part>);
+
+impl<'s> Parts<'s> {
+    /// What they come to.
+    pub(crate) fn outcome(
+        &self,
+        principal: &EntityUid,
+        resource: &EntityUid,
+        entities: &Entities,
+    ) -> Outcome {
+        settle(self.policies(), principal, resource, entities)
+    }
+
+    pub(crate) fn policies(&self) -> impl Iterator<Item = &'s Plain> {
+        let parts = self.0.iter();
+        parts.filter_map(|part| part.plain.as_deref()).flatten()
+    }
 }
 
 /// What a policy's scope asks for.
@@ -50,7 +83,7 @@ enum Asked {
 
 impl Scoped {
     /// Sorts policies, each under the one of its two entities that fewer of them ask for.
-    pub(crate) fn new(policies: &PolicySet) -> Result<Self, String> {
+    pub(super) fn new(policies: &PolicySet, asks: &Asks<'_>) -> Result<Self, String> {
         let asked: Vec<_> = policies
             .policies()
             .map(|policy| (policy, asked_by(policy)))
@@ -65,15 +98,12 @@ impl Scoped {
             let rarest = rarest.cloned().unwrap_or(Asked::Nothing);
             sorted.entry(rarest).or_default().push((*policy).clone());
         }
-        Self::of(sorted)
+        Self::of(sorted, asks)
     }
 
-    fn of(sorted: HashMap<Asked, Vec<Policy>>) -> Result<Self, String> {
+    fn of(sorted: HashMap<Asked, Vec<Policy>>, asks: &Asks<'_>) -> Result<Self, String> {
         let mut scoped = Self {
-            any: Part {
-                number: 0,
-                policies: Arc::default(),
-            },
+            any: Part::new(0, Vec::new(), asks)?,
             principal: HashMap::new(),
             resource: HashMap::new(),
             joined: Cache::with(
@@ -85,10 +115,7 @@ impl Scoped {
             ),
         };
         for (number, (asked, policies)) in (1..).zip(sorted) {
-            let part = Part {
-                number,
-                policies: Arc::new(set_of(policies)?),
-            };
+            let part = Part::new(number, policies, asks)?;
             match asked {
                 Asked::Nothing => scoped.any = part,
                 Asked::Principal(entity) => {
@@ -109,18 +136,20 @@ impl Scoped {
         principal: &EntityUid,
         resource: &EntityUid,
         entities: &Entities,
-    ) -> Result<Arc<PolicySet>, String> {
+    ) -> Result<Selected<'_>, String> {
         let mut parts = Vec::new();
         if !self.any.policies.is_empty() {
             parts.push(&self.any);
         }
         add(&mut parts, &self.principal, principal, entities);
         add(&mut parts, &self.resource, resource, entities);
-        match parts.as_slice() {
-            [] => Ok(Arc::clone(&self.any.policies)),
-            [part] => Ok(Arc::clone(&part.policies)),
-            _ => self.join(&parts),
+        if parts.iter().all(|part| part.plain.is_some()) {
+            return Ok(Selected::Plain(Parts(parts)));
         }
+        Ok(Selected::Conditional(match parts.as_slice() {
+            [part] => Arc::clone(&part.policies),
+            _ => self.join(&parts)?,
+        }))
     }
 
     fn join(&self, parts: &[&Part]) -> Result<Arc<PolicySet>, String> {
@@ -133,6 +162,17 @@ impl Scoped {
         let set = Arc::new(set_of(policies.cloned())?);
         self.joined.insert(numbers, Arc::clone(&set));
         Ok(set)
+    }
+}
+
+impl Part {
+    fn new(number: u32, policies: Vec<Policy>, asks: &Asks<'_>) -> Result<Self, String> {
+        let plain = policies.iter().map(|policy| Plain::of(policy, asks));
+        Ok(Self {
+            number,
+            plain: plain.collect(),
+            policies: Arc::new(set_of(policies)?),
+        })
     }
 }
 

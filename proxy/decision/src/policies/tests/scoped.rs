@@ -10,7 +10,7 @@ use super::{
     unrelated::{QUESTIONS, outcome, parsed, resource, some_world},
     world::{Req, Who},
 };
-use crate::{Ask, Guard, Outcome};
+use crate::{Ask, Guard, Outcome, policies::Selected};
 
 const PRINCIPALS: [&str; 8] = [
     "principal",
@@ -138,8 +138,10 @@ fn evaluated(guard: &Guard, who: &Who, pet: &str) -> usize {
     let parent = guard.applicable.resource_parent.as_ref();
     let entities = facts.entities_with(&resource.uid, parent).unwrap();
     let scoped = &guard.applicable.scoped;
-    let selected = scoped.select(&facts.uid, &resource.uid, &entities);
-    selected.unwrap().num_of_policies()
+    match scoped.select(&facts.uid, &resource.uid, &entities).unwrap() {
+        Selected::Plain(parts) => parts.policies().count(),
+        Selected::Conditional(policies) => policies.num_of_policies(),
+    }
 }
 
 /// Ten policies that can apply to user `u7`, of group `g7`, and pet `7`, among so many that differ in what they ask for.
