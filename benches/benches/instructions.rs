@@ -148,7 +148,7 @@ impl World {
         stages
     }
 
-    fn decisions(&self) -> [Stage<'_>; 5] {
+    fn decisions(&self) -> [Stage<'_>; 6] {
         let afresh = |guard: &Guard, who: &Who| {
             let decided = guard.decide_afresh(black_box(Head), who, self.gate.now);
             decided.is_ok()
@@ -159,6 +159,9 @@ impl World {
             }),
             Stage::new("decide afresh, new caller", move || {
                 afresh(&self.gate.guard, &self.stranger)
+            }),
+            Stage::new("decide by roles", move || {
+                afresh(&self.gate.roles, &self.known)
             }),
             Stage::new("decide afresh, 10 policies", move || {
                 afresh(&self.of_ten, &self.known)

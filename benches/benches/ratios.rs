@@ -133,6 +133,7 @@ fn request(runtime: &Runtime, pool: &Pool, gate: &Gate, token: &str) -> Result<V
         }),
         Lane::new("decide afresh", || afresh(&who)),
         Lane::new("decide afresh, new caller", || afresh(&stranger)),
+        Lane::new("decide by roles", || among(&gate.roles)),
         Lane::new("decide, 10 policies", || among(&ten)),
         Lane::new("decide, 1000 policies", || among(&thousand)),
         Lane::new("decide remembered", remembered),
@@ -162,7 +163,7 @@ fn request(runtime: &Runtime, pool: &Pool, gate: &Gate, token: &str) -> Result<V
 }
 
 /// What of a request's stages is compared: the line, ours, what is beside it, and what is asked.
-const REQUEST: [(&str, &str, &str, Option<f64>); 9] = [
+const REQUEST: [(&str, &str, &str, Option<f64>); 10] = [
     (
         "find a route among 100 : decide afresh",
         "route",
@@ -184,6 +185,12 @@ const REQUEST: [(&str, &str, &str, Option<f64>); 9] = [
     (
         "  of a caller not seen before : the same",
         "decide afresh, new caller",
+        "bare decide",
+        None,
+    ),
+    (
+        "  by roles alone, without evaluating : the same",
+        "decide by roles",
         "bare decide",
         None,
     ),

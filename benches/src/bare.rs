@@ -19,7 +19,10 @@ use cedar_policy::{
 use serde_json::{Map, Value, json};
 use token::Verified;
 
-use crate::{Pool, gate::petstore};
+use crate::{
+    Pool,
+    gate::{CONDITIONAL, petstore},
+};
 
 /// The signature of one token, and the key.
 pub struct BareVerifier {
@@ -105,7 +108,7 @@ impl BareSigner {
     }
 }
 
-/// All policies of the pet store, and one request with all that the schema declares of it, as Cedar wants them.
+/// All policies of the pet store, and one more, and one request with all that the schema declares of it, as Cedar wants them.
 pub struct BareDecision {
     authorizer: Authorizer,
     policies: PolicySet,
@@ -187,7 +190,7 @@ fn context(verified: &Verified) -> Value {
 }
 
 fn policies(dir: &Path) -> Result<PolicySet> {
-    let mut text = String::new();
+    let mut text = CONDITIONAL.to_owned();
     for name in ["owners.cedar", "readers.cedar", "writers.cedar"] {
         text += &fs::read_to_string(dir.join(name))?;
     }

@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    fs,
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
     sync::atomic::{AtomicUsize, Ordering},
@@ -24,8 +25,10 @@ use crate::Pool;
 pub struct Gate {
     /// A hundred routes.
     pub table: Table<usize>,
-    /// `GET /pets/{petId}`, resource the application.
+    /// `GET /pets/{petId}`, resource the application: roles, and a policy with a condition.
     pub guard: Guard,
+    /// The same by roles alone.
+    pub roles: Guard,
     /// When the requests come.
     pub now: SystemTime,
     issuer: IssuerIndex,
@@ -50,6 +53,7 @@ impl Gate {
         Ok(Self {
             table: table()?,
             guard: guard()?,
+            roles: guard_by(petstore())?,
             now: pool.engine.clock().now(),
             issuer,
             verifier,
@@ -92,10 +96,23 @@ impl Gate {
 /// moka lets 64 wait.
 const STRANGERS: usize = 160;
 
-/// The pet store's policies for `GET /pets/{petId}`.
+/// The pet store's policies for `GET /pets/{petId}`, and one more.
 pub(crate) fn guard() -> Result<Guard> {
-    guard_by(petstore())
+    let folder = tempfile::tempdir()?;
+    for entry in fs::read_dir(petstore())? {
+        let entry = entry?;
+        fs::copy(entry.path(), folder.path().join(entry.file_name()))?;
+    }
+    fs::write(folder.path().join("conditional.cedar"), CONDITIONAL)?;
+    guard_by(folder.path().to_owned())
 }
+
+/// A policy that has to be evaluated.
+pub(crate) const CONDITIONAL: &str = r#"
+@id("only-get")
+forbid (principal, action == PetStore::Action::"get /pets/{petId}", resource)
+unless { context.method == "GET" };
+"#;
 
 /// The policies of a folder for the same.
 pub(crate) fn guard_by(policies: PathBuf) -> Result<Guard> {

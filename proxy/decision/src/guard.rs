@@ -2,14 +2,15 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use cedar_policy::{Authorizer, Context, Decision, EntityUid, Response};
+use cedar_policy::{Authorizer, Context, EntityUid};
 
 use crate::{
-    Caller, Code, Decided, Denied, Memory, Outcome, Permit, PolicyError, Request,
+    Caller, Code, Decided, Denied, Memory, Outcome, Permit, Request,
     identity::{Facts, Identity},
     inputs::{Inputs, Values, write_text},
-    policies::{Applicable, Decisions, Met, Selected, Shared},
+    policies::{Applicable, Decisions, Met, Plain, Shared},
     resource::{Named, Resource},
+    said::Said,
 };
 
 /// What a route asks of its policies.
@@ -197,13 +198,14 @@ impl Guard {
         let parent = self.applicable.resource_parent.as_ref();
         let entities = facts.entities_with(&resource.uid, parent)?;
         let scoped = &self.applicable.scoped;
-        let selected = scoped.select(&facts.uid, &resource.uid, &entities);
-        let policies = match selected.map_err(unasked)? {
-            Selected::Plain(parts) => {
-                return Ok(parts.outcome(&facts.uid, &resource.uid, &entities));
-            }
-            Selected::Conditional(policies) => policies,
-        };
+        let selected = scoped
+            .select(&facts.uid, &resource.uid, &entities)
+            .map_err(unasked)?;
+        let applies = |policy: &&Plain| policy.applies(&facts.uid, &resource.uid, &entities);
+        let mut said = Said::by_plain(selected.plain().filter(applies));
+        if selected.conditional.is_empty() {
+            return Ok(said.outcome(&self.applicable));
+        }
         let context = self.context(facts, values)?;
         let request = cedar_policy::Request::new(
             facts.uid.clone(),
@@ -213,8 +215,9 @@ impl Guard {
             None,
         );
         let request = request.map_err(|error| unasked(error.to_string()))?;
-        let response = Authorizer::new().is_authorized(&request, &policies, &entities);
-        Ok(self.applicable.outcome(&response))
+        let response = Authorizer::new().is_authorized(&request, &selected.conditional, &entities);
+        said.add(&response);
+        Ok(said.outcome(&self.applicable))
     }
 
     fn context(&self, facts: &Facts, values: &Values<'_>) -> Result<Context, Outcome> {
@@ -228,41 +231,6 @@ impl Guard {
             .chain(facts.token.clone());
         Context::from_pairs(members)
             .map_err(|error| Outcome::refusal(Code::PolicyError, error.to_string()))
-    }
-}
-
-impl Applicable {
-    /// Unsure means deny: Cedar leaves a policy out that fails, so a failed `forbid` would be no `forbid`.
-    fn outcome(&self, response: &Response) -> Outcome {
-        let mut policies: Box<[Box<str>]> = response
-            .diagnostics()
-            .reason()
-            .map(|id| AsRef::<str>::as_ref(id).into())
-            .collect();
-        policies.sort_unstable();
-        let errors = response.diagnostics().errors().map(|error| {
-            let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
-            PolicyError {
-                policy: AsRef::<str>::as_ref(error.policy_id()).into(),
-                message: error.inner().to_string().into(),
-            }
-        });
-        let mut errors: Box<[PolicyError]> = errors.collect();
-        errors.sort_unstable_by(|a, b| a.policy.cmp(&b.policy));
-        let forbids = errors.iter().any(|error| self.is_forbid(&error.policy));
-        let code = match response.decision() {
-            Decision::Allow if forbids => Code::PolicyError,
-            Decision::Allow => Code::Permitted,
-            Decision::Deny if !policies.is_empty() => Code::PolicyDenied,
-            Decision::Deny if !errors.is_empty() => Code::PolicyError,
-            Decision::Deny => Code::NoPermit,
-        };
-        Outcome {
-            code,
-            policies,
-            errors,
-            detail: None,
-        }
     }
 }
 

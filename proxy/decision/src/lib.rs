@@ -21,6 +21,7 @@ mod problem;
 mod project;
 mod request;
 mod resource;
+mod said;
 mod schema;
 mod testing;
 

@@ -15,7 +15,7 @@ use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 use self::index::Index;
 pub(crate) use self::{
     index::Applicable,
-    scope::Selected,
+    plain::Plain,
     shared::{Decisions, Met, Shared},
 };
 use crate::{

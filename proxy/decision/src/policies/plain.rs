@@ -7,8 +7,6 @@ use cedar_policy::{
     ResourceConstraint,
 };
 
-use crate::{Code, Outcome};
-
 /// What all requests have in common for which policies are sorted.
 pub(super) struct Asks<'a> {
     pub(super) principal: &'a EntityTypeName,
@@ -18,11 +16,11 @@ pub(super) struct Asks<'a> {
     pub(super) actions: &'a Entities,
 }
 
-/// A policy that applies to a request exactly where all these hold of its principal and its resource.
+/// A policy that is satisfied exactly where these hold of a request's principal and resource.
 #[derive(Debug)]
 pub(crate) struct Plain {
-    id: Box<str>,
-    effect: Effect,
+    pub(crate) id: Box<str>,
+    pub(crate) effect: Effect,
     principal: Option<Wanted>,
     resource: Option<Wanted>,
 }
@@ -78,41 +76,19 @@ impl Plain {
         })
     }
 
-    fn applies(&self, principal: &EntityUid, resource: &EntityUid, entities: &Entities) -> bool {
+    /// Whether its scope is met by a request of this principal and resource, among these entities.
+    pub(crate) fn applies(
+        &self,
+        principal: &EntityUid,
+        resource: &EntityUid,
+        entities: &Entities,
+    ) -> bool {
         let holds = |wanted: &Option<Wanted>, entity: &EntityUid| match wanted {
             None => true,
             Some(Wanted::Is(wanted)) => entity == wanted,
             Some(Wanted::IsIn(wanted)) => is_in(entities, entity, wanted),
         };
         holds(&self.principal, principal) && holds(&self.resource, resource)
-    }
-}
-
-/// What these policies come to: any `forbid` that applies outweighs all that permit.
-pub(super) fn settle<'p>(
-    policies: impl Iterator<Item = &'p Plain>,
-    principal: &EntityUid,
-    resource: &EntityUid,
-    entities: &Entities,
-) -> Outcome {
-    let (mut permits, mut forbids) = (Vec::new(), Vec::new());
-    for policy in policies.filter(|policy| policy.applies(principal, resource, entities)) {
-        match policy.effect {
-            Effect::Permit => permits.push(policy.id.clone()),
-            Effect::Forbid => forbids.push(policy.id.clone()),
-        }
-    }
-    let (code, mut policies) = match (permits.is_empty(), forbids.is_empty()) {
-        (_, false) => (Code::PolicyDenied, forbids),
-        (false, true) => (Code::Permitted, permits),
-        (true, true) => (Code::NoPermit, Vec::new()),
-    };
-    policies.sort_unstable();
-    Outcome {
-        code,
-        policies: policies.into(),
-        errors: Box::default(),
-        detail: None,
     }
 }
 

@@ -10,8 +10,7 @@ use quick_cache::{
     sync::{Cache, DefaultLifecycle},
 };
 
-use super::plain::{Asks, Plain, settle};
-use crate::Outcome;
+use super::plain::{Asks, Plain};
 
 /// The policies of one action and type of resource, sorted by the entity that their scopes ask for.
 ///
@@ -37,39 +36,25 @@ impl Weighter<Box<[u32]>, Arc<PolicySet>> for Count {
     }
 }
 
-/// Policies that are evaluated together or not at all.
+/// Policies that can apply together or not at all.
 struct Part {
     number: u32,
-    policies: Arc<PolicySet>,
-    /// The same, where none of them has a condition.
-    plain: Option<Box<[Plain]>>,
+    plain: Box<[Plain]>,
+    /// Those that are to be evaluated.
+    conditional: Arc<PolicySet>,
 }
 
 /// The policies whose scope a request can meet.
-pub(crate) enum Selected<'s> {
-    /// None of them has a condition.
-    Plain(Parts<'s>),
-    /// They are to be evaluated.
-    Conditional(Arc<PolicySet>),
+pub(crate) struct Selected<'s> {
+    parts: Vec<&'s Part>,
+    /// Those that are to be evaluated.
+    pub(crate) conditional: Arc<PolicySet>,
 }
 
-/// Policies by parts.
-pub(crate) struct Parts<'s>(Vec<&'s Part>);
-
-impl<'s> Parts<'s> {
-    /// What they come to.
-    pub(crate) fn outcome(
-        &self,
-        principal: &EntityUid,
-        resource: &EntityUid,
-        entities: &Entities,
-    ) -> Outcome {
-        settle(self.policies(), principal, resource, entities)
-    }
-
-    pub(crate) fn policies(&self) -> impl Iterator<Item = &'s Plain> {
-        let parts = self.0.iter();
-        parts.filter_map(|part| part.plain.as_deref()).flatten()
+impl Selected<'_> {
+    /// Those of which the scope is all.
+    pub(crate) fn plain(&self) -> impl Iterator<Item = &Plain> {
+        self.parts.iter().flat_map(|part| &part.plain)
     }
 }
 
@@ -138,18 +123,16 @@ impl Scoped {
         entities: &Entities,
     ) -> Result<Selected<'_>, String> {
         let mut parts = Vec::new();
-        if !self.any.policies.is_empty() {
-            parts.push(&self.any);
-        }
+        parts.push(&self.any);
         add(&mut parts, &self.principal, principal, entities);
         add(&mut parts, &self.resource, resource, entities);
-        if parts.iter().all(|part| part.plain.is_some()) {
-            return Ok(Selected::Plain(Parts(parts)));
-        }
-        Ok(Selected::Conditional(match parts.as_slice() {
-            [part] => Arc::clone(&part.policies),
-            _ => self.join(&parts)?,
-        }))
+        let conditional = parts.iter().filter(|part| !part.conditional.is_empty());
+        let conditional = match *conditional.copied().collect::<Vec<_>>() {
+            [] => Arc::clone(&self.any.conditional),
+            [part] => Arc::clone(&part.conditional),
+            ref parts => self.join(parts)?,
+        };
+        Ok(Selected { parts, conditional })
     }
 
     fn join(&self, parts: &[&Part]) -> Result<Arc<PolicySet>, String> {
@@ -158,7 +141,7 @@ impl Scoped {
         if let Some(set) = self.joined.get(&*numbers) {
             return Ok(set);
         }
-        let policies = parts.iter().flat_map(|part| part.policies.policies());
+        let policies = parts.iter().flat_map(|part| part.conditional.policies());
         let set = Arc::new(set_of(policies.cloned())?);
         self.joined.insert(numbers, Arc::clone(&set));
         Ok(set)
@@ -167,11 +150,18 @@ impl Scoped {
 
 impl Part {
     fn new(number: u32, policies: Vec<Policy>, asks: &Asks<'_>) -> Result<Self, String> {
-        let plain = policies.iter().map(|policy| Plain::of(policy, asks));
+        let mut plain = Vec::new();
+        let mut conditional = Vec::new();
+        for policy in policies {
+            match Plain::of(&policy, asks) {
+                Some(policy) => plain.push(policy),
+                None => conditional.push(policy),
+            }
+        }
         Ok(Self {
             number,
-            plain: plain.collect(),
-            policies: Arc::new(set_of(policies)?),
+            plain: plain.into(),
+            conditional: Arc::new(set_of(conditional)?),
         })
     }
 }

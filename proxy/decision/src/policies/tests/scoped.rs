@@ -10,7 +10,7 @@ use super::{
     unrelated::{QUESTIONS, outcome, parsed, resource, some_world},
     world::{Req, Who},
 };
-use crate::{Ask, Guard, Outcome, policies::Selected};
+use crate::{Ask, Guard, Outcome};
 
 const PRINCIPALS: [&str; 8] = [
     "principal",
@@ -138,10 +138,8 @@ fn evaluated(guard: &Guard, who: &Who, pet: &str) -> usize {
     let parent = guard.applicable.resource_parent.as_ref();
     let entities = facts.entities_with(&resource.uid, parent).unwrap();
     let scoped = &guard.applicable.scoped;
-    match scoped.select(&facts.uid, &resource.uid, &entities).unwrap() {
-        Selected::Plain(parts) => parts.policies().count(),
-        Selected::Conditional(policies) => policies.num_of_policies(),
-    }
+    let selected = scoped.select(&facts.uid, &resource.uid, &entities).unwrap();
+    selected.plain().count() + selected.conditional.num_of_policies()
 }
 
 /// Ten policies that can apply to user `u7`, of group `g7`, and pet `7`, among so many that differ in what they ask for.
