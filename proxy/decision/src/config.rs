@@ -16,7 +16,7 @@ pub struct Config {
     /// Cedar entity type of groups, as `PetStore::UserGroup`.
     #[serde(default)]
     pub group: Option<String>,
-    /// Memory for decisions that come again, in bytes; 0 decides every request anew.
+    /// Memory for decisions that come again, in bytes, some hundreds each; 0 decides every request anew.
     #[serde(default = "remembered_bytes")]
     pub remembered_bytes: u64,
 }

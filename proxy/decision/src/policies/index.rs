@@ -4,7 +4,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use cedar_policy::{Effect, Entities, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet};
 
-use super::{application, plain::Asks, scope::Scoped};
+use super::{
+    application,
+    plain::{self, Asks},
+    scope::Scoped,
+};
 use crate::{
     Config, Problem, Problems,
     identity::Lens,
@@ -42,6 +46,7 @@ impl Applicable {
 
 /// Indexes a policy set for callers of the settings' principal type.
 pub(super) fn index(loaded: &Loaded, config: &Config, namespace: &str) -> Result<Index, Problems> {
+    let unconditional = plain::unconditional(&loaded.policies);
     let mut lenses = HashMap::new();
     let mut index = Index::new();
     for (key, policies) in sort(loaded, config) {
@@ -54,6 +59,7 @@ pub(super) fn index(loaded: &Loaded, config: &Config, namespace: &str) -> Result
             principal: &loaded.principal,
             action: &key.0,
             resource: &key.1,
+            unconditional: &unconditional,
             actions: &actions.map_err(|error| unsorted(error.to_string()))?,
         };
         let scoped = Scoped::new(&policies, &asks).map_err(unsorted)?;

@@ -2,9 +2,11 @@
 //!
 //! Roles are written like that, and Cedar takes twenty times as long for them.
 
+use std::collections::HashSet;
+
 use cedar_policy::{
-    ActionConstraint, Effect, Entities, EntityTypeName, EntityUid, Policy, PrincipalConstraint,
-    ResourceConstraint,
+    ActionConstraint, Effect, Entities, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet,
+    PrincipalConstraint, ResourceConstraint,
 };
 
 /// What all requests have in common for which policies are sorted.
@@ -12,8 +14,19 @@ pub(super) struct Asks<'a> {
     pub(super) principal: &'a EntityTypeName,
     pub(super) action: &'a EntityUid,
     pub(super) resource: &'a EntityTypeName,
+    /// All policies without conditions.
+    pub(super) unconditional: &'a HashSet<PolicyId>,
     /// The action, if it is in other ones.
     pub(super) actions: &'a Entities,
+}
+
+/// The policies without conditions. Of a policy that cannot be taken apart, it is unknown.
+pub(super) fn unconditional(policies: &PolicySet) -> HashSet<PolicyId> {
+    let unconditional = policies.policies().filter(|policy| {
+        let parts = policy.to_pst();
+        policy.is_static() && parts.is_ok_and(|parts| parts.body().clauses().is_empty())
+    });
+    unconditional.map(|policy| policy.id().clone()).collect()
 }
 
 /// A policy that is satisfied exactly where these hold of a request's principal and resource.
@@ -35,8 +48,6 @@ enum Wanted {
 impl Plain {
     /// `None` where there is more to it than the principal and the resource.
     pub(super) fn of(policy: &Policy, asks: &Asks<'_>) -> Option<Self> {
-        let parts = policy.to_pst().ok()?;
-        let is_scope = policy.is_static() && parts.body().clauses().is_empty();
         let of_type = |ty: &EntityTypeName, wanted: &EntityTypeName| ty == wanted;
         let of_action = match policy.action_constraint() {
             ActionConstraint::Any => true,
@@ -45,7 +56,7 @@ impl Plain {
                 .iter()
                 .any(|action| is_in(asks.actions, asks.action, action)),
         };
-        if !is_scope || !of_action {
+        if !of_action || !asks.unconditional.contains(policy.id()) {
             return None;
         }
         let principal = match policy.principal_constraint() {

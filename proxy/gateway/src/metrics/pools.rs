@@ -29,7 +29,7 @@ impl Pools {
             store_seconds: r.long("store_seconds", "Time of a step of the store.", &["kind"])?,
             hash_queue: r.gauge(
                 "hash_queue",
-                "Password hashes and SRP steps that wait or are under way.",
+                "Steps of sign-ins, and other hashes, that wait for a hashing thread or are on one.",
             )?,
         })
     }

@@ -28,6 +28,8 @@ use std::time::Duration;
 pub use sign_ins::{SignInResult, SignIns};
 pub use sweep::sweep;
 
+use store::BoxFuture;
+
 use crate::client::Client;
 use crate::pool::Pool;
 use crate::{Engine, Error, Result};
@@ -72,10 +74,17 @@ impl SignIn<'_> {
             .check_secret_hash(username, parameters.get("SECRET_HASH").map(String::as_str))
     }
 
-    /// Does a step that hashes, or costs as much: it begins on a thread for such work.
-    async fn heavy(self, step: Heavy, parameters: &Parameters) -> Result<Answer> {
+    /// Does what reads the store and then hashes, or costs as much: from the start on a thread for such work, unless it would
+    /// not get as far as that there. Whatever can be refused without is refused before, as a place there is for one of few.
+    async fn begin(
+        self,
+        step: impl for<'s> FnOnce(SignIn<'s>) -> BoxFuture<'s, Result<Answer>> + Send + 'static,
+    ) -> Result<Answer> {
+        if !self.engine.db().reads_in_place() {
+            return step(self).await;
+        }
         let (engine, pool, client) = (self.engine.clone(), self.pool.clone(), self.client.clone());
-        let (door, parameters) = (self.door, parameters.clone());
+        let door = self.door;
         let step = async move {
             let sign_in = SignIn {
                 engine: &engine,
@@ -83,13 +92,9 @@ impl SignIn<'_> {
                 client: &client,
                 door,
             };
-            match step {
-                Heavy::Password => password::sign_in(sign_in, &parameters).await,
-                Heavy::SrpChallenge => srp_password::challenge(sign_in, &parameters).await,
-                Heavy::SrpProof => srp_password::verify(sign_in, &parameters).await,
-            }
+            step(sign_in).await
         };
-        self.count(self.engine.hasher().begin(step).await.flatten())
+        self.engine.hasher().begin(step).await.flatten()
     }
 
     /// Counts the answer on its way out.
@@ -97,14 +102,6 @@ impl SignIn<'_> {
         self.engine.auth().sign_ins.count(*self, &answer);
         answer
     }
-}
-
-/// The steps whose work anybody may ask for, and which take turns for it.
-#[derive(Clone, Copy)]
-enum Heavy {
-    Password,
-    SrpChallenge,
-    SrpProof,
 }
 
 /// What a step of a sign-in comes to.
@@ -176,8 +173,8 @@ impl ChallengeKind {
 /// Begins a sign-in, or refreshes one; `flow` is `AuthFlow`.
 pub async fn initiate(sign_in: SignIn<'_>, flow: &str, parameters: &Parameters) -> Result<Answer> {
     match flow::enabled(sign_in, flow)? {
-        flow::Step::Password => sign_in.heavy(Heavy::Password, parameters).await,
-        flow::Step::Srp => sign_in.heavy(Heavy::SrpChallenge, parameters).await,
+        flow::Step::Password => sign_in.count(password::sign_in(sign_in, parameters).await),
+        flow::Step::Srp => sign_in.count(srp_password::challenge(sign_in, parameters).await),
         flow::Step::Refresh => refresh::by_parameters(sign_in, parameters)
             .await
             .map(Answer::Tokens),
@@ -192,7 +189,7 @@ pub async fn respond(
     responses: &Parameters,
 ) -> Result<Answer> {
     match challenge {
-        "PASSWORD_VERIFIER" => sign_in.heavy(Heavy::SrpProof, responses).await,
+        "PASSWORD_VERIFIER" => sign_in.count(srp_password::verify(sign_in, responses).await),
         "NEW_PASSWORD_REQUIRED" => {
             let session = session.ok_or_else(|| missing("Session"))?;
             sign_in.count(new_password::set(sign_in, session, responses).await)

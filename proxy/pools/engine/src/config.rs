@@ -87,7 +87,7 @@ pub struct Hashing {
     pub profile: HashProfile,
     /// Threads that hash; as many as the machine has processors when absent.
     pub threads: Option<u16>,
-    /// Password hashes and SRP steps that may wait or be done at once; beyond it callers are told `TooManyRequestsException`.
+    /// Steps of sign-ins and other hashes that may wait or be done at once; beyond it callers are told `TooManyRequestsException`.
     pub queue: usize,
 }
 

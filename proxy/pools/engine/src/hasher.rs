@@ -43,7 +43,7 @@ impl Comparison {
     }
 }
 
-/// Hashes and verifies passwords on a bounded pool of niced threads.
+/// Hashes and verifies passwords on a bounded pool of niced threads, and begins the steps that do.
 ///
 /// A full queue refuses with `TooManyRequests`: a caller who waits too long is gone anyway, and its work is in vain.
 pub struct Hasher {
@@ -159,7 +159,7 @@ impl Hasher {
         costs(params) != costs(&self.params)
     }
 
-    /// Hashes and other work that wait or are being done; the metric `portcullis_hash_queue`.
+    /// Hashes and steps that wait or are being done; the metric `portcullis_hash_queue`.
     pub fn queue(&self) -> usize {
         self.queue.load(Ordering::Relaxed)
     }
@@ -179,10 +179,8 @@ impl Hasher {
         &self,
         step: impl Future<Output = T> + Send + 'static,
     ) -> Result<T> {
-        let runtime = Handle::current();
         let mut step: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(step);
         let first = move || {
-            let _entered = runtime.enter();
             // Nobody is to be woken yet: the caller polls again, with a waker of its own.
             let end = step.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             (end, step)
@@ -204,7 +202,10 @@ impl Hasher {
         }
         let ticket = Ticket::take(&self.queue, self.limit)?;
         let (reply, answer) = oneshot::channel();
+        let runtime = Handle::current();
         let job = move || {
+            // Up to the end, as what is left of a step may need it when it is dropped.
+            let _entered = runtime.enter();
             // The place is free before the answer is out, so whoever asks again at once finds it; also after a panic, which
             // drops what is declared last first.
             let (reply, ticket) = (reply, ticket);
@@ -289,7 +290,8 @@ thread_local! {
     static MEMORY: RefCell<Option<Vec<Block>>> = const { RefCell::new(None) };
 }
 
-fn is_hashing_thread() -> bool {
+/// Whether this thread serves no calls, so that an RSA signature may be made in place too.
+pub(crate) fn is_hashing_thread() -> bool {
     MEMORY.with_borrow(Option::is_some)
 }
 
@@ -303,7 +305,8 @@ fn work(inbox: &Mutex<mpsc::Receiver<Job>>) {
     loop {
         let next = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = next else { return };
-        // A panic is its caller's, who gets an error; the thread serves the others.
+        // A panic is its caller's, who gets an error; the thread serves the others. What it leaves half changed is dropped
+        // with the job, or behind locks that are taken all the same.
         drop(catch_unwind(AssertUnwindSafe(job)));
     }
 }
@@ -445,6 +448,51 @@ mod tests {
         assert_eq!(last, name());
         assert!(hasher.spent() > Duration::ZERO);
         assert_eq!(hasher.queue(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_step_whose_caller_left_ends_with_its_runtime_around_it() {
+        struct Spawns(Arc<AtomicUsize>);
+        impl Drop for Spawns {
+            fn drop(&mut self) {
+                // Panics without a runtime.
+                tokio::spawn(std::future::ready(()));
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let hasher = Arc::new(hasher(one_thread()));
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let (begun, wait) = mpsc::channel();
+        let (release, go) = mpsc::channel::<()>();
+        let asked = tokio::spawn({
+            let (hasher, spawns) = (Arc::clone(&hasher), Spawns(Arc::clone(&dropped)));
+            async move {
+                let step = hasher.begin(async move {
+                    begun.send(()).unwrap();
+                    drop(go.recv());
+                    std::future::pending::<()>().await;
+                    drop(spawns);
+                });
+                step.await
+            }
+        });
+        let waited = tokio::task::spawn_blocking(move || wait.recv());
+        waited.await.unwrap().unwrap();
+        asked.abort();
+        assert!(asked.await.unwrap_err().is_cancelled());
+        drop(release);
+        hasher.hash("a").await.unwrap();
+        assert_eq!(dropped.load(Ordering::Relaxed), 1);
+        assert_eq!(hasher.queue(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_panic_within_a_step_is_an_error() {
+        let hasher = hasher(one_thread());
+        let step = hasher.begin(async { panic!("a bug") });
+        let end: Result<()> = step.await;
+        end.unwrap_err();
+        hasher.hash("a").await.unwrap();
     }
 
     #[tokio::test]

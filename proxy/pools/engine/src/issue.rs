@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::client::Client;
 use crate::group::Group;
+use crate::hasher::is_hashing_thread;
 use crate::pool::Pool;
 use crate::signing_key::{Kind, SigningKey};
 use crate::user::User;
@@ -96,7 +97,7 @@ type Unsigned = (Arc<SigningKey>, Map<String, Value>);
 async fn signed(id: Unsigned, access: Unsigned) -> Result<(String, String)> {
     let sign = |(key, claims): Unsigned| key.sign(&claims);
     let both = move || Ok((sign(id)?, sign(access)?));
-    if store::may_block() {
+    if is_hashing_thread() {
         return both();
     }
     tokio::task::spawn_blocking(both)

@@ -170,6 +170,11 @@ impl Db {
         Ok(self.rows(sql, args).await?.into_iter().next())
     }
 
+    /// Whether [`Db::rows`] waits for nothing on threads that may block.
+    pub fn reads_in_place(&self) -> bool {
+        matches!(self.0.driver, Driver::Sqlite(_))
+    }
+
     /// Refuses if a SQLite store's file is not where it was opened; writes refuse then by themselves.
     pub fn check_place(&self) -> Result<()> {
         match &self.0.driver {

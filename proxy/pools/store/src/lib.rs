@@ -37,7 +37,7 @@ mod target;
 mod tx;
 mod value;
 
-pub use blocking::{may_block, may_block_here};
+pub use blocking::may_block_here;
 pub use db::Db;
 pub use error::{Error, Result, Violation};
 pub use job::BoxFuture;

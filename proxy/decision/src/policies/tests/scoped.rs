@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt::Write as _};
 
-use cedar_policy::{AuthorizationError, Decision, Effect, PolicySet, Response};
+use cedar_policy::{AuthorizationError, Decision, Effect, Entities, PolicySet, Response};
 use proptest::prelude::*;
 
 use super::{
@@ -35,6 +35,15 @@ const RESOURCES: [&str; 9] = [
     "resource in Pets::User::\"pool|b\"",
 ];
 
+const ACTIONS: [&str; 6] = [
+    "action",
+    "action == Pets::Action::\"get /x\"",
+    "action in Pets::Action::\"get /x\"",
+    "action in Pets::Action::\"read\"",
+    "action in [Pets::Action::\"other\", Pets::Action::\"gets\"]",
+    "action == Pets::Action::\"other\"",
+];
+
 /// Fails for the caller whose level is the greatest there is.
 const OVERFLOW: &str = "principal has level && principal.level + 1 > 1";
 
@@ -46,17 +55,20 @@ pub(super) fn some_policies() -> impl Strategy<Value = String> {
     let clause = (any::<bool>(), condition);
     let scope = (
         prop::sample::select(&PRINCIPALS[..]),
+        prop::sample::select(&ACTIONS[..]),
         prop::sample::select(&RESOURCES[..]),
     );
     let clauses = prop::collection::vec(clause, 0..2);
     let policy = (prop::bool::weighted(0.7), scope, clauses);
     prop::collection::vec(policy, 1..12).prop_map(|policies| {
         let mut text = String::new();
-        for (at, (permit, (principal, resource), clauses)) in policies.into_iter().enumerate() {
+        for (at, (permit, (principal, action, resource), clauses)) in
+            policies.into_iter().enumerate()
+        {
             let effect = if permit { "permit" } else { "forbid" };
             write!(
                 text,
-                "@id(\"p{at}\") {effect}({principal}, action, {resource})"
+                "@id(\"p{at}\") {effect}({principal}, {action}, {resource})"
             )
             .unwrap();
             for (when, condition) in clauses {
@@ -140,6 +152,28 @@ fn evaluated(guard: &Guard, who: &Who, pet: &str) -> usize {
     let scoped = &guard.applicable.scoped;
     let selected = scoped.select(&facts.uid, &resource.uid, &entities).unwrap();
     selected.plain().count() + selected.conditional.num_of_policies()
+}
+
+/// How many policies of a guard are to be evaluated, where all that ask for no entity can apply.
+fn conditional(guard: &Guard) -> usize {
+    let nobody = r#"Pets::User::"nobody""#.parse().unwrap();
+    let nothing = r#"Pets::Pet::"nothing""#.parse().unwrap();
+    let scoped = &guard.applicable.scoped;
+    let selected = scoped.select(&nobody, &nothing, &Entities::empty());
+    selected.unwrap().conditional.num_of_policies()
+}
+
+#[test]
+fn only_policies_with_conditions_are_evaluated() {
+    let guard = policies(
+        r#"@id("a") permit(principal is Pets::User, action in Pets::Action::"read", resource);
+        @id("b") forbid(principal, action == Pets::Action::"get /pets/{petId}", resource);
+        @id("c") permit(principal, action, resource) when { context.method == "GET" };
+        @id("d") permit(principal, action, resource) unless { false };"#,
+    )
+    .guard(&GET)
+    .unwrap();
+    assert_eq!(conditional(&guard), 2);
 }
 
 /// Ten policies that can apply to user `u7`, of group `g7`, and pet `7`, among so many that differ in what they ask for.

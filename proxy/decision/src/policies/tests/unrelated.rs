@@ -113,7 +113,8 @@ impl World {
         format!(
             "namespace Pets {{ entity Application{}; entity Group{}; entity Pet in [Application];
             entity User{} = {{ email?: String, level?: Long }};
-            action \"get /x\" appliesTo {{ principal: User, resource: [{}] }}; }}",
+            action read; action gets in [read];
+            action \"get /x\", other in [gets] appliesTo {{ principal: User, resource: [{}] }}; }}",
             within(&self.application),
             within(&self.group),
             within(&self.user),
@@ -147,6 +148,8 @@ impl World {
         if self.is_in_application(ty) && *resource != application {
             above.push(application);
         }
+        let above = ["gets", "read"].map(|action| uid("Action", action));
+        parents.insert(uid("Action", "get /x"), above.into());
         let entities = parents.into_iter().map(|(entity, parents)| {
             let attributes = (entity == principal).then(|| attributes(who));
             let parents = parents.into_iter().collect();

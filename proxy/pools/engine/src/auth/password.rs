@@ -1,5 +1,7 @@
 //! `USER_PASSWORD_AUTH` and `ADMIN_USER_PASSWORD_AUTH`: the password itself is sent.
 
+use zeroize::Zeroizing;
+
 use super::attempt::Subject;
 use super::renewal::Renewal;
 use super::{Answer, Parameters, SignIn, conclude, required};
@@ -8,10 +10,15 @@ use crate::{Result, credential};
 
 /// Signs in with a user name and a password.
 pub(super) async fn sign_in(sign_in: SignIn<'_>, parameters: &Parameters) -> Result<Answer> {
-    let username = required(parameters, "USERNAME")?;
-    let password = required(parameters, "PASSWORD")?;
-    sign_in.check_secret_hash(username, parameters)?;
+    let username = required(parameters, "USERNAME")?.to_owned();
+    let password = Zeroizing::new(required(parameters, "PASSWORD")?.to_owned());
+    sign_in.check_secret_hash(&username, parameters)?;
+    let step = sign_in
+        .begin(move |sign_in| Box::pin(async move { tried(sign_in, &username, &password).await }));
+    step.await
+}
 
+async fn tried(sign_in: SignIn<'_>, username: &str, password: &str) -> Result<Answer> {
     let subject = Subject::named(sign_in, username).await?;
     subject.refuse_locked(sign_in)?;
     let compared = compare(sign_in, &subject, password).await?;

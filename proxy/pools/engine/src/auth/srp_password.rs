@@ -13,15 +13,19 @@ use crate::{Error, Result, rng};
 
 /// Answers the client's A with the salt, B, and the sealed state of the exchange.
 pub(super) async fn challenge(sign_in: SignIn<'_>, parameters: &Parameters) -> Result<Answer> {
-    let given = required(parameters, "USERNAME")?;
+    let given = required(parameters, "USERNAME")?.to_owned();
     let client = required(parameters, "SRP_A")?;
-    sign_in.check_secret_hash(given, parameters)?;
+    sign_in.check_secret_hash(&given, parameters)?;
     let client =
         ClientPublic::from_hex(client).ok_or_else(|| Error::invalid_parameter("Invalid SRP_A"))?;
+    let step = sign_in.begin(move |sign_in| Box::pin(begin(sign_in, given, client)));
+    step.await
+}
 
-    let subject = Subject::named(sign_in, given).await?;
+async fn begin(sign_in: SignIn<'_>, given: String, client: ClientPublic) -> Result<Answer> {
+    let subject = Subject::named(sign_in, &given).await?;
     let (salt, verifier) = verifier(sign_in, &subject).await?;
-    let user_id = user_id(sign_in, &subject, given);
+    let user_id = user_id(sign_in, &subject, &given);
     let secret = Zeroizing::new(rng::bytes(sign_in.engine.rng()));
     // Exponentiation takes milliseconds, and anybody may ask for it: bounded, and not where other calls are served.
     let hasher = sign_in.engine.hasher();
@@ -34,7 +38,7 @@ pub(super) async fn challenge(sign_in: SignIn<'_>, parameters: &Parameters) -> R
         sign_in,
         subject.sub().to_owned(),
         user_id.clone(),
-        given,
+        &given,
         detail,
     );
     let block = waiting.seal(sign_in, ChallengeKind::PasswordVerifier)?;
@@ -68,7 +72,26 @@ pub(super) async fn verify(sign_in: SignIn<'_>, responses: &Parameters) -> Resul
     let waiting = Waiting::open(sign_in, ChallengeKind::PasswordVerifier, sealed)?;
     waiting.check_user(given)?;
     check_timestamp(sign_in, timestamp)?;
+    let proof = Proof {
+        waiting,
+        signature: STANDARD.decode(signature).unwrap_or_default(),
+        timestamp: timestamp.to_owned(),
+        block,
+    };
+    let step = sign_in.begin(move |sign_in| Box::pin(async move { proved(sign_in, &proof).await }));
+    step.await
+}
 
+/// What a client answers the challenge with.
+struct Proof {
+    waiting: Waiting,
+    block: Vec<u8>,
+    signature: Vec<u8>,
+    timestamp: String,
+}
+
+async fn proved(sign_in: SignIn<'_>, proof: &Proof) -> Result<Answer> {
+    let waiting = &proof.waiting;
     let subject = Subject::again(sign_in, &waiting.sub, &waiting.given).await?;
     subject.refuse_locked(sign_in)?;
     let (_, verifier) = verifier(sign_in, &subject).await?;
@@ -82,13 +105,12 @@ pub(super) async fn verify(sign_in: SignIn<'_>, responses: &Parameters) -> Resul
     let claim = Claim {
         pool_name: sign_in.pool.srp_name(),
         user_id: &waiting.user_id,
-        block: &block,
-        timestamp,
+        block: &proof.block,
+        timestamp: &proof.timestamp,
     };
-    let signature = STANDARD.decode(signature).unwrap_or_default();
     // Nobody knows the password of a stand-in; the check says so even if somebody did.
-    let right = key.verifies(&claim, &signature) && subject.password().is_some();
-    conclude::conclude(sign_in, subject, right, Some(&waiting)).await
+    let right = key.verifies(&claim, &proof.signature) && subject.password().is_some();
+    conclude::conclude(sign_in, subject, right, Some(waiting)).await
 }
 
 /// The stored salt and verifier, or those of a stand-in.

@@ -1,4 +1,4 @@
-//! The connections that read: two for each core, opened once, lent to one read at a time.
+//! The connections that read: opened once, lent to one read at a time.
 
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -146,9 +146,9 @@ fn within(
     }
 }
 
-/// Threads that may block, of which there is one for each core, may each have one and wait for a processor with it.
+/// Two for each core: threads that may block, of which there is one for each, may have one and wait for a processor with it.
 fn count() -> usize {
-    2 * available_parallelism().map_or(1, NonZero::get).clamp(1, 8)
+    2 * available_parallelism().map_or(1, NonZero::get).clamp(1, 32)
 }
 
 /// How long a read waits for its turn.

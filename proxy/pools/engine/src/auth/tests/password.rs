@@ -223,6 +223,29 @@ async fn a_client_with_a_secret_proves_it() {
     );
 }
 
+#[tokio::test]
+async fn what_needs_no_hash_is_refused_without_a_place_for_it() {
+    let client = json!({"ExplicitAuthFlows": ALL_FLOWS, "GenerateSecret": true, "PreventUserExistenceErrors": "LEGACY"});
+    let world = World::new(client).await;
+    let _full = world.fill_queue().await;
+    let attempt = |name: &'static str, hash: String| {
+        let given = parameters([
+            ("USERNAME", name),
+            ("PASSWORD", PASSWORD),
+            ("SECRET_HASH", &hash),
+        ]);
+        let world = &world;
+        async move { refusal(world.initiate("USER_PASSWORD_AUTH", &given).await).0 }
+    };
+    let stranger = attempt("ada", "AAAA".to_owned()).await;
+    assert_eq!(stranger, Refusal::NotAuthorized);
+    // The place comes before the store: whether there is such a user is not even asked.
+    for name in ["ada", "nobody"] {
+        let refused = attempt(name, secret_hash(&world, name)).await;
+        assert_eq!(refused, Refusal::TooManyRequests, "{name}");
+    }
+}
+
 fn secret_hash(world: &World, name: &str) -> String {
     use aws_lc_rs::hmac;
     let secret = world.client.secrets().first().unwrap().expose();

@@ -79,24 +79,11 @@ async fn verify(world: &World, responses: &Parameters) -> crate::Result<crate::a
 #[tokio::test]
 async fn a_full_queue_refuses_exchanges_too() {
     let world = World::open().await;
-    let queue = world.engine.config().hashing.queue;
-    let (release, gate) = std::sync::mpsc::channel::<()>();
-    let gate = std::sync::Arc::new(std::sync::Mutex::new(gate));
-    for _ in 0..queue {
-        let (engine, gate) = (world.engine.clone(), gate.clone());
-        tokio::spawn(async move {
-            let wait = move || gate.lock().unwrap().recv().is_err();
-            engine.hasher().off_thread(wait).await
-        });
-    }
-    while world.engine.hasher().queue() < queue {
-        tokio::task::yield_now().await;
-    }
+    let _full = world.fill_queue().await;
     let client = Client::new(&SeededRng::new(77));
     let parameters = parameters([("USERNAME", "ada"), ("SRP_A", &client.srp_a())]);
     let begun = world.initiate("USER_SRP_AUTH", &parameters).await;
     assert_eq!(refusal(begun).0, Refusal::TooManyRequests);
-    drop(release);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! An engine with a pool, a client and a user.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -209,6 +209,24 @@ impl World {
         for _ in 0..times {
             assert_eq!(refusal(self.password(name, "Wrong-1").await), incorrect());
         }
+    }
+
+    /// Takes every place for work that hashes, until what it gives is dropped.
+    pub(super) async fn fill_queue(&self) -> mpsc::Sender<()> {
+        let queue = self.engine.config().hashing.queue;
+        let (release, gate) = mpsc::channel::<()>();
+        let gate = Arc::new(Mutex::new(gate));
+        for _ in 0..queue {
+            let (engine, gate) = (self.engine.clone(), gate.clone());
+            tokio::spawn(async move {
+                let wait = move || gate.lock().unwrap().recv().is_err();
+                engine.hasher().off_thread(wait).await
+            });
+        }
+        while self.engine.hasher().queue() < queue {
+            tokio::task::yield_now().await;
+        }
+        release
     }
 
     pub(super) fn advance(&self, by: Duration) {
