@@ -469,7 +469,7 @@ mod tests {
             async move {
                 let step = hasher.begin(async move {
                     begun.send(()).unwrap();
-                    drop(go.recv());
+                    assert!(go.recv().is_err());
                     std::future::pending::<()>().await;
                     drop(spawns);
                 });
