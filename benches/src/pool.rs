@@ -1,6 +1,6 @@
 //! A pool with a user, and the sign-in of that user through the API.
 
-use std::sync::Arc;
+use std::{hint::black_box, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
 use api::{Api, Operators, Unobserved};
@@ -9,7 +9,7 @@ use axum::{
     body::{Body, Bytes},
 };
 use engine::{
-    client,
+    Engine, client,
     group::{self, Group},
     issue::{self, IssueInput},
     pool,
@@ -20,6 +20,33 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use testkit::TestEngine;
 use tower::ServiceExt;
+
+/// What tokens are made of.
+struct Issuer {
+    engine: Engine,
+    record: Arc<pool::Pool>,
+    client: Arc<client::Client>,
+    user: User,
+    group: Group,
+    known_ms: i64,
+}
+
+impl Issuer {
+    async fn issue(&self) -> engine::Result<issue::Tokens> {
+        let input = IssueInput {
+            origin_jti: "7f1c3f5e-0000-4000-8000-000000000000",
+            event_id: "7f1c3f5e-0000-4000-8000-000000000001",
+            auth_time_ms: self.engine.now_ms(),
+            scope: issue::USER_ADMIN_SCOPE,
+            issued_ms: self.engine.now_ms(),
+            known_ms: self.known_ms,
+            nonce: None,
+        };
+        let groups = std::slice::from_ref(&self.group);
+        let (record, client) = (&self.record, &self.client);
+        issue::tokens(&self.engine, record, client, &self.user, groups, input).await
+    }
+}
 
 /// An engine on SQLite with the pool of the pet store's policies, a client, and a user who is a reader.
 pub struct Pool {
@@ -115,24 +142,29 @@ impl Pool {
 
     /// Issues an ID and an access token, so makes two signatures with the pool's keys.
     pub async fn issue(&self) -> Result<issue::Tokens> {
-        let input = IssueInput {
-            origin_jti: "7f1c3f5e-0000-4000-8000-000000000000",
-            event_id: "7f1c3f5e-0000-4000-8000-000000000001",
-            auth_time_ms: self.engine.now_ms(),
-            scope: issue::USER_ADMIN_SCOPE,
-            issued_ms: self.engine.now_ms(),
-            known_ms: self.known_ms,
-            nonce: None,
+        Ok(self.issuer().issue().await?)
+    }
+
+    /// Does it so many times where a sign-in does: on a thread that hashes.
+    pub async fn issue_in_place(&self, times: u32) -> Result<()> {
+        let issuer = self.issuer();
+        let step = async move {
+            for _ in 0..times {
+                black_box(issuer.issue().await?);
+            }
+            Ok(())
         };
-        let groups = std::slice::from_ref(&self.group);
-        Ok(issue::tokens(
-            &self.engine,
-            &self.record,
-            &self.client,
-            &self.user,
-            groups,
-            input,
-        )
-        .await?)
+        self.engine.hasher().begin(step).await?
+    }
+
+    fn issuer(&self) -> Issuer {
+        Issuer {
+            engine: (*self.engine).clone(),
+            record: Arc::clone(&self.record),
+            client: Arc::clone(&self.client),
+            user: self.user.clone(),
+            group: self.group.clone(),
+            known_ms: self.known_ms,
+        }
     }
 }

@@ -175,7 +175,7 @@ impl Hasher {
     ///
     /// A sign-in is read, hashed, sent to the store and signed so without a change of threads in between, of which each
     /// costs as much as reading the user.
-    pub(crate) async fn begin<T: Send + 'static>(
+    pub async fn begin<T: Send + 'static>(
         &self,
         step: impl Future<Output = T> + Send + 'static,
     ) -> Result<T> {
