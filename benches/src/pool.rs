@@ -22,12 +22,14 @@ use testkit::TestEngine;
 use tower::ServiceExt;
 
 /// What tokens are made of.
+#[derive(Clone)]
 struct Issuer {
     engine: Engine,
     record: Arc<pool::Pool>,
     client: Arc<client::Client>,
     user: User,
     group: Group,
+    /// By the store's clock, a time after the user's last revocation.
     known_ms: i64,
 }
 
@@ -54,12 +56,7 @@ pub struct Pool {
     pub engine: TestEngine,
     service: Router,
     sign_in_body: Bytes,
-    record: Arc<pool::Pool>,
-    client: Arc<client::Client>,
-    user: User,
-    group: Group,
-    /// By the store's clock, a time after the user's last revocation.
-    known_ms: i64,
+    issuer: Issuer,
 }
 
 impl Pool {
@@ -104,12 +101,15 @@ impl Pool {
         Ok(Self {
             service: api::service(api),
             sign_in_body: sign_in_body.to_string().into(),
+            issuer: Issuer {
+                engine: (*engine).clone(),
+                record: pool,
+                client,
+                user,
+                group,
+                known_ms,
+            },
             engine,
-            record: pool,
-            client,
-            user,
-            group,
-            known_ms,
         })
     }
 
@@ -142,12 +142,12 @@ impl Pool {
 
     /// Issues an ID and an access token, so makes two signatures with the pool's keys.
     pub async fn issue(&self) -> Result<issue::Tokens> {
-        Ok(self.issuer().issue().await?)
+        Ok(self.issuer.issue().await?)
     }
 
     /// Does it so many times where a sign-in does: on a thread that hashes.
     pub async fn issue_in_place(&self, times: u32) -> Result<()> {
-        let issuer = self.issuer();
+        let issuer = self.issuer.clone();
         let step = async move {
             for _ in 0..times {
                 black_box(issuer.issue().await?);
@@ -155,16 +155,5 @@ impl Pool {
             Ok(())
         };
         self.engine.hasher().begin(step).await?
-    }
-
-    fn issuer(&self) -> Issuer {
-        Issuer {
-            engine: (*self.engine).clone(),
-            record: Arc::clone(&self.record),
-            client: Arc::clone(&self.client),
-            user: self.user.clone(),
-            group: self.group.clone(),
-            known_ms: self.known_ms,
-        }
     }
 }

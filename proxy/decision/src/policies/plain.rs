@@ -48,7 +48,6 @@ enum Wanted {
 impl Plain {
     /// `None` where there is more to it than the principal and the resource.
     pub(super) fn of(policy: &Policy, asks: &Asks<'_>) -> Option<Self> {
-        let of_type = |ty: &EntityTypeName, wanted: &EntityTypeName| ty == wanted;
         let of_action = match policy.action_constraint() {
             ActionConstraint::Any => true,
             ActionConstraint::Eq(action) => action == *asks.action,
@@ -61,20 +60,20 @@ impl Plain {
         }
         let principal = match policy.principal_constraint() {
             PrincipalConstraint::Any => None,
-            PrincipalConstraint::Is(ty) if of_type(&ty, asks.principal) => None,
+            PrincipalConstraint::Is(ty) if ty == *asks.principal => None,
             PrincipalConstraint::Eq(entity) => Some(Wanted::Is(entity)),
             PrincipalConstraint::In(entity) => Some(Wanted::IsIn(entity)),
-            PrincipalConstraint::IsIn(ty, entity) if of_type(&ty, asks.principal) => {
+            PrincipalConstraint::IsIn(ty, entity) if ty == *asks.principal => {
                 Some(Wanted::IsIn(entity))
             }
             PrincipalConstraint::Is(_) | PrincipalConstraint::IsIn(..) => return None,
         };
         let resource = match policy.resource_constraint() {
             ResourceConstraint::Any => None,
-            ResourceConstraint::Is(ty) if of_type(&ty, asks.resource) => None,
+            ResourceConstraint::Is(ty) if ty == *asks.resource => None,
             ResourceConstraint::Eq(entity) => Some(Wanted::Is(entity)),
             ResourceConstraint::In(entity) => Some(Wanted::IsIn(entity)),
-            ResourceConstraint::IsIn(ty, entity) if of_type(&ty, asks.resource) => {
+            ResourceConstraint::IsIn(ty, entity) if ty == *asks.resource => {
                 Some(Wanted::IsIn(entity))
             }
             ResourceConstraint::Is(_) | ResourceConstraint::IsIn(..) => return None,
