@@ -3,6 +3,8 @@
 //! Looking is what decides whether anything changed; being told only makes it happen sooner. Network file systems and some
 //! containers tell nothing.
 
+mod told;
+
 use std::{
     collections::BTreeMap,
     fs::{self, Metadata},
@@ -11,20 +13,16 @@ use std::{
     time::Duration,
 };
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::SETTLE;
+use told::Told;
 
 /// Follows files and folders.
 pub(crate) struct Watch {
     paths: Vec<PathBuf>,
     seen: Fingerprint,
-    told: mpsc::Receiver<()>,
-    watcher: Option<RecommendedWatcher>,
+    told: Told,
 }
 
 /// Inode, size, and times of every file.
@@ -33,21 +31,10 @@ type Fingerprint = BTreeMap<PathBuf, (u64, u64, i64, i64, i64)>;
 impl Watch {
     /// Follows these from now on.
     pub(crate) fn start(paths: Vec<PathBuf>) -> Self {
-        let (tell, told) = mpsc::channel(1);
-        let told_of = move |event: notify::Result<notify::Event>| {
-            // Reading is an event too; a full channel has said it already.
-            if event.is_ok_and(|event| !event.kind.is_access()) {
-                let _ = tell.try_send(());
-            }
-        };
-        let watcher = notify::recommended_watcher(told_of)
-            .inspect_err(|error| tracing::warn!(%error, "File changes are found by looking only"))
-            .ok();
         let mut watch = Self {
             seen: Fingerprint::new(),
             paths: Vec::new(),
-            told,
-            watcher,
+            told: Told::start(),
         };
         watch.follow(paths);
         watch
@@ -56,24 +43,7 @@ impl Watch {
     /// Follows these instead, and says whether any is new. What has been followed before is still compared with its last
     /// look.
     pub(crate) fn follow(&mut self, paths: Vec<PathBuf>) -> bool {
-        let folders = |paths: &[PathBuf]| {
-            let mut folders: Vec<_> = paths.iter().filter_map(|path| folder(path)).collect();
-            folders.sort_unstable();
-            folders.dedup();
-            folders
-        };
-        let (before, after) = (folders(&self.paths), folders(&paths));
-        if let Some(watcher) = &mut self.watcher {
-            for gone in before.iter().filter(|folder| !after.contains(folder)) {
-                // A folder that is gone was forgotten with it.
-                let _ = watcher.unwatch(gone);
-            }
-            for fresh in after.iter().filter(|folder| !before.contains(folder)) {
-                if let Err(error) = watcher.watch(fresh, RecursiveMode::Recursive) {
-                    tracing::warn!(folder = %fresh.display(), %error, "Folder is looked at only");
-                }
-            }
-        }
+        self.told.follow(&folders(&paths));
         let known: Vec<_> = paths
             .iter()
             .filter(|path| self.paths.contains(path))
@@ -94,12 +64,8 @@ impl Watch {
     /// Waits until it is time to look.
     pub(super) async fn wait(&mut self) {
         let look = Instant::now() + LOOK;
-        tokio::select! {
-            told = self.told.recv() => match told {
-                Some(()) => self.settle().await,
-                None => sleep_until(look).await,
-            },
-            () = sleep_until(look) => {}
+        if timeout_at(look, self.told.next()).await.is_ok() {
+            self.settle().await;
         }
     }
 
@@ -108,24 +74,43 @@ impl Watch {
         let now = fingerprint(&self.paths);
         let changed = now != self.seen;
         self.seen = now;
+        if changed {
+            self.told.follow(&folders(&self.paths));
+        }
         changed
     }
 
     /// Until nothing has happened for a while, though not for ever.
     async fn settle(&mut self) {
         let end = Instant::now() + SETTLE * 4;
-        while Instant::now() < end
-            && matches!(timeout(SETTLE, self.told.recv()).await, Ok(Some(())))
-        {}
+        while Instant::now() < end && timeout(SETTLE, self.told.next()).await.is_ok() {}
     }
 }
 
-/// What is watched for a path: a file's folder, since editors replace files.
-fn folder(path: &Path) -> Option<PathBuf> {
-    if path.is_dir() {
-        Some(path.to_owned())
-    } else {
-        path.parent().map(Path::to_owned)
+/// What the system is asked to tell of: the folders of files, since editors replace files, and folders with all in them.
+fn folders(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            walk(path, &mut found, 0);
+        } else {
+            found.extend(path.parent().map(Path::to_owned));
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>, depth: usize) {
+    found.push(folder.to_owned());
+    if depth < MAX_DEPTH
+        && let Ok(entries) = fs::read_dir(folder)
+    {
+        let inner = entries.flatten().map(|entry| entry.path());
+        for inner in inner.filter(|path| path.is_dir()) {
+            walk(&inner, found, depth + 1);
+        }
     }
 }
 
@@ -167,6 +152,8 @@ const MAX_DEPTH: usize = 8;
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     #[tokio::test]
@@ -187,6 +174,45 @@ mod tests {
         assert!(watch.has_changed());
         fs::remove_file(&settings).unwrap();
         assert!(watch.has_changed());
+    }
+
+    #[tokio::test]
+    async fn only_what_ends_a_change_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let (settings, log) = (dir.path().join("a.yaml"), dir.path().join("log"));
+        fs::write(&settings, "1").unwrap();
+        let mut growing = fs::File::create(&log).unwrap();
+        let mut watch = Watch::start(vec![settings.clone()]);
+        for _ in 0..100 {
+            growing.write_all(b"a line").unwrap();
+        }
+        let told = timeout(Duration::from_millis(50), watch.told.next()).await;
+        assert!(told.is_err(), "of a log that grows");
+        fs::write(&settings, "2").unwrap();
+        watch.told.next().await;
+    }
+
+    #[tokio::test]
+    async fn folders_within_and_in_the_place_of_others_are_told_of() {
+        let dir = tempfile::tempdir().unwrap();
+        let (policies, inner) = (dir.path().join("p"), dir.path().join("p/inner"));
+        fs::create_dir(&policies).unwrap();
+        let mut watch = Watch::start(vec![policies.clone()]);
+        fs::create_dir(&inner).unwrap();
+        fs::write(inner.join("a.cedar"), "1").unwrap();
+        watch.wait().await;
+        assert!(watch.has_changed());
+        for turn in 0..2 {
+            watch.settle().await;
+            fs::write(inner.join("a.cedar"), "a".repeat(turn)).unwrap();
+            watch.told.next().await;
+            assert!(watch.has_changed());
+            fs::rename(&policies, dir.path().join(turn.to_string())).unwrap();
+            fs::create_dir_all(&inner).unwrap();
+            fs::write(inner.join("a.cedar"), "other").unwrap();
+            watch.wait().await;
+            assert!(watch.has_changed());
+        }
     }
 
     #[test]
