@@ -17,6 +17,7 @@ mod pace;
 pub(crate) mod record;
 pub(crate) mod refuse;
 pub(crate) mod request_id;
+mod streams;
 
 use std::{
     sync::Arc,
@@ -53,8 +54,9 @@ pub(crate) use limit::{Limits, Rule};
 use pace::Flow;
 pub(crate) use pace::Pace;
 use record::{Micros, Recorder};
-use refuse::Refusal;
+pub(crate) use refuse::Refusal;
 use request_id::RequestId;
+pub(crate) use streams::Streams;
 
 /// What all requests share.
 pub(crate) struct Gateway {
@@ -67,6 +69,7 @@ pub(crate) struct Gateway {
     /// Requests to upstreams that are under way.
     pub(crate) requests: Arc<Connections>,
     pub(crate) direct: Direct,
+    pub(crate) streams: Arc<Streams>,
 }
 
 /// One request on its way.
@@ -94,6 +97,8 @@ pub(crate) struct Ctx {
     server: Option<Arc<Server>>,
     connection: Option<InUse>,
     stream: Option<Stream>,
+    /// What permitted it, for as long as it is open.
+    held: Option<streams::Stream>,
     micros: Micros,
     /// From the first piece of a body that is forwarded.
     flow: Option<Flow>,
@@ -129,6 +134,7 @@ impl ProxyHttp for Gateway {
             server: None,
             connection: None,
             stream: None,
+            held: None,
             micros: Micros::default(),
             flow: None,
             place: None,
@@ -153,7 +159,7 @@ impl ProxyHttp for Gateway {
         }
         match judged? {
             judge::Verdict::Forward if direct::leads(session, ctx) => {
-                direct::forward(&self.direct, session, ctx).await?;
+                direct::forward(self, session, ctx).await?;
                 Ok(true)
             }
             judge::Verdict::Forward => Ok(false),
@@ -172,7 +178,9 @@ impl ProxyHttp for Gateway {
         ctx: &mut Ctx,
     ) -> pingora::Result<Box<HttpPeer>> {
         let mut peer = forward::peer(ctx)?;
-        if !session.is_body_done() {
+        if ctx.held.is_some() {
+            forward::await_stream(&mut peer);
+        } else if !session.is_body_done() {
             forward::await_body(&mut peer, self.pace.silence);
         }
         Ok(peer)
@@ -216,6 +224,10 @@ impl ProxyHttp for Gateway {
         if end && body.as_ref().is_some_and(Bytes::is_empty) {
             *body = None;
         }
+        // What is a stream may be as long and as slow as it likes.
+        if ctx.held.is_some() {
+            return Ok(());
+        }
         ctx.count_body(body.as_ref())?;
         if end || listen::is_answering(session.req_header(), session.response_written()) {
             return Ok(());
@@ -238,9 +250,9 @@ impl ProxyHttp for Gateway {
         &self,
         _: &mut Session,
         response: &mut ResponseHeader,
-        _: &mut Ctx,
+        ctx: &mut Ctx,
     ) -> pingora::Result<()> {
-        answer::receive(response)
+        answer::receive(response, ctx)
     }
 
     async fn response_filter(
@@ -249,7 +261,27 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
-        ctx.complete(response, session.req_header().version)
+        ctx.complete(response, session.req_header().version)?;
+        self.hold(session, ctx);
+        if response.status == StatusCode::SWITCHING_PROTOCOLS
+            && let Some(held) = &mut ctx.held
+        {
+            held.speaks_websocket();
+        }
+        Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        _: bool,
+        ctx: &mut Ctx,
+    ) -> pingora::Result<Option<Duration>> {
+        if let Some(held) = &mut ctx.held {
+            held.follow(body);
+        }
+        Ok(None)
     }
 
     async fn fail_to_proxy(
@@ -276,8 +308,10 @@ impl ProxyHttp for Gateway {
             line.broken_off(Instant::now());
         }
         if let Some(stream) = ctx.stream.take() {
-            stream.end(error);
+            let is_over = error.is_some_and(error::is_over);
+            stream.end(error, is_over);
         }
+        ctx.held = None;
         let took = ctx.started.elapsed();
         ctx.micros.total = micros(took);
         if let Some(plan) = &ctx.plan {
@@ -287,6 +321,15 @@ impl ProxyHttp for Gateway {
         }
         if self.recorder.is_on() {
             self.recorder.record(&ctx.record(session));
+        }
+    }
+}
+
+impl Gateway {
+    /// Holds the permit of an answer that is a stream.
+    fn hold(&self, session: &mut Session, ctx: &mut Ctx) {
+        if ctx.stream.is_some() {
+            self.streams.hold(session, ctx);
         }
     }
 }

@@ -6,6 +6,7 @@
 mod chunks;
 mod connections;
 mod deadline;
+mod ending;
 mod gather;
 mod head;
 mod line;
@@ -31,12 +32,13 @@ use pingora::{
     services::listening::Service,
 };
 use prometheus::IntCounter;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 pub(crate) use chunks::{BadChunk, check_chunks, is_token};
 pub(crate) use connections::{Caps, Connections, Counted, Refused, client};
 use deadline::Guarded;
+pub(crate) use ending::{Ending, Over, end_with};
 pub(crate) use line::{Body, Line, LineLimits, check_body, check_line};
 use proxy::Behind;
 pub(crate) use proxy::check_proxy_header;
@@ -107,6 +109,12 @@ fn listening(address: SocketAddr) -> io::Result<TcpListener> {
     )?;
     // As the standard library does: a restart need not wait for what the process before it has closed.
     socket.set_reuse_address(true)?;
+    // Connections have it from their listener: of a peer that is gone without a word, nothing else would tell.
+    socket.set_tcp_keepalive(
+        &TcpKeepalive::new()
+            .with_time(KEEPALIVE)
+            .with_interval(PROBE),
+    )?;
     socket.bind(&address.into())?;
     socket.listen(WAITING)?;
     socket.set_nonblocking(true)?;
@@ -317,6 +325,9 @@ async fn secured(stream: l4::stream::Stream, acceptor: Option<&Acceptor>) -> Opt
 
 /// Connections that wait to be accepted; the system has a limit of its own (`net.core.somaxconn`).
 const WAITING: i32 = 4096;
+/// After which a silent peer is asked whether it is there, and how often.
+const KEEPALIVE: Duration = Duration::from_mins(1);
+const PROBE: Duration = Duration::from_secs(15);
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

@@ -90,6 +90,8 @@ pub(crate) struct Proxy {
     pub(crate) authorize: Authorize,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) headers: Vec<(HeaderName, Template)>,
+    /// Whether requests may go on as WebSocket.
+    pub(crate) websocket: bool,
 }
 
 /// How a caller proves who it is.

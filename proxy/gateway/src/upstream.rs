@@ -16,11 +16,12 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use pingora::{
     listeners::ALPN,
+    protocols::TcpKeepalive,
     upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, PeerOptions},
 };
 use prometheus::IntGauge;
 use serde::Serialize;
-use settings::Scheme;
+use settings::{Protocol, Scheme};
 use tokio::{runtime::Handle, task::JoinHandle};
 
 use crate::{metrics::Metrics, status::Degraded};
@@ -62,6 +63,7 @@ pub(crate) struct Server {
     /// As the settings name it.
     label: String,
     at: settings::Server,
+    protocol: Option<Protocol>,
     addresses: ArcSwap<Vec<SocketAddr>>,
     /// Why the last look for its addresses found none.
     unresolved: ArcSwapOption<String>,
@@ -81,7 +83,7 @@ impl Upstream {
         let servers: Vec<_> = upstream
             .servers
             .iter()
-            .map(|at| Arc::new(Server::new(&upstream.name, at.clone(), metrics)))
+            .map(|at| Arc::new(Server::new(upstream, at.clone(), metrics)))
             .collect();
         let health = upstream.health.as_deref();
         let watched = |server: &&Arc<Server>| health.is_some() || server.fixed_address().is_none();
@@ -138,7 +140,7 @@ impl Upstream {
     /// Whether all its servers speak HTTP/1 without TLS.
     pub(crate) fn is_plain(&self) -> bool {
         let is_plain = |server: &Arc<Server>| server.at.scheme == Scheme::Http;
-        self.servers.iter().all(is_plain)
+        self.settings.protocol != Some(Protocol::Http2) && self.servers.iter().all(is_plain)
     }
 
     /// How many servers there are.
@@ -185,15 +187,16 @@ impl Drop for Upstream {
 }
 
 impl Server {
-    fn new(upstream: &str, at: settings::Server, metrics: &Metrics) -> Self {
+    fn new(upstream: &settings::Upstream, at: settings::Server, metrics: &Metrics) -> Self {
         let label = at.to_string();
         let gauge = metrics
             .upstream_healthy
-            .with_label_values(&[upstream, &label]);
+            .with_label_values(&[&upstream.name, &label]);
         gauge.set(1);
         let server = Self {
             label,
             at,
+            protocol: upstream.protocol,
             addresses: ArcSwap::default(),
             unresolved: ArcSwapOption::empty(),
             healthy: AtomicBool::new(true),
@@ -225,7 +228,7 @@ impl Server {
             String::new()
         };
         let mut peer = HttpPeer::new(address, tls, name);
-        options(&mut peer.options, tls);
+        options(&mut peer.options, tls, self.protocol);
         Box::new(peer)
     }
 
@@ -299,17 +302,25 @@ impl Server {
     }
 }
 
-fn options(options: &mut PeerOptions, tls: bool) {
+fn options(options: &mut PeerOptions, tls: bool, protocol: Option<Protocol>) {
     options.connection_timeout = Some(CONNECT);
     options.total_connection_timeout = Some(CONNECT_AND_HANDSHAKE);
     options.read_timeout = Some(SILENCE);
     options.write_timeout = Some(SILENCE);
     options.idle_timeout = Some(IDLE);
+    options.tcp_keepalive = Some(TcpKeepalive {
+        idle: KEEPALIVE,
+        interval: PROBE,
+        count: PROBES,
+        user_timeout: Duration::ZERO,
+    });
     // What goes upstream is made anew (`forward::request`), so there is nothing in Pingora's copy to clean.
     options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
-    if tls {
-        options.alpn = ALPN::H2H1;
-    }
+    options.alpn = match protocol {
+        Some(Protocol::Http2) => ALPN::H2,
+        None if tls => ALPN::H2H1,
+        Some(Protocol::Http1) | None => ALPN::H1,
+    };
 }
 
 const CONNECT: Duration = Duration::from_secs(3);
@@ -317,6 +328,10 @@ const CONNECT_AND_HANDSHAKE: Duration = Duration::from_secs(6);
 /// Between two octets in either direction.
 pub(crate) const SILENCE: Duration = Duration::from_mins(1);
 const IDLE: Duration = Duration::from_mins(1);
+/// After which a silent server is asked whether it is there, how often, and how many times.
+const KEEPALIVE: Duration = Duration::from_mins(1);
+const PROBE: Duration = Duration::from_secs(15);
+const PROBES: usize = 6;
 
 #[cfg(test)]
 mod tests {
@@ -333,6 +348,7 @@ mod tests {
             name: "u".into(),
             servers: servers.collect(),
             health: None,
+            protocol: None,
         };
         Upstream::new(&upstream, &Metrics::new().unwrap(), None)
     }

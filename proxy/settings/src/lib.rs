@@ -39,7 +39,7 @@ pub use route::{
     Authorize, Bearer, Guarded, Handling, Policies, REFUSED_METHODS, Route, TokenPlace,
 };
 pub use schema::schema;
-pub use upstream::{Scheme, Server, Upstream};
+pub use upstream::{Protocol, Scheme, Server, Upstream};
 pub use written::{
     Allow, By, Certificate, Decisions, Limits, Listener, Log, ProxyProtocol, Tls, TrustedHeader,
 };

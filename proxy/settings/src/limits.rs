@@ -32,7 +32,7 @@ pub(crate) fn check(limits: Limits, check: &mut Check<'_>) -> Limits {
 }
 
 /// The parser below takes 256 fields and 1 MiB.
-fn ranges(limits: &Limits) -> [(&'static str, u32, RangeInclusive<u32>); 9] {
+fn ranges(limits: &Limits) -> [(&'static str, u32, RangeInclusive<u32>); 10] {
     [
         (
             "requests_per_connection",
@@ -50,6 +50,11 @@ fn ranges(limits: &Limits) -> [(&'static str, u32, RangeInclusive<u32>); 9] {
         ),
         ("http2_streams", limits.http2_streams, 1..=10_000),
         ("http2_resets", limits.http2_resets, 1..=1_000_000),
+        (
+            "drain_wait_seconds",
+            limits.drain_wait_seconds.into(),
+            0..=3600,
+        ),
         ("drain_seconds", limits.drain_seconds.into(), 0..=3600),
     ]
 }

@@ -52,6 +52,8 @@ pub struct Guarded {
     pub upstream: usize,
     /// Headers set from the verified token.
     pub headers: Vec<(HeaderName, Template)>,
+    /// Whether requests may go on as WebSocket.
+    pub websocket: bool,
     /// Rules of admission that do not hold here; none twice.
     pub allow: Vec<written::Allow>,
     /// The longest body, in bytes, where it is not the usual one.
@@ -220,12 +222,14 @@ fn handling(
     let is_open = matches!(authenticate, Some(None));
     let authorize = guard::authorize(raw.authorize, is_open, names, place, check);
     let allow = allowed(&raw.admit, place, check);
+    let websocket = raw.upstream.as_ref().is_some_and(|raw| raw.websocket);
     let (upstream, headers) = forward::forward(raw.upstream, is_open, names, place, check)?;
     let guarded = Guarded {
         authenticate: authenticate?,
         authorize: authorize?,
         upstream,
         headers,
+        websocket,
         allow,
         body_bytes: raw.body_bytes,
     };

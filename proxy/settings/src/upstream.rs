@@ -9,6 +9,8 @@ use url::{Host, Url};
 
 use crate::{Place, check::Check, load::check_name, written};
 
+pub use written::Protocol;
+
 /// A service behind the gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
@@ -18,6 +20,8 @@ pub struct Upstream {
     pub servers: Vec<Server>,
     /// A path that answers 2xx when a server is well.
     pub health: Option<String>,
+    /// `None` where servers choose with TLS, and without it is HTTP/1.
+    pub protocol: Option<Protocol>,
 }
 
 /// One server of an upstream.
@@ -94,6 +98,7 @@ fn upstream(name: &str, raw: &written::Upstream, check: &mut Check<'_>) -> Upstr
         name: name.to_owned(),
         servers,
         health: raw.health.clone(),
+        protocol: raw.protocol,
     }
 }
 

@@ -101,6 +101,19 @@ pub struct Upstream {
     /// A path that answers 2xx when the server is well; absent for no health checks.
     #[serde(default)]
     pub health: Option<String>,
+    /// The version of HTTP its servers are spoken to in; when absent they choose with TLS, and without it is HTTP/1.
+    #[serde(default)]
+    pub protocol: Option<Protocol>,
+}
+
+/// A version of HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2, which gRPC asks for; without TLS by prior knowledge (RFC 9113 section 3.3).
+    Http2,
 }
 
 /// The admin listener.

@@ -34,7 +34,7 @@ pub use revocation::{
     Feed, Followed, FollowedStatus, OnStale, Revocations, Sign, Standing, jti_ms,
 };
 pub use transport::{NoCertificate, Proxy, Transport};
-pub use verifier::{IssuerIndex, Limits, SameIssuer, Verified, Verifier};
+pub use verifier::{Grounds, IssuerIndex, Limits, SameIssuer, Verified, Verifier};
 pub use verify::{MAX_TOKEN_BYTES, Unverified, verify};
 
 #[cfg(test)]

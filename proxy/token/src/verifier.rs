@@ -9,7 +9,8 @@ use std::{
 };
 
 use crate::{
-    Audience, Claims, Issuer, KeySet, MAX_TOKEN_BYTES, Refusal, Requirements, Standing,
+    Audience, Claims, Issuer, KeySet, MAX_TOKEN_BYTES, Refusal, Requirements, Revocations,
+    Standing,
     jws::Jws,
     verify::{self, Signed},
 };
@@ -54,6 +55,13 @@ impl Default for Limits {
             leeway: Duration::from_secs(5),
         }
     }
+}
+
+/// What a verified token stands on besides its own time: as long as this is the same, the token is as good as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grounds {
+    keys: u64,
+    revocations: u64,
 }
 
 /// Two issuers have the same `iss`, so a token would belong to both.
@@ -161,6 +169,22 @@ impl Verifier {
             digest: digest.map(Digest::bytes),
             remembered,
         })
+    }
+
+    /// What a token that this verifier has verified stands on now; `None` where only verifying it again can tell.
+    pub fn grounds(&self, verified: &Verified) -> Option<Grounds> {
+        let issuer = self.issuers.get(verified.known.issuer.0)?;
+        let revocations = issuer.revocations();
+        Some(Grounds {
+            keys: issuer.keys().generation(),
+            revocations: revocations.map_or(Some(0), Revocations::version)?,
+        })
+    }
+
+    /// The second, since the epoch, from which a token is over for this verifier.
+    pub fn over_at(&self, verified: &Verified) -> u64 {
+        let leeway = self.limits.leeway.as_secs();
+        verified.known.claims.exp().saturating_add(leeway)
     }
 
     /// The issuer of this `iss` among those whose tokens the route takes.

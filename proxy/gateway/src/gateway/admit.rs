@@ -10,6 +10,7 @@ mod headers;
 mod host;
 mod readings;
 mod target;
+mod upgrade;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,6 +29,7 @@ use super::{
 
 pub(crate) use allowance::Allowances;
 use forwarded::Told;
+pub(super) use forwarded::X_FORWARDED_PROTO;
 pub(crate) use headers::{has_blank_end, identity_key};
 pub(crate) use readings::readings;
 
@@ -127,6 +129,7 @@ pub(crate) fn admit(raw: &Raw<'_>, rules: &Rules) -> Result<Head, Refusal> {
         client,
         parameters: Vec::new(),
         needs,
+        websocket: upgrade::asks_websocket(raw),
     })
 }
 

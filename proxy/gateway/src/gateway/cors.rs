@@ -18,6 +18,7 @@ use settings::{Allowed, CorsRules, Origins};
 
 use super::{
     Ctx,
+    admit::X_FORWARDED_PROTO,
     head::Head,
     refuse::{Malformed, Refusal},
     request_id::REQUEST_ID,
@@ -166,6 +167,31 @@ pub(super) fn allow(
             Err(Malformed::OriginRepeated.into())
         }
         Some(Cors::Pass) | None => Ok(None),
+    }
+}
+
+/// Refuses a WebSocket that a page of another origin opens with a cookie for its token: a browser sends that whoever asks,
+/// and no preflight asks before (RFC 6455 section 10.2).
+pub(super) fn check_socket(
+    plan: &Plan,
+    head: &Head,
+    may: Option<&HeaderValue>,
+) -> Result<(), Refusal> {
+    let Some(origin) = head.headers.get(ORIGIN) else {
+        return Ok(());
+    };
+    let scheme = head.headers.get(X_FORWARDED_PROTO);
+    let scheme = scheme.map_or(&b""[..], HeaderValue::as_bytes);
+    let ours = [scheme, b"://", head.authority.as_str().as_bytes()].concat();
+    let with_cookies = match &plan.cors {
+        Some(Cors::Answer(rules)) => rules.credentials,
+        Some(Cors::Pass) | None => false,
+    };
+    let is_listed = with_cookies && may == Some(origin);
+    if is_listed || ours.eq_ignore_ascii_case(origin.as_bytes()) {
+        Ok(())
+    } else {
+        Err(Refusal::OriginRefused)
     }
 }
 

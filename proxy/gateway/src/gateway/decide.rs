@@ -75,7 +75,7 @@ pub(crate) enum Guards {
 }
 
 impl Guards {
-    fn of(&self, method: &Method) -> Option<&decision::Guard> {
+    pub(super) fn of(&self, method: &Method) -> Option<&decision::Guard> {
         match self {
             Self::Any(guard) => Some(guard),
             Self::ByMethod(guards) => guards

@@ -2,23 +2,26 @@
 
 use std::io;
 
-use http::StatusCode;
 use pingora::{
     Error, ErrorSource,
     ErrorType::{self, ConnectTimedout, ReadTimedout, TLSHandshakeTimedout, WriteTimedout},
-    http::ResponseHeader,
     proxy::{FailToProxy, Session},
 };
 
 use super::{
     Ctx,
     refuse::{self, Malformed, Refusal},
+    streams,
 };
-use crate::{listen::BadChunk, metrics::Outcome};
+use crate::{
+    listen::{BadChunk, Over},
+    metrics::Outcome,
+};
 
 /// Answers a request that failed, if its answer has not begun and its caller is still there.
 pub(super) async fn answer(session: &mut Session, error: &Error, ctx: &mut Ctx) -> FailToProxy {
-    let Some(refusal) = refusal(error) else {
+    let ended = ctx.ended(error);
+    let Some(refusal) = ended.clone().or_else(|| refusal(error)) else {
         ctx.outcome = Outcome::Abort;
         return closed(0);
     };
@@ -26,7 +29,13 @@ pub(super) async fn answer(session: &mut Session, error: &Error, ctx: &mut Ctx) 
     ctx.refuse(refusal.clone());
     // An interim answer (1xx) goes before another one.
     let begun = session.response_written();
-    if begun.is_some_and(|head| !head.status.is_informational()) {
+    if begun.is_some_and(|head| !head.status.is_informational()) || session.was_upgraded() {
+        if let (Some(refusal), Some(stream)) = (ended, &ctx.held)
+            && let Err(error) = streams::close(session, stream, &refusal, error).await
+        {
+            let kind = error.etype().as_str();
+            tracing::debug!(kind, "A stream cannot be closed");
+        }
         return closed(0);
     }
     // As it is told below, and the caller in the answer.
@@ -67,15 +76,6 @@ fn refusal(error: &Error) -> Option<Refusal> {
     }
 }
 
-/// Refuses an answer that changes to another protocol: no request asks for one, and what follows would be no answer.
-pub(super) fn check_answer(answer: &ResponseHeader) -> pingora::Result<()> {
-    if answer.status != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(());
-    }
-    let error = Error::explain(ErrorType::InvalidHTTPHeader, "another protocol unasked");
-    Err(error.into_up())
-}
-
 /// The body has become longer than it may be.
 pub(super) fn too_large<T>() -> pingora::Result<T> {
     let error = Error::explain(ErrorType::HTTPStatus(413), "the body is too long");
@@ -87,12 +87,21 @@ pub(super) fn is_reset(error: &Error) -> bool {
     *error.esource() == ErrorSource::Downstream && *error.etype() == ErrorType::H2Error
 }
 
+/// Whether the request has been ended while it was under way.
+pub(super) fn is_over(error: &Error) -> bool {
+    is_caused_by::<Over>(error)
+}
+
 /// Whether what was read of the body is out of form.
 fn is_bad_chunk(error: &Error) -> bool {
+    is_caused_by::<BadChunk>(error)
+}
+
+fn is_caused_by<E: std::error::Error + 'static>(error: &Error) -> bool {
     let cause = error.root_cause().downcast_ref::<io::Error>();
     cause
         .and_then(io::Error::get_ref)
-        .and_then(|inner| inner.downcast_ref::<BadChunk>())
+        .and_then(|inner| inner.downcast_ref::<E>())
         .is_some()
 }
 

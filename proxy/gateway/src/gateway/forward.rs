@@ -5,11 +5,11 @@ pub(super) mod direct;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, Version, header};
 use pingora::{Error, ErrorType, http::RequestHeader, upstreams::peer::HttpPeer};
 use settings::Template;
 
-use super::{Ctx, admit, head::Head, identify::Caller};
+use super::{Ctx, admit, head::Head, identify::Caller, refuse::grpc};
 use crate::{
     snapshot::{Kind, Plan},
     upstream::{Server, Upstream},
@@ -37,6 +37,11 @@ fn server(ctx: &mut Ctx) -> pingora::Result<(Arc<Server>, SocketAddr)> {
     }
     let error = Error::explain(ErrorType::ConnectError, "no server has an address");
     Err(error.into_up())
+}
+
+/// Lets a stream be silent for as long as streams are.
+pub(super) fn await_stream(peer: &mut HttpPeer) {
+    peer.options.read_timeout = Some(STREAM_SILENCE);
 }
 
 /// Lets an upstream be silent for longer than its caller may be: it answers once the body is there, and where both keep
@@ -75,6 +80,14 @@ pub(crate) fn upstream_head(head: &Head, sent: &RequestHeader) -> pingora::Resul
         if let Some(value) = sent.headers.get(&name) {
             headers.insert(name, value.clone());
         }
+    }
+    // A server of gRPC may ask for it, as a sign that nobody between takes trailers away.
+    if sent.version == Version::HTTP_2 && grpc::is_kind(&head.headers) {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+    if head.websocket {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, WEBSOCKET);
     }
     // Made of parts, names have the case that Pingora gives them: to keep what was sent would cost a second map, and field
     // by field they would be read again.
@@ -119,7 +132,11 @@ impl Ctx {
     }
 }
 
+/// The one protocol that a connection may go on in.
+pub(super) const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 const MAX_TRIES: usize = 3;
+/// Between two octets of what may be silent for long by its nature.
+const STREAM_SILENCE: Duration = Duration::from_hours(1);
 /// By which an upstream's deadline is later than its caller's.
 const AFTER_CALLER: Duration = Duration::from_secs(1);
 

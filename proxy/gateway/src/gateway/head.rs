@@ -22,6 +22,8 @@ pub(crate) struct Head {
     pub(crate) parameters: Vec<(Arc<str>, String)>,
     /// What its route must allow.
     pub(crate) needs: Allowances,
+    /// It asks to go on as WebSocket, and its route lets it.
+    pub(crate) websocket: bool,
 }
 
 impl Head {

@@ -2,20 +2,29 @@
 
 mod places;
 
-use std::{borrow::Cow, time::SystemTime};
+use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
 use decision::Claims;
 use http::{HeaderValue, header};
 use serde_json::Value;
 use settings::TokenPlace;
-use token::{Claim, Object, TokenUse, Verified, Verifier};
+use token::{Claim, IssuerIndex, Object, Requirements, TokenUse, Verified, Verifier};
 
 use super::{head::Head, refuse::Refusal};
 use crate::snapshot::Authenticate;
 
 /// A caller whose token verified.
+#[derive(Clone)]
 pub(crate) struct Caller {
     verified: Verified,
+    /// Where it was taken out of the head.
+    taken: Option<Arc<Taken>>,
+}
+
+/// A token that is in its head no more.
+struct Taken {
+    token: String,
+    place: TokenPlace,
 }
 
 /// Finds out who calls; `None` where the route asks nobody.
@@ -36,17 +45,68 @@ pub(super) async fn identify(
     else {
         return Ok(None);
     };
-    let refused = |why| Refusal::Token {
+    let found = match places.as_slice() {
+        [TokenPlace::Header] => Ok(None),
+        places => places::take(head, places).map(|(token, place)| {
+            let place = place.clone();
+            Some(Arc::new(Taken { token, place }))
+        }),
+    };
+    let caller = match found {
+        Ok(taken) => caller(tokens, (issuers, requirements), head, taken, now).await,
+        Err(why) => Err(why),
+    };
+    caller.map(Some).map_err(|why| refused(why, requirements))
+}
+
+/// Finds out again who called, by the token of then, under the settings and keys of now.
+pub(super) async fn again(
+    authenticate: &Authenticate,
+    tokens: &Verifier,
+    before: Option<&Caller>,
+    head: &Head,
+    now: SystemTime,
+) -> Result<Option<Caller>, Refusal> {
+    let Authenticate::Bearer {
+        issuers,
+        requirements,
+        places,
+    } = authenticate
+    else {
+        return Ok(None);
+    };
+    let taken = before.and_then(|caller| caller.taken.clone());
+    let place = taken
+        .as_ref()
+        .map_or(&TokenPlace::Header, |taken| &taken.place);
+    if before.is_none() || !places.contains(place) {
+        return Err(refused(token::Refusal::Missing, requirements));
+    }
+    let caller = caller(tokens, (issuers, requirements), head, taken, now).await;
+    caller.map(Some).map_err(|why| refused(why, requirements))
+}
+
+/// Whose token it is: the one that was taken out of the head, or the head's.
+async fn caller(
+    tokens: &Verifier,
+    (issuers, requirements): (&[IssuerIndex], &Requirements),
+    head: &Head,
+    taken: Option<Arc<Taken>>,
+    now: SystemTime,
+) -> Result<Caller, token::Refusal> {
+    let text = match &taken {
+        Some(taken) => &taken.token,
+        None => in_header(head)?,
+    };
+    let verified = tokens.verify(text, issuers, requirements, now).await?;
+    Ok(Caller { verified, taken })
+}
+
+fn refused(why: token::Refusal, requirements: &Requirements) -> Refusal {
+    Refusal::Token {
         why,
         scopes: requirements.scopes.clone(),
-    };
-    let token = match places.as_slice() {
-        [TokenPlace::Header] => Cow::Borrowed(in_header(head).map_err(refused)?),
-        places => Cow::Owned(places::take(head, places).map_err(refused)?),
-    };
-    let result = tokens.verify(&token, issuers, requirements, now).await;
-    let verified = result.map_err(refused)?;
-    Ok(Some(Caller { verified }))
+    }
 }
 
 /// Takes the token out of a request that goes on without anybody asking whose it is, wherever the route takes tokens from.
@@ -76,6 +136,17 @@ fn in_header(head: &Head) -> Result<&str, token::Refusal> {
 }
 
 impl Caller {
+    /// Its token.
+    pub(super) fn verified(&self) -> &Verified {
+        &self.verified
+    }
+
+    /// Whether a browser sends the token with requests that pages of other sites have it make.
+    pub(super) fn is_ambient(&self) -> bool {
+        let place = self.taken.as_ref().map(|taken| &taken.place);
+        matches!(place, Some(TokenPlace::Cookie(_)))
+    }
+
     /// What the token says.
     pub(super) fn claims(&self) -> Object<'_> {
         self.verified.raw()

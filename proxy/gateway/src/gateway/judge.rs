@@ -14,11 +14,11 @@ use route::Found;
 use super::{
     Ctx, Gateway, admit, cors,
     decide::{self, Denial},
-    forward,
+    forward::{self, WEBSOCKET},
     head::Head,
     identify::{self, Caller},
     micros,
-    refuse::{Malformed, Refusal},
+    refuse::{Malformed, Refusal, grpc},
     request_id::{REQUEST_ID_NAME, RequestId},
 };
 use crate::{
@@ -71,8 +71,11 @@ pub(super) async fn judge(
             if let Err(refusal) = check_room(gate, session, ctx, &head, &plan) {
                 return Ok(ctx.stop(head, refusal));
             }
-            match permit(gate, ctx, head, proxy).await {
-                Ok(()) => Ok(Verdict::Forward),
+            match permit(gate, ctx, head, &plan, proxy).await {
+                Ok(()) => {
+                    prepare(gate, session, ctx)?;
+                    Ok(Verdict::Forward)
+                }
                 Err(refusal) => Ok(refusal.into()),
             }
         }
@@ -109,7 +112,7 @@ fn admitted(
     let given = session.req_header().headers.get(&REQUEST_ID_NAME);
     ctx.request_id = RequestId::new(given.filter(|_| ctx.snapshot.rules.trusts(peer)));
     let head = admit::admit(&raw(session, peer), &ctx.snapshot.rules);
-    // Pingora reads the body of a request to upgrade as one without end; nothing is upgraded here.
+    // Pingora reads the body of a request to upgrade as one without end, and only a route can let one be that.
     session.req_header_mut().remove_header(&header::UPGRADE);
     ctx.micros.admit = ctx.observe(&gate.metrics.stages.admit);
     let mut head = head?;
@@ -166,7 +169,11 @@ fn routed(
 }
 
 /// The plan of the route that takes the request, with this method, and gets the parameters of its path.
-fn find(snapshot: &Snapshot, head: &mut Head, method: &Method) -> Result<Arc<Plan>, Refusal> {
+pub(super) fn find(
+    snapshot: &Snapshot,
+    head: &mut Head,
+    method: &Method,
+) -> Result<Arc<Plan>, Refusal> {
     let found = snapshot
         .routes
         .find(head.authority.host(), &head.path, method);
@@ -223,8 +230,10 @@ async fn permit(
     gate: &Gateway,
     ctx: &mut Ctx,
     mut head: Head,
+    plan: &Plan,
     proxy: &Proxy,
 ) -> Result<(), Refusal> {
+    head.websocket &= proxy.websocket;
     let caller = match identified(gate, ctx, &mut head, proxy).await {
         Ok(caller) => caller,
         Err(refusal) => {
@@ -232,6 +241,14 @@ async fn permit(
             return Err(refusal);
         }
     };
+    let is_ambient = caller.as_ref().is_some_and(Caller::is_ambient);
+    if head.websocket
+        && is_ambient
+        && let Err(refusal) = cors::check_socket(plan, &head, ctx.origin.as_ref())
+    {
+        (ctx.head, ctx.caller) = (Some(head), caller);
+        return Err(refusal);
+    }
     if let Err(refusal) = ctx.limit_late(caller.as_ref()) {
         (ctx.head, ctx.caller) = (Some(head), caller);
         return Err(refusal);
@@ -252,6 +269,28 @@ async fn permit(
             Err(denial.refusal)
         }
     }
+}
+
+/// Makes ready what is known to be a stream before it is answered.
+fn prepare(gate: &Gateway, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<()> {
+    let Some(permit) = &ctx.permit else {
+        return Ok(());
+    };
+    let head = permit.head();
+    let (is_socket, is_grpc) = (head.websocket, grpc::is_kind(&head.headers));
+    if is_socket {
+        // Taken out by admission, for it to count only here.
+        let sent = session.req_header_mut();
+        sent.insert_header(header::UPGRADE, WEBSOCKET)?;
+        if let Some(line) = Line::of(session.digest()) {
+            line.tunnel();
+        }
+    }
+    if is_socket || is_grpc {
+        session.set_read_timeout(None);
+        gate.streams.hold(session, ctx);
+    }
+    Ok(())
 }
 
 /// The caller, with what the route tells its upstream of it in the head.

@@ -3,11 +3,12 @@
 //! Bodies are RFC 9457 problem documents with a stable `code`. They say what to do, never what the store, a key or
 //! another user is.
 
+pub(crate) mod grpc;
 mod malformed;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, header};
-use pingora::{http::ResponseHeader, proxy::Session};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+use pingora::{http::ResponseHeader, protocols::http::HttpTask, proxy::Session};
 use serde::Serialize;
 
 use super::{
@@ -65,6 +66,8 @@ pub(crate) enum Refusal {
     UpstreamInvalid,
     /// The embedded engine is not there.
     EngineUnavailable,
+    /// The process ends, and the request could not be done before.
+    GoingAway,
     /// A defect of ours.
     Internal,
 }
@@ -181,6 +184,7 @@ impl Refusal {
                 "the identity engine cannot answer at the moment",
                 true,
             ),
+            Self::GoingAway => going_away_line(),
             Self::Internal => line(
                 S::INTERNAL_SERVER_ERROR,
                 "internal_error",
@@ -212,7 +216,7 @@ impl Refusal {
                 let challenge = token::Refusal::Ambiguous.challenge(&[])?;
                 Some((header::WWW_AUTHENTICATE, challenge))
             }
-            Self::EngineUnavailable | Self::Overloaded => {
+            Self::EngineUnavailable | Self::Overloaded | Self::GoingAway => {
                 Some((header::RETRY_AFTER, RETRY_AFTER.to_owned()))
             }
             Self::RateLimited { seconds, .. } => Some((header::RETRY_AFTER, seconds.to_string())),
@@ -262,6 +266,16 @@ fn rate_line() -> Line {
     }
 }
 
+fn going_away_line() -> Line {
+    Line {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        code: "going_away",
+        title: "Service Unavailable",
+        detail: "the gate is being stopped; begin again".to_owned(),
+        retry: true,
+    }
+}
+
 /// An RFC 9457 document.
 #[derive(Serialize)]
 struct Problem<'p> {
@@ -274,11 +288,28 @@ struct Problem<'p> {
     request_id: &'p str,
 }
 
-/// Header and body of the answer to a refusal.
+/// Header and body of the answer to a refusal, in the form of the request: a problem document, or a status of gRPC.
 pub(crate) fn answer(
     refusal: &Refusal,
     request_id: &RequestId,
+    asked: &HeaderMap,
 ) -> pingora::Result<(ResponseHeader, Bytes)> {
+    let (mut head, body) = if grpc::is_kind(asked) {
+        (grpc::answer(refusal, asked)?, Bytes::new())
+    } else {
+        problem(refusal, request_id)?
+    };
+    head.insert_header(header::CACHE_CONTROL, "no-store")?;
+    head.insert_header(REQUEST_ID, request_id.value())?;
+    if let Some((name, value)) = refusal.header()
+        && let Ok(value) = HeaderValue::try_from(value)
+    {
+        head.insert_header(name, value)?;
+    }
+    Ok((head, body))
+}
+
+fn problem(refusal: &Refusal, request_id: &RequestId) -> pingora::Result<(ResponseHeader, Bytes)> {
     let line = refusal.line();
     let problem = Problem {
         r#type: format!("urn:portcullis:problem:{}", line.code),
@@ -293,13 +324,6 @@ pub(crate) fn answer(
     let mut head = ResponseHeader::build(line.status, Some(6))?;
     head.insert_header(header::CONTENT_TYPE, "application/problem+json")?;
     head.insert_header(header::CONTENT_LENGTH, body.len())?;
-    head.insert_header(header::CACHE_CONTROL, "no-store")?;
-    head.insert_header(REQUEST_ID, request_id.value())?;
-    if let Some((name, value)) = refusal.header()
-        && let Ok(value) = HeaderValue::try_from(value)
-    {
-        head.insert_header(name, value)?;
-    }
     Ok((head, body))
 }
 
@@ -313,23 +337,40 @@ pub(crate) async fn respond(
     if !session.is_body_done() || matches!(refusal, Refusal::Malformed(_)) {
         session.set_keepalive(None);
     }
-    let (mut head, body) = answer(refusal, &ctx.request_id)?;
+    let asked = &session.req_header().headers;
+    let (mut head, body) = answer(refusal, &ctx.request_id, asked)?;
     ctx.tell_limits(&mut head)?;
     ctx.mark_origin(&mut head)?;
     let sending = linger::is_sending(session);
+    write(session, head, body).await?;
+    if sending {
+        linger::read_rest(session).await;
+    }
+    Ok(())
+}
+
+async fn write(
+    session: &mut Session,
+    mut head: ResponseHeader,
+    body: Bytes,
+) -> pingora::Result<()> {
+    if body.is_empty() && session.req_header().version == Version::HTTP_2 {
+        // Trailers alone are a head that is the end, not a head with an empty body behind it.
+        let task = HttpTask::Header(Box::new(head), true);
+        return session.write_response_tasks(vec![task]).await.map(|_| ());
+    }
+    if body.is_empty() {
+        head.insert_header(header::CONTENT_LENGTH, 0)?;
+    }
     let bodiless = session.req_header().method == http::Method::HEAD;
     session
         .write_response_header(Box::new(head), bodiless)
         .await?;
     if bodiless {
-        session.as_downstream_mut().finish_body().await?;
+        session.as_downstream_mut().finish_body().await
     } else {
-        session.write_response_body(Some(body), true).await?;
+        session.write_response_body(Some(body), true).await
     }
-    if sending {
-        linger::read_rest(session).await;
-    }
-    Ok(())
 }
 
 /// Seconds after which what is unavailable may be back.

@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -20,6 +21,7 @@ use tokio::{sync::watch, time};
 
 use super::{
     chunks::{BadChunk, Chunks},
+    ending::Ending,
     head::{after_head, is_line_in_form},
 };
 
@@ -48,6 +50,9 @@ struct Shared {
     under_way: AtomicU32,
     resets: Mutex<Resets>,
     reader: Mutex<Reader>,
+    /// Whether the request at hand has an end of its own.
+    ends: AtomicBool,
+    ending: Mutex<Option<Ending>>,
     /// Ends it once its requests are done.
     retire: watch::Sender<bool>,
 }
@@ -127,6 +132,8 @@ impl Line {
                 since: None,
                 awaited: 0,
             }),
+            ends: AtomicBool::new(false),
+            ending: Mutex::default(),
             retire,
         }))
     }
@@ -169,6 +176,9 @@ impl Line {
 
     /// A head of HTTP/1 is to come.
     pub(super) fn await_request(&self) {
+        if self.0.ends.swap(false, Ordering::Relaxed) {
+            *self.ending() = None;
+        }
         if self.0.requested.swap(true, Ordering::Relaxed) {
             self.reader().await_head();
         }
@@ -252,6 +262,33 @@ impl Line {
             Err(BadChunk) => At::Broken(OUT_OF_FORM),
         };
         followed
+    }
+
+    /// What is read from now on is no HTTP any more, in either direction.
+    pub(crate) fn tunnel(&self) {
+        self.reader().rest();
+    }
+
+    /// Has the request at hand, of HTTP/1, end with this.
+    pub(super) fn end_with(&self, ending: Ending) {
+        *self.ending() = Some(ending);
+        self.0.ends.store(true, Ordering::Release);
+    }
+
+    /// Ready once when the request at hand is to end.
+    pub(super) fn poll_over(&self, context: &Context<'_>) -> Poll<()> {
+        if !self.0.ends.load(Ordering::Acquire) {
+            return Poll::Pending;
+        }
+        let ending = self.ending();
+        ending
+            .as_ref()
+            .map_or(Poll::Pending, |ending| ending.poll(context))
+    }
+
+    fn ending(&self) -> MutexGuard<'_, Option<Ending>> {
+        // It is replaced as a whole.
+        self.0.ending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether nothing but the answer to a request of HTTP/1 is to come.

@@ -20,7 +20,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::{gather::Gathered, line::Line};
+use super::{ending::Over, gather::Gathered, line::Line};
 
 /// A connection that fails once it has taken nothing for a while, and whose octets are followed as they are read.
 #[derive(Debug)]
@@ -94,8 +94,11 @@ impl Stalling {
         self.late(context)
     }
 
-    /// Fails once the connection has taken nothing for too long.
+    /// Fails once the connection has taken nothing for too long, or what it is written for is over.
     fn late<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if self.line.poll_over(context).is_ready() {
+            return Poll::Ready(Err(io::Error::other(Over)));
+        }
         let patience = self.patience;
         let deadline = self
             .deadline
@@ -172,6 +175,9 @@ impl AsyncRead for Stalling {
             if let Poll::Ready(Err(error)) = self.limit(context, sent) {
                 return Poll::Ready(Err(error));
             }
+        }
+        if self.line.poll_over(context).is_ready() {
+            return Poll::Ready(Err(io::Error::other(Over)));
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;

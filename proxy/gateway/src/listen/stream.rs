@@ -1,7 +1,7 @@
 //! HTTP/2 streams whose callers do not keep a reader or a writer waiting: Pingora has timeouts for reads on HTTP/1 only, and
 //! those for writes do not ask whether a write gets on.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -22,7 +22,10 @@ use pingora::{
 use tokio::time::timeout;
 use tokio_stream::Stream;
 
-use super::progress::writing;
+use super::{
+    ending::{Ending, Over},
+    progress::writing,
+};
 
 /// A request's stream, as Pingora serves it but for the timeouts of its reads and writes.
 struct Timed {
@@ -50,6 +53,11 @@ impl Timed {
         self.read_timeout.filter(|_| !quiet)
     }
 
+    /// What ends it from outside.
+    fn ending(&self) -> Option<Ending> {
+        self.req_header().extensions.get().cloned()
+    }
+
     /// Notes the end of the answer, if this is it.
     fn note(&mut self, end: bool) {
         if end {
@@ -58,6 +66,21 @@ impl Timed {
                 .extensions_mut()
                 .insert(Answered);
         }
+    }
+}
+
+/// What a read or a write comes to, unless the stream is to end before.
+async fn until<T>(ending: Option<Ending>, done: impl Future<Output = Result<T>>) -> Result<T> {
+    let Some(ending) = ending else {
+        return done.await;
+    };
+    tokio::select! {
+        biased;
+        () = ending.over() => {
+            let over = io::Error::other(Over);
+            Err(Error::because(ErrorType::ReadError, "a stream of HTTP/2", over))
+        }
+        done = done => done,
     }
 }
 
@@ -75,10 +98,12 @@ struct Answered;
 #[async_trait]
 impl Session for Timed {
     async fn read_body_bytes(&mut self) -> Result<Option<Bytes>> {
-        let Some(patience) = self.patience() else {
-            return self.stream.read_body_bytes().await;
+        let (patience, ending) = (self.patience(), self.ending());
+        let read = self.stream.read_body_bytes();
+        let Some(patience) = patience else {
+            return until(ending, read).await;
         };
-        match timeout(patience, self.stream.read_body_bytes()).await {
+        match timeout(patience, until(ending, read)).await {
             Ok(read) => read,
             Err(_) => Error::e_explain(ErrorType::ReadTimedout, "reading the body of a request"),
         }
@@ -86,7 +111,7 @@ impl Session for Timed {
 
     async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
         if no_body_expected || self.stream.is_body_done() {
-            return self.stream.read_body_or_idle(true).await;
+            return until(self.ending(), self.stream.read_body_or_idle(true)).await;
         }
         self.read_body_bytes().await
     }
@@ -126,7 +151,9 @@ impl Session for Timed {
     }
 
     async fn write_body(&mut self, data: Bytes, end: bool) -> Result<()> {
-        writing(self.write_timeout, self.stream.write_body(data, end)).await?;
+        let (patience, ending) = (self.write_timeout, self.ending());
+        let written = writing(patience, self.stream.write_body(data, end));
+        until(ending, written).await?;
         self.note(end);
         Ok(())
     }
@@ -138,7 +165,9 @@ impl Session for Timed {
     }
 
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
-        let end = writing(self.write_timeout, self.stream.response_duplex_vec(tasks)).await?;
+        let (patience, ending) = (self.write_timeout, self.ending());
+        let written = writing(patience, self.stream.response_duplex_vec(tasks));
+        let end = until(ending, written).await?;
         self.note(end);
         Ok(end)
     }

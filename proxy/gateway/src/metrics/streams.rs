@@ -1,7 +1,7 @@
-//! Streams: answers that last as long as both sides wish, of server-sent events and of gRPC.
+//! Streams: answers that last as long as both sides wish, of WebSocket, server-sent events and gRPC.
 
-use http::{HeaderMap, header};
-use pingora::{Error, ErrorSource};
+use http::{HeaderMap, StatusCode, header};
+use pingora::{Error, ErrorSource, http::ResponseHeader};
 use prometheus::{IntCounter, IntGauge, IntGaugeVec, Result};
 
 use super::register::Register;
@@ -30,6 +30,8 @@ pub(super) struct Ended {
     caller: IntCounter,
     /// The upstream broke off or fell silent.
     upstream: IntCounter,
+    /// It was permitted no more.
+    permission: IntCounter,
     /// The gate gave it up, as at the end of a drain.
     cut: IntCounter,
 }
@@ -47,6 +49,7 @@ impl Ended {
             finished: cause("finished"),
             caller: cause("caller"),
             upstream: cause("upstream"),
+            permission: cause("permission"),
             cut: cause("cut"),
         })
     }
@@ -56,7 +59,7 @@ impl Ended {
 pub(super) fn open(r: &Register<'_>) -> Result<IntGaugeVec> {
     r.gauges(
         "streams_open",
-        "Answers of server-sent events and gRPC under way.",
+        "WebSockets, and answers of server-sent events and gRPC, under way.",
         &["route"],
     )
 }
@@ -66,9 +69,10 @@ impl Streams {
         Self { open, ended }
     }
 
-    /// Counts an answer as open, if its headers make it a stream.
-    pub(crate) fn open(&self, headers: &HeaderMap) -> Option<Stream> {
-        is_stream(headers).then(|| {
+    /// Counts an answer as open, if its head makes it a stream.
+    pub(crate) fn open(&self, head: &ResponseHeader) -> Option<Stream> {
+        let is_socket = head.status == StatusCode::SWITCHING_PROTOCOLS;
+        (is_socket || is_stream(&head.headers)).then(|| {
             self.open.inc();
             Stream {
                 open: self.open.clone(),
@@ -80,9 +84,10 @@ impl Streams {
 }
 
 impl Stream {
-    /// Counts it as ended by that error, or as complete.
-    pub(crate) fn end(mut self, error: Option<&Error>) {
+    /// Counts it as ended by that error, which may be that it was permitted no more, or as complete.
+    pub(crate) fn end(mut self, error: Option<&Error>, is_over: bool) {
         let cause = match error.map(Error::esource) {
+            Some(_) if is_over => &self.causes.permission,
             None => &self.causes.finished,
             Some(ErrorSource::Downstream) => &self.causes.caller,
             Some(ErrorSource::Upstream) => &self.causes.upstream,
@@ -116,6 +121,12 @@ mod tests {
     use super::*;
     use crate::metrics::Metrics;
 
+    fn head(kind: &str) -> ResponseHeader {
+        let mut head = ResponseHeader::build(200, None).unwrap();
+        head.insert_header(header::CONTENT_TYPE, kind).unwrap();
+        head
+    }
+
     fn headers(kind: &'static str) -> HeaderMap {
         let kind = http::HeaderValue::from_static(kind);
         HeaderMap::from_iter([(header::CONTENT_TYPE, kind)])
@@ -125,17 +136,18 @@ mod tests {
     fn streams_are_counted_while_open_and_by_what_ended_them() {
         let metrics = Metrics::new().unwrap();
         let streams = metrics.route("events").streams;
-        let open = || streams.open(&headers("text/event-stream")).unwrap();
-        let all = [open(), open(), open(), open()];
+        let open = || streams.open(&head("text/event-stream")).unwrap();
+        let all = [open(), open(), open(), open(), open()];
         let has = |line: &str| assert!(metrics.text().contains(line), "{}", metrics.text());
-        has("portcullis_streams_open{route=\"events\"} 4\n");
-        let [one, two, three, four] = all;
-        one.end(None);
-        two.end(Some(&Error::new_down(ErrorType::WriteError)));
-        three.end(Some(&Error::new_up(ErrorType::ReadTimedout)));
-        drop(four);
+        has("portcullis_streams_open{route=\"events\"} 5\n");
+        let [one, two, three, four, five] = all;
+        one.end(None, false);
+        two.end(Some(&Error::new_down(ErrorType::WriteError)), false);
+        three.end(Some(&Error::new_up(ErrorType::ReadTimedout)), false);
+        four.end(Some(&Error::new_down(ErrorType::ReadError)), true);
+        drop(five);
         has("portcullis_streams_open{route=\"events\"} 0\n");
-        for cause in ["finished", "caller", "upstream", "cut"] {
+        for cause in ["finished", "caller", "upstream", "permission", "cut"] {
             has(&format!(
                 "portcullis_streams_ended_total{{cause=\"{cause}\"}} 1\n"
             ));

@@ -17,6 +17,7 @@ use settings::Settings;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
+    time::timeout,
 };
 
 use super::{
@@ -27,7 +28,7 @@ use super::{
 use crate::{
     admin::{self, Views},
     gateway::{
-        Gateway,
+        Gateway, Refusal, Streams,
         record::{Recorder, Writer},
     },
     listen::{Bound, Connections},
@@ -72,7 +73,10 @@ pub(crate) struct Running {
     recorder: Recorder,
     writer: Writer,
     logs: logs::Sink,
+    /// How long others are given to see that it takes nothing new on, and then requests to be done.
+    wait: Duration,
     grace: Duration,
+    streams: Arc<Streams>,
 }
 
 impl Loaded {
@@ -125,6 +129,7 @@ impl Process {
         let dropped = shared.metrics.records_dropped.clone();
         let (recorder, writer) = Recorder::start(&settings.log.decisions, dropped)
             .context("decision records cannot be written")?;
+        runtimes.background.spawn(shared.review());
         let file = settings.file.clone();
         let limits = &settings.limits;
         let (connections, requests) = limits::shares(limits, &shared.metrics, &shared.current);
@@ -195,6 +200,7 @@ impl Process {
         let (reload, asked) = mpsc::channel(1);
         let status = self.reloader.status.clone();
         let recorder = self.gateway.recorder.clone();
+        let streams = self.gateway.streams.clone();
         let background = &self.runtimes.background;
         if let Some((socket, address)) = self.admin {
             background.spawn(serve_admin(socket, address, self.views));
@@ -217,7 +223,9 @@ impl Process {
             recorder,
             writer: self.writer,
             logs: self.logs,
+            wait: Duration::from_secs(self.settings.limits.drain_wait_seconds.into()),
             grace: Duration::from_secs(self.settings.limits.drain_seconds.into()),
+            streams,
         }
     }
 }
@@ -233,12 +241,12 @@ impl Running {
             }
         };
         tracing::info!(how = ?stop, "Shutting down");
-        let grace = match stop {
-            Asked::Drain => self.grace,
-            _ => Duration::ZERO,
+        let (wait, grace) = match stop {
+            Asked::Drain => (self.wait, self.grace),
+            _ => (Duration::ZERO, Duration::ZERO),
         };
         // A reload or a rotation of logs that is asked for meanwhile must not cut requests off.
-        self.stop(grace, async move { signals.end().await });
+        self.stop(wait, grace, async move { signals.end().await });
     }
 
     /// Asks for the settings to be read again.
@@ -255,14 +263,30 @@ impl Running {
         }
     }
 
-    /// Takes nothing new on, and ends when all is done, when `grace` has passed, or when somebody is impatient.
-    pub(super) fn stop(self, grace: Duration, impatience: impl Future<Output = ()>) {
+    /// Says that others should be asked, takes nothing new on after `wait`, and ends when all is done, when `grace` has
+    /// passed, or when somebody is impatient.
+    pub(super) fn stop(
+        self,
+        wait: Duration,
+        grace: Duration,
+        impatience: impl Future<Output = ()>,
+    ) {
         self.status.drain();
-        self.shutdown.send_replace(true);
+        let finish = async {
+            tokio::time::sleep(wait).await;
+            self.shutdown.send_replace(true);
+            // Of themselves some would never end.
+            self.streams.end_endless(&Refusal::GoingAway);
+            let mut served = self.served;
+            if timeout(grace, &mut served).await.is_ok() {
+                return true;
+            }
+            self.streams.end_all(&Refusal::GoingAway);
+            timeout(grace.min(FAREWELL), served).await.is_ok()
+        };
         let finished = self.runtimes.background.block_on(async {
             tokio::select! {
-                _ = self.served => true,
-                () = tokio::time::sleep(grace) => false,
+                finished = finish => finished,
                 () = impatience => false,
             }
         });
@@ -274,6 +298,9 @@ impl Running {
         self.writer.finish();
     }
 }
+
+/// For streams that the end of the grace finds open, to be closed in their own way.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 async fn serve_admin(socket: TcpListener, address: SocketAddr, views: Views) {
     if let Err(error) = admin::serve(socket, views).await {

@@ -117,6 +117,7 @@ impl Parts<'_> {
             authorize,
             upstream: self.upstreams.get(guarded.upstream)?.clone(),
             headers: guarded.headers.clone(),
+            websocket: guarded.websocket,
         })
     }
 

@@ -221,6 +221,7 @@ pub(super) fn config(settings: &Settings) -> Value {
                 "name": upstream.name,
                 "servers": upstream.servers.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "health": upstream.health,
+                "protocol": upstream.protocol,
             }))
             .collect::<Vec<_>>(),
         "rate_limits": settings.rate_limits

@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use settings::Protocol;
 use tokio::net::lookup_host;
 
 use super::Server;
 
 /// Follows a server's name and health for as long as its upstream lives.
 pub(super) async fn watch(server: Arc<Server>, probe: Option<String>) {
-    let client = match probe.as_ref().map(|_| client()).transpose() {
+    let client = match probe.as_ref().map(|_| client(server.protocol)).transpose() {
         Ok(client) => client,
         Err(error) => {
             tracing::error!(%error, "Health checks cannot start");
@@ -38,8 +39,14 @@ async fn resolve(server: &Server) {
     server.resolved(found.map(Iterator::collect));
 }
 
-fn client() -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
+fn client(protocol: Option<Protocol>) -> reqwest::Result<reqwest::Client> {
+    let builder = reqwest::Client::builder();
+    let builder = match protocol {
+        Some(Protocol::Http1) => builder.http1_only(),
+        Some(Protocol::Http2) => builder.http2_prior_knowledge(),
+        None => builder,
+    };
+    builder
         .redirect(reqwest::redirect::Policy::none())
         // Nor do requests to it go through a proxy that the environment names.
         .no_proxy()

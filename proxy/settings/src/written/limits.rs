@@ -35,7 +35,9 @@ pub struct Limits {
     pub http2_streams: u32,
     /// Requests that the caller may break off within a minute on one HTTP/2 connection; one more ends it.
     pub http2_resets: u32,
-    /// For how long requests under way may go on after SIGTERM, in seconds.
+    /// After SIGTERM, for how long connections are still taken while `/readyz` says that they should go elsewhere, in seconds.
+    pub drain_wait_seconds: u16,
+    /// For how long requests under way may go on after that, in seconds.
     pub drain_seconds: u16,
 }
 
@@ -55,6 +57,7 @@ impl Default for Limits {
             body_idle_seconds: 60,
             http2_streams: 128,
             http2_resets: 200,
+            drain_wait_seconds: 0,
             drain_seconds: 30,
         }
     }

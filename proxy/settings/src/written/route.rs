@@ -193,6 +193,9 @@ pub struct Forward {
     /// Headers set from the verified token: name to template, as `{claims.sub}`.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// Whether a request may go on as WebSocket; when absent such requests are answered as others.
+    #[serde(default)]
+    pub websocket: bool,
 }
 
 impl<'de> Deserialize<'de> for Authorize {

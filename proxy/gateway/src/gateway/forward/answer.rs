@@ -3,15 +3,20 @@
 use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::{Error, ErrorType, OrErr as _, http::ResponseHeader};
 
+use super::WEBSOCKET;
 use crate::{
-    gateway::{Ctx, error, request_id::REQUEST_ID},
+    gateway::{Ctx, request_id::REQUEST_ID},
     metrics::Outcome,
 };
 
 /// Takes out of an answer what its upstream says to the gate alone (RFC 9110 section 7.6.1), and makes it the gate's own
 /// (RFC 9112 section 2.3). How its body ends stays as it was said, once.
-pub(in crate::gateway) fn receive(answer: &mut ResponseHeader) -> pingora::Result<()> {
-    error::check_answer(answer)?;
+pub(in crate::gateway) fn receive(answer: &mut ResponseHeader, ctx: &Ctx) -> pingora::Result<()> {
+    let is_socket = answer.status == StatusCode::SWITCHING_PROTOCOLS;
+    if is_socket && !is_accepted(answer, ctx) {
+        let error = Error::explain(ErrorType::InvalidHTTPHeader, "another protocol unasked");
+        return Err(error.into_up());
+    }
     frame(answer)?;
     answer.set_version(Version::HTTP_11);
     let nominated: Vec<HeaderName> = answer
@@ -28,7 +33,24 @@ pub(in crate::gateway) fn receive(answer: &mut ResponseHeader) -> pingora::Resul
             answer.remove_header(name);
         }
     }
+    if is_socket {
+        answer.insert_header(header::CONNECTION, "upgrade")?;
+        answer.insert_header(header::UPGRADE, WEBSOCKET)?;
+    }
     Ok(())
+}
+
+/// Whether an answer that changes to another protocol changes to the one that was asked for.
+fn is_accepted(answer: &ResponseHeader, ctx: &Ctx) -> bool {
+    let asked = ctx
+        .permit
+        .as_ref()
+        .is_some_and(|permit| permit.head().websocket);
+    let mut upgrades = answer.headers.get_all(header::UPGRADE).iter();
+    let upgrade = upgrades.next();
+    let is_websocket =
+        |upgrade: &HeaderValue| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket");
+    asked && upgrade.is_some_and(is_websocket) && upgrades.next().is_none()
 }
 
 /// Leaves one thing that says how an answer's body ends, and none where there is no body (RFC 9112 sections 6.1 and 6.2). An
@@ -76,7 +98,8 @@ impl Ctx {
         answer: &mut ResponseHeader,
         caller: Version,
     ) -> pingora::Result<()> {
-        if answer.status.is_informational() {
+        let is_socket = answer.status == StatusCode::SWITCHING_PROTOCOLS;
+        if answer.status.is_informational() && !is_socket {
             answer.remove_header(REQUEST_ID);
             return self.mark_origin(answer);
         }
@@ -85,7 +108,7 @@ impl Ctx {
         // Asked anew after an answer within which the caller may be slow.
         self.flow = None;
         let plan = self.plan.as_ref();
-        self.stream = plan.and_then(|plan| plan.metrics.streams.open(&answer.headers));
+        self.stream = plan.and_then(|plan| plan.metrics.streams.open(answer));
         self.tell_limits(answer)?;
         self.mark_origin(answer)?;
         answer.insert_header(REQUEST_ID, self.request_id.value())

@@ -5,6 +5,7 @@
 
 use std::{future::ready, net::SocketAddr, sync::Arc};
 
+use decision::Permit;
 use http::{Version, header};
 use pingora::{
     Error, ErrorSource, ErrorType,
@@ -16,7 +17,7 @@ use pingora::{
 
 use super::{answer, permitted, server, try_next, upstream_head};
 use crate::{
-    gateway::Ctx,
+    gateway::{Ctx, Gateway, head::Head, refuse::grpc},
     upstream::{Room, SILENCE, Server},
 };
 
@@ -55,7 +56,12 @@ pub(in crate::gateway) fn leads(session: &mut Session, ctx: &Ctx) -> bool {
     let length = headers.get(header::CONTENT_LENGTH);
     let says_so = length.is_some_and(|length| length != "0")
         || headers.contains_key(header::TRANSFER_ENCODING);
+    let is_plain = |permit: &Permit<Head>| {
+        let head = permit.head();
+        !head.websocket && !grpc::is_kind(&head.headers)
+    };
     !says_so
+        && ctx.permit.as_ref().is_some_and(is_plain)
         && session.is_body_empty()
         && ctx.upstream().is_some_and(|upstream| upstream.is_plain())
 }
@@ -66,10 +72,11 @@ pub(in crate::gateway) fn leads(session: &mut Session, ctx: &Ctx) -> bool {
 ///
 /// Of whose making it is: the upstream's, the caller's, or nobody's where it is the gate's.
 pub(in crate::gateway) async fn forward(
-    direct: &Direct,
+    gate: &Gateway,
     session: &mut Session,
     ctx: &mut Ctx,
 ) -> pingora::Result<()> {
+    let direct = &gate.direct;
     let mut afresh = false;
     loop {
         let mut connection = match connect(direct, ctx, afresh).await {
@@ -81,7 +88,7 @@ pub(in crate::gateway) async fn forward(
             }
             Err(error) => return Err(error),
         };
-        let error = match exchange(&mut connection.session, session, ctx).await {
+        let error = match exchange(gate, &mut connection.session, session, ctx).await {
             Ok(last) => {
                 // Others can use it while the caller takes the last of the answer.
                 release(direct, connection).await;
@@ -145,6 +152,7 @@ async fn connect(direct: &Direct, ctx: &mut Ctx, afresh: bool) -> pingora::Resul
 
 /// One request and its answer, handed on but for the last pieces, which it gives.
 async fn exchange(
+    gate: &Gateway,
     upstream: &mut HttpSession,
     session: &mut Session,
     ctx: &mut Ctx,
@@ -153,7 +161,7 @@ async fn exchange(
     let sent = upstream.write_request_header(request).await;
     sent.map_err(Error::into_up)?;
     loop {
-        let tasks = match pieces(upstream, session, ctx).await {
+        let tasks = match pieces(gate, upstream, session, ctx).await {
             Ok(tasks) => tasks,
             // Two tasks, the last of which is a failure, send what is written and not sent yet to a caller who is still there.
             Err(error) if has_begun(session) && *error.esource() == ErrorSource::Upstream => {
@@ -198,6 +206,7 @@ fn request(sent: &RequestHeader, ctx: &Ctx) -> pingora::Result<RequestHeader> {
 
 /// What comes next of an answer: a piece of its body, or a head, and what of the body is there with it.
 async fn pieces(
+    gate: &Gateway,
     upstream: &mut HttpSession,
     session: &mut Session,
     ctx: &mut Ctx,
@@ -206,11 +215,12 @@ async fn pieces(
     let HttpTask::Header(head, end) = &mut task else {
         return Ok(vec![task]);
     };
-    answer::receive(head)?;
+    answer::receive(head, ctx)?;
     if !*end {
         delimit(head)?;
     }
     ctx.complete(head, session.req_header().version)?;
+    gate.hold(session, ctx);
     if *end || head.status.is_informational() {
         return Ok(vec![task]);
     }

@@ -8,12 +8,15 @@ use token::Refusal;
 use super::in_header;
 use crate::gateway::head::Head;
 
-/// The one token in any of these places.
+/// The one token in any of these places, and in which.
 ///
 /// In a cookie or the query it is taken out, valid or not: upstreams write cookies and URLs into logs, and the gate has
 /// told them what they need. Two tokens have two readings, and so have a token elsewhere and an `Authorization` header of
 /// whatever scheme, by which the upstream might know somebody else.
-pub(super) fn take(head: &mut Head, places: &[TokenPlace]) -> Result<String, Refusal> {
+pub(super) fn take<'p>(
+    head: &mut Head,
+    places: &'p [TokenPlace],
+) -> Result<(String, &'p TokenPlace), Refusal> {
     let mut found = None;
     let mut is_elsewhere = false;
     for place in places {
@@ -28,7 +31,7 @@ pub(super) fn take(head: &mut Head, places: &[TokenPlace]) -> Result<String, Ref
         };
         if let Some(token) = token {
             is_elsewhere |= *place != TokenPlace::Header;
-            if found.replace(token).is_some() {
+            if found.replace((token, place)).is_some() {
                 return Err(Refusal::Ambiguous);
             }
         }
@@ -36,9 +39,9 @@ pub(super) fn take(head: &mut Head, places: &[TokenPlace]) -> Result<String, Ref
     if is_elsewhere && head.headers.contains_key(header::AUTHORIZATION) {
         return Err(Refusal::Ambiguous);
     }
-    let token = found.ok_or(Refusal::Missing)?;
+    let (token, place) = found.ok_or(Refusal::Missing)?;
     token::b64token(&token)?;
-    Ok(token)
+    Ok((token, place))
 }
 
 /// Takes the cookie of that name out (RFC 6265 section 5.4); an empty one, as signing out leaves, is no token.
@@ -121,6 +124,7 @@ mod tests {
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
             parameters: Vec::new(),
             needs: Allowances::default(),
+            websocket: false,
         }
     }
 
@@ -138,7 +142,8 @@ mod tests {
         headers: &[(&str, &str)],
     ) -> Result<(String, Option<String>, String), Refusal> {
         let mut head = head(target, headers);
-        let token = take(&mut head, &anywhere())?;
+        let places = anywhere();
+        let (token, _) = take(&mut head, &places)?;
         let cookies = head.headers.get(header::COOKIE);
         let cookies = cookies.map(|value| value.to_str().unwrap().to_owned());
         Ok((token, cookies, head.target()))

@@ -70,7 +70,7 @@ fn token(why: token::Refusal) -> Refusal {
 fn every_refusal_is_a_problem_with_a_code_of_its_own() {
     let mut codes = HashSet::new();
     for refusal in every_refusal() {
-        let (head, body) = answer(&refusal, &id("id-1")).unwrap();
+        let (head, body) = answer(&refusal, &id("id-1"), &HeaderMap::new()).unwrap();
         let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
         let code = problem["code"].as_str().unwrap().to_owned();
         assert_eq!(problem["status"], head.status.as_u16());
@@ -102,7 +102,7 @@ fn only_what_may_pass_later_is_retryable() {
 #[test]
 fn each_status_has_its_header() {
     let header = |refusal: &Refusal, name: &str| {
-        let (head, _) = answer(refusal, &id("id")).unwrap();
+        let (head, _) = answer(refusal, &id("id"), &HeaderMap::new()).unwrap();
         head.headers
             .get(name)
             .map(|v| v.to_str().unwrap().to_owned())

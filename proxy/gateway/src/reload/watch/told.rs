@@ -85,7 +85,7 @@ mod linux {
                     None => self.source = Source::Silent,
                 }
             }
-            pending().await
+            pending::<()>().await;
         }
     }
 
@@ -121,7 +121,7 @@ mod other {
         pub(in super::super) fn follow(&mut self, _: &[PathBuf]) {}
 
         pub(in super::super) async fn next(&mut self) {
-            pending().await
+            pending::<()>().await;
         }
     }
 }

@@ -10,7 +10,7 @@ use super::super::{
 };
 use crate::{
     admin::Views,
-    gateway::{Direct, Gateway, Pace, record::Recorder},
+    gateway::{Direct, Gateway, Pace, Streams, record::Recorder},
     listen::Connections,
     metrics::Metrics,
     mount::Mount,
@@ -27,6 +27,7 @@ pub(super) struct Shared {
     mount: Option<Mount>,
     maker: Maker,
     status: Arc<Status>,
+    streams: Arc<Streams>,
 }
 
 impl Shared {
@@ -56,7 +57,14 @@ impl Shared {
             mount,
             maker,
             status: Arc::default(),
+            streams: Arc::default(),
         })
+    }
+
+    /// Ends streams that are permitted no more, for as long as it is asked.
+    pub(super) fn review(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (current, clock) = (self.current.clone(), self.clock.clone());
+        self.streams.clone().watch(current, clock)
     }
 
     pub(super) fn gateway(
@@ -75,6 +83,7 @@ impl Shared {
             pace: Pace::with_silence(silence),
             requests,
             direct: Direct::keeping(idle_connections().1),
+            streams: self.streams.clone(),
         }
     }
 

@@ -90,7 +90,7 @@ impl Gate {
         let impatience = std::future::pending();
         if let Some(running) = self.running.take() {
             let grace = running.grace.min(Duration::from_secs(20));
-            running.stop(grace, impatience);
+            running.stop(Duration::ZERO, grace, impatience);
         }
     }
 

@@ -1,0 +1,184 @@
+//! What permitted a stream, to be decided again.
+
+use std::{
+    fmt,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use token::Grounds;
+
+use crate::{
+    gateway::{
+        Ctx, decide,
+        head::Head,
+        identify::{self, Caller},
+        judge,
+        refuse::{Refusal, grpc},
+    },
+    listen::Ending,
+    snapshot::{Authorize, Kind, Proxy, Snapshot},
+};
+
+/// A permit's inputs.
+pub(super) struct Held {
+    head: Head,
+    pub(super) ending: Ending,
+    /// It is no call, which has an end of its own.
+    pub(super) is_endless: bool,
+    why: OnceLock<Refusal>,
+    /// When its caller waits no longer.
+    deadline: Option<SystemTime>,
+    stand: Mutex<Stand>,
+}
+
+/// What a permit rests on.
+struct Stand {
+    /// Settings and policies.
+    generation: u64,
+    caller: Option<Caller>,
+    /// What the caller's token stands on; nothing where that must be asked each time.
+    grounds: Option<Grounds>,
+    /// The second from which the token is over.
+    over_at: Option<u64>,
+    /// From when a policy that reads the time may say something else.
+    next: Option<SystemTime>,
+}
+
+/// Shows nothing of the request, which has secrets in it.
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held")
+            .field("why", &self.why)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Held {
+    /// What permitted this request; nothing before it was.
+    pub(super) fn of(ctx: &Ctx) -> Option<Self> {
+        let permit = ctx.permit.as_ref()?;
+        let stand = Stand {
+            generation: ctx.snapshot.generation,
+            caller: ctx.caller.clone(),
+            // What came since the token was verified is found by verifying it once more.
+            grounds: None,
+            over_at: None,
+            next: None,
+        };
+        let head = permit.head();
+        let is_call = grpc::is_kind(&head.headers);
+        let timeout = is_call.then(|| grpc::timeout(&head.headers)).flatten();
+        Some(Self {
+            is_endless: !is_call,
+            deadline: timeout.and_then(|it| ctx.time.checked_add(it)),
+            head: head.clone(),
+            ending: Ending::default(),
+            why: OnceLock::new(),
+            stand: Mutex::new(stand),
+        })
+    }
+
+    /// Why it is permitted no more.
+    pub(super) fn why(&self) -> Option<&Refusal> {
+        self.why.get()
+    }
+
+    /// Decides again if there is reason to, and ends what is permitted no more; says whether anything was decided.
+    pub(super) async fn review(&self, snapshot: &Snapshot, now: SystemTime) -> bool {
+        if self.ending.is_asked() {
+            self.ending.force();
+            return false;
+        }
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.end(Refusal::UpstreamTimeout);
+            return false;
+        }
+        let Some(before) = self.due(snapshot, now) else {
+            return false;
+        };
+        match self.again(snapshot, before, now).await {
+            Ok(stand) => *self.stand() = stand,
+            Err(refusal) => self.end(refusal),
+        }
+        true
+    }
+
+    /// Ends it for this reason, unless it has one already.
+    pub(super) fn end(&self, why: Refusal) {
+        if self.why.set(why).is_ok() {
+            self.ending.ask();
+        }
+    }
+
+    /// What it stood on, if that may not be so any more.
+    fn due(&self, snapshot: &Snapshot, now: SystemTime) -> Option<Before> {
+        let stand = self.stand();
+        let is_same = stand.generation == snapshot.generation;
+        let caller = stand.caller.as_ref().filter(|_| is_same);
+        // Read before the token is verified: what comes in between is another ground.
+        let grounds = caller.and_then(|caller| snapshot.verifier.grounds(caller.verified()));
+        let stands = match &stand.caller {
+            None => true,
+            Some(_) => grounds.is_some() && stand.grounds == grounds,
+        };
+        let second = now.duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs());
+        let is_over = stand.over_at.is_some_and(|over| over <= second);
+        let is_later = stand.next.is_some_and(|next| next <= now);
+        (!is_same || !stands || is_over || is_later).then_some(Before {
+            caller: stand.caller.clone(),
+            grounds,
+        })
+    }
+
+    /// Finds the route, the caller and the decision anew.
+    async fn again(
+        &self,
+        snapshot: &Snapshot,
+        before: Before,
+        now: SystemTime,
+    ) -> Result<Stand, Refusal> {
+        let mut head = self.head.clone();
+        let method = head.method.clone();
+        let plan = judge::find(snapshot, &mut head, &method)?;
+        let Kind::Proxy(proxy) = &plan.kind else {
+            return Err(Refusal::RouteNotFound);
+        };
+        let next = reads_time(proxy, &head).then(|| now + TIME_PACE);
+        let (tokens, caller) = (&snapshot.verifier, before.caller.as_ref());
+        let caller = identify::again(&proxy.authenticate, tokens, caller, &head, now).await?;
+        let decided = decide::decide(&proxy.authorize, head, caller.as_ref(), now);
+        decided.map_err(|denial| denial.refusal)?;
+        let verified = caller.as_ref().map(Caller::verified);
+        Ok(Stand {
+            generation: snapshot.generation,
+            over_at: verified.map(|verified| snapshot.verifier.over_at(verified)),
+            grounds: before.grounds,
+            caller,
+            next,
+        })
+    }
+
+    fn stand(&self) -> MutexGuard<'_, Stand> {
+        // It is replaced as a whole.
+        self.stand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who it was, and what that stands on now.
+struct Before {
+    caller: Option<Caller>,
+    grounds: Option<Grounds>,
+}
+
+fn reads_time(proxy: &Proxy, head: &Head) -> bool {
+    match &proxy.authorize {
+        Authorize::Policies(guards) => guards
+            .of(&head.method)
+            .is_some_and(decision::Guard::reads_time),
+        Authorize::None | Authorize::Authenticated => false,
+    }
+}
+
+/// How often policies are asked that read the time.
+const TIME_PACE: Duration = Duration::from_millis(750);
