@@ -1,6 +1,10 @@
 """Streams end with their permission, each in the way of its protocol, also when nothing is being sent."""
 
+import base64
+import hashlib
 import http.client
+import json
+import signal
 import threading
 import time
 from concurrent import futures
@@ -12,9 +16,11 @@ import yaml
 from websockets.sync.client import connect
 from websockets.sync.server import serve as serve_sockets
 
+import served
 from origin import Issuer, Service
-from portcullis import PASSWORD, wait_until
-from wire import Http2
+from portcullis import PASSWORD, unpad, wait_until
+from wire import Http2, RawServer, ask, ask_all, read_head, status
+from wire import connect as connect_raw
 
 POLICY = """
 @id("watchers")
@@ -38,12 +44,7 @@ SOON = 3
 
 
 class Events(Service):
-    """Says one event, and then nothing until it is let on, or its caller has gone."""
-
-    def __init__(self):
-        self.go = threading.Event()
-        self.left = threading.Event()
-        super().__init__()
+    """Says one event, and then nothing until its caller has gone; on `/flood` it says one after another, and reads nothing."""
 
     def handle(self, request):
         request.send_response(200)
@@ -53,13 +54,20 @@ class Events(Service):
         request.wfile.write(b"d\r\ndata: first\n\n\r\n")
         request.wfile.flush()
         request.connection.settimeout(60)
-        if request.rfile.read(1) == b"":
-            self.left.set()
         request.close_connection = True
+        if request.path != "/flood":
+            request.rfile.read(1)
+            return
+        try:
+            while True:
+                request.wfile.write(b"d\r\ndata: other\n\n\r\n")
+                time.sleep(0.01)
+        except OSError:
+            pass  # The gate has ended it.
 
 
 class Sockets:
-    """Echoes messages; one of many octets it sends in pieces, and stops in the middle of the last."""
+    """Echoes messages."""
 
     def __init__(self):
         self.seen = []
@@ -133,7 +141,7 @@ def route(path, to, action="watch", **more):
 
 
 @pytest.fixture
-def gate(own, origins, issuer, tmp_path):
+def gate(own, origins, issuer):
     """`dev` with routes to streams beside its own."""
     gate = own()
     gate.stop()
@@ -154,13 +162,19 @@ def gate(own, origins, issuer, tmp_path):
         "sockets": {"servers": [origins["sockets"].url]},
         "calls": {"servers": [origins["calls"].url], "protocol": "http2"},
     }
+    cookie = route("/cookie", "sockets", websocket=True)
+    cookie["authenticate"]["bearer"]["from"] = [{"cookie": "sid"}]
+    cookie["cors"] = {"origins": ["https://app.example.com"], "credentials": True}
     settings["routes"] += [
         route("/events", "events"),
         route("/clocked", "events", action="clocked"),
+        route("/flood", "events"),
         route("/socket", "sockets", websocket=True),
         route("/deaf", "sockets"),
+        cookie,
         route("/pets.Calls/{method}", "calls"),
     ]
+    settings["limits"] = {"drain_seconds": 3}
     file.write_text(yaml.safe_dump(settings))
     gate.start()
     gate.settings_file = file
@@ -185,7 +199,7 @@ class Socket:
 
 
 class Sse:
-    """Over HTTP/1.1, byte by byte."""
+    """Over HTTP/1.1."""
 
     path = "/events"
 
@@ -402,3 +416,200 @@ def test_a_call_ends_at_its_deadline_though_its_caller_forgets_it(gate, issuer):
     assert connection.until(lambda: stream in connection.ended or stream in connection.reset)
     assert 0.6 < time.monotonic() - begun < SOON
     assert stream in connection.ended
+
+
+@pytest.mark.parametrize("origin, may", [
+    (None, True), ("http://{listen}", True), ("https://app.example.com", True), ("https://evil.example", False),
+    ("https://{listen}", False), ("null", False),
+])  # fmt: skip
+def test_pages_of_other_origins_open_no_websocket_with_a_cookie(gate, issuer, origins, origin, may):
+    origins["sockets"].seen.clear()
+    origin = origin and origin.format(listen=gate.listen)
+    options = {"additional_headers": {"cookie": f"sid={issuer.token()}"}, "origin": origin}
+    if may:
+        with connect(f"ws://{gate.listen}/cookie", **options) as socket:
+            socket.send("hello")
+            assert socket.recv(10) == "hello"
+        # A token in the query is not sent by whoever does not know it.
+        with connect(f"ws://{gate.listen}/socket?token={issuer.token()}", origin="https://evil.example"):
+            pass
+        return
+    with pytest.raises(websockets.exceptions.InvalidStatus) as refused:
+        connect(f"ws://{gate.listen}/cookie", legacy=True, **options)
+    assert refused.value.response.status_code == 403 and b"origin_refused" in refused.value.response.body
+    assert not origins["sockets"].seen
+
+
+UPGRADE = b"GET /raw HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+SMUGGLED = b"GET /admin HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+class Unwilling(RawServer):
+    """Answers whatever it is told to, keeps what it gets, and whether that came before its answer."""
+
+    def __init__(self):
+        self.answer = b""
+        self.got = b""
+        self.answered = threading.Event()
+        super().__init__()
+
+    def serve(self, connection):
+        lines = connection.makefile("rb")
+        self.got = b"\r\n".join(read_head(lines))
+        connection.sendall(self.answer)
+        self.answered.set()
+        connection.settimeout(1)
+        try:
+            while more := connection.recv(65536):
+                self.got += more
+        except TimeoutError:
+            pass
+
+
+@pytest.fixture
+def unwilling(tmp_path):
+    origin = Unwilling()
+    upstream = {"to": "origin", "websocket": True}
+    with served.running(tmp_path / "gate", origin, served.everything(upstream=upstream)) as gate:
+        yield origin, gate
+    origin.stop()
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("answer", [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nUpgrade: websocket\r\n\r\n",
+])  # fmt: skip
+def test_nothing_goes_on_behind_a_request_that_is_not_upgraded(unwilling, answer, tls):
+    origin, gate = unwilling
+    origin.answer = answer
+    port, _ = served.ports(gate)["tls" if tls else "plain"]
+    said = ask_all(port, UPGRADE + b"Connection: close\r\n\r\n" + SMUGGLED, tls)
+    assert status(said) == (int(answer.split()[1]) if b"101" not in answer else 502)
+    assert said.count(b"HTTP/1.1 ") == 1, said
+    assert origin.answered.wait(10)
+    assert b"admin" not in origin.got, origin.got
+
+
+def test_upgrades_to_other_things_are_requests_like_others(unwilling):
+    origin, gate = unwilling
+    origin.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    port, tls = served.ports(gate)["plain"]
+    for request in [
+        UPGRADE.replace(b"websocket\r\nSec", b"h2c\r\nSec"), UPGRADE.replace(b"Connection: upgrade\r\n", b""),
+        UPGRADE.replace(b"GET", b"PUT"), UPGRADE.replace(b"HTTP/1.1", b"HTTP/1.0"),
+    ]:  # fmt: skip
+        assert ask(port, request + b"\r\n", tls) == 200
+        assert b"upgrade" not in origin.got.lower(), origin.got
+
+
+def test_a_drain_closes_streams_in_their_own_way(gate, issuer):
+    socket, events, call, idle = (KINDS[kind](gate, issuer.token()) for kind in ("websocket", "sse", "grpc", "grpc"))
+    gate.signal(signal.SIGTERM)
+    stopped = time.monotonic()
+    with pytest.raises(websockets.exceptions.ConnectionClosed) as closed:
+        socket.socket.recv(SOON + 10)
+    assert closed.value.rcvd.code == 1001
+    assert time.monotonic() - stopped < 2
+    # What has an end of its own may come to it, for as long as the grace lasts.
+    call.go.set()
+    with pytest.raises(StopIteration):
+        next(call.answers)
+    call.channel.close()
+    events.end()
+    assert 2.5 < time.monotonic() - stopped < 3 + SOON
+    with pytest.raises(grpc.RpcError) as ended:
+        next(idle.answers)
+    assert ended.value.code() == grpc.StatusCode.UNAVAILABLE and "going_away" in ended.value.details()
+    idle.go.set()
+    idle.channel.close()
+    assert gate.process.wait(20) == 0
+
+
+def test_events_end_while_their_caller_sends_what_nobody_reads(gate, issuer):
+    """Nobody reads of the caller then, by which he would be told otherwise."""
+    tokens = user(gate, "eve")
+    with connect_raw(int(gate.listen.rsplit(":", 1)[1])) as connection:
+        head = f"POST /flood HTTP/1.1\r\nHost: {gate.listen}\r\nAuthorization: Bearer {tokens['AccessToken']}\r\n"
+        connection.sendall(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n")
+        connection.settimeout(20)
+        said = b""
+        while b"other" not in said:
+            more = connection.recv(65536)
+            assert more, said
+            said += more
+
+        def send():
+            try:
+                while True:
+                    connection.sendall(b"4000\r\n" + b"x" * 0x4000 + b"\r\n")
+            except OSError:
+                pass  # The gate has ended it.
+
+        sending = threading.Thread(target=send, daemon=True)
+        sending.start()
+        gate.idp().global_sign_out(AccessToken=tokens["AccessToken"])
+        out = time.monotonic()
+        try:
+            while more := connection.recv(65536):
+                said = more
+        except ConnectionResetError:
+            pass
+        assert time.monotonic() - out < SOON
+
+
+def test_a_reload_may_take_websocket_away(gate, issuer):
+    socket = Socket(gate, issuer.token())
+    settings = yaml.safe_load(gate.settings_file.read_text())
+    for one in settings["routes"]:
+        one.get("upstream", {}).pop("websocket", None)
+    gate.settings_file.write_text(yaml.safe_dump(settings))
+    assert socket.end() == "route_not_found"
+
+
+class HalfFrame(RawServer):
+    """Opens a WebSocket, says one message, and then half of a second one, of which the rest comes when it is let on."""
+
+    def __init__(self):
+        self.go = threading.Event()
+        super().__init__()
+
+    def serve(self, connection):
+        head = read_head(connection.makefile("rb"))
+        key = next(line.split(b": ")[1] for line in head if line.lower().startswith(b"sec-websocket-key"))
+        accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+        connection.sendall(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n\x81\x05first\x81\x06sec"
+        )
+        if self.go.wait(20):
+            connection.sendall(b"ond\x81\x05third\x81\x06fourth")
+        connection.recv(1)
+
+
+@pytest.mark.parametrize("finishes", [True, False])
+def test_a_message_at_hand_is_finished_and_nothing_goes_behind_it(own, issuer, tmp_path, finishes):
+    origin = HalfFrame()
+    bearer = {"bearer": {"issuers": ["remote"]}}
+    routes = served.everything(authenticate=bearer, authorize="authenticated", upstream={"to": "origin", "websocket": True})
+    issuers = {"remote": {"kind": "cognito", "issuer": issuer.issuer, "clients": ["app"]}}
+    with served.running(tmp_path / "gate", origin, routes, issuers=issuers, tokens={"leeway_seconds": 0}) as gate:
+        headers = {"authorization": f"Bearer {issuer.token(exp=int(time.time()) + 3)}"}
+        socket = connect(f"ws://{gate.listen}/", additional_headers=headers, legacy=True)
+        assert socket.recv(5) == "first"
+        # Once the gate has asked it to end, which it tells nobody, and before it does so by force.
+        if finishes:
+            threading.Timer(0.2, origin.go.set).start()
+            wait_until(lambda: int(time.time()) >= json.loads(unpad(headers["authorization"].split(".")[1]))["exp"], "the end", 10)
+        with pytest.raises(websockets.exceptions.ConnectionClosed) as closed:
+            while True:
+                assert socket.recv(SOON + 10) in ("second", "third", "fourth")
+        if finishes:
+            assert closed.value.rcvd.code == 1008
+        else:
+            assert closed.value.rcvd is None, "nothing can be said in the middle of a message"
+    origin.go.set()
+    origin.stop()

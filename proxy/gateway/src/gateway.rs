@@ -8,6 +8,7 @@ mod cors;
 mod decide;
 mod error;
 pub(crate) mod forward;
+pub(crate) mod grpc;
 pub(crate) mod head;
 mod identify;
 pub(crate) mod judge;
@@ -56,7 +57,7 @@ pub(crate) use pace::Pace;
 use record::{Micros, Recorder};
 pub(crate) use refuse::Refusal;
 use request_id::RequestId;
-pub(crate) use streams::Streams;
+pub(crate) use streams::{Closing, Streams};
 
 /// What all requests share.
 pub(crate) struct Gateway {
@@ -157,7 +158,11 @@ impl ProxyHttp for Gateway {
         if let Err(error) = &mut judged {
             error::mark(error);
         }
-        match judged? {
+        let verdict = judged?;
+        if matches!(verdict, judge::Verdict::Forward) {
+            self.streams.prepare(session, ctx)?;
+        }
+        match verdict {
             judge::Verdict::Forward if direct::leads(session, ctx) => {
                 direct::forward(self, session, ctx).await?;
                 Ok(true)
@@ -179,7 +184,7 @@ impl ProxyHttp for Gateway {
     ) -> pingora::Result<Box<HttpPeer>> {
         let mut peer = forward::peer(ctx)?;
         if ctx.held.is_some() {
-            forward::await_stream(&mut peer);
+            forward::await_stream(&mut peer, ctx);
         } else if !session.is_body_done() {
             forward::await_body(&mut peer, self.pace.silence);
         }
@@ -224,11 +229,14 @@ impl ProxyHttp for Gateway {
         if end && body.as_ref().is_some_and(Bytes::is_empty) {
             *body = None;
         }
-        // What is a stream may be as long and as slow as it likes.
-        if ctx.held.is_some() {
+        if session.was_upgraded() {
             return Ok(());
         }
         ctx.count_body(body.as_ref())?;
+        // What is a stream may be as slow as it likes.
+        if ctx.is_call() {
+            return Ok(());
+        }
         if end || listen::is_answering(session.req_header(), session.response_written()) {
             return Ok(());
         }
@@ -262,7 +270,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
         ctx.complete(response, session.req_header().version)?;
-        self.hold(session, ctx);
+        self.hold(session, ctx, response.status);
         if response.status == StatusCode::SWITCHING_PROTOCOLS
             && let Some(held) = &mut ctx.held
         {
@@ -279,7 +287,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut Ctx,
     ) -> pingora::Result<Option<Duration>> {
         if let Some(held) = &mut ctx.held {
-            held.follow(body);
+            held.follow(body)?;
         }
         Ok(None)
     }
@@ -308,8 +316,8 @@ impl ProxyHttp for Gateway {
             line.broken_off(Instant::now());
         }
         if let Some(stream) = ctx.stream.take() {
-            let is_over = error.is_some_and(error::is_over);
-            stream.end(error, is_over);
+            let why = error.and_then(|error| ctx.ended(error));
+            stream.end(error, why.as_ref());
         }
         ctx.held = None;
         let took = ctx.started.elapsed();
@@ -326,10 +334,16 @@ impl ProxyHttp for Gateway {
 }
 
 impl Gateway {
-    /// Holds the permit of an answer that is a stream.
-    fn hold(&self, session: &mut Session, ctx: &mut Ctx) {
+    /// Holds the permit of an answer that is a stream, and of no other.
+    fn hold(&self, session: &mut Session, ctx: &mut Ctx, status: StatusCode) {
+        let is_interim = status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS;
+        if is_interim {
+            return;
+        }
         if ctx.stream.is_some() {
             self.streams.hold(session, ctx);
+        } else {
+            Streams::release(ctx);
         }
     }
 }

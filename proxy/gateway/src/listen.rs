@@ -35,6 +35,7 @@ use prometheus::IntCounter;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
+use crate::upstream::{KEEPALIVE, PROBE, PROBES};
 pub(crate) use chunks::{BadChunk, check_chunks, is_token};
 pub(crate) use connections::{Caps, Connections, Counted, Refused, client};
 use deadline::Guarded;
@@ -110,11 +111,9 @@ fn listening(address: SocketAddr) -> io::Result<TcpListener> {
     // As the standard library does: a restart need not wait for what the process before it has closed.
     socket.set_reuse_address(true)?;
     // Connections have it from their listener: of a peer that is gone without a word, nothing else would tell.
-    socket.set_tcp_keepalive(
-        &TcpKeepalive::new()
-            .with_time(KEEPALIVE)
-            .with_interval(PROBE),
-    )?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
+    let keepalive = keepalive.with_interval(PROBE).with_retries(PROBES.into());
+    socket.set_tcp_keepalive(&keepalive)?;
     socket.bind(&address.into())?;
     socket.listen(WAITING)?;
     socket.set_nonblocking(true)?;
@@ -325,9 +324,6 @@ async fn secured(stream: l4::stream::Stream, acceptor: Option<&Acceptor>) -> Opt
 
 /// Connections that wait to be accepted; the system has a limit of its own (`net.core.somaxconn`).
 const WAITING: i32 = 4096;
-/// After which a silent peer is asked whether it is there, and how often.
-const KEEPALIVE: Duration = Duration::from_mins(1);
-const PROBE: Duration = Duration::from_secs(15);
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, Version, header};
 use ipnet::IpNet;
 use pingora::proxy::Session;
 
@@ -142,6 +142,7 @@ impl Admission {
     pub fn http2(&self, fields: &Fields<'_>, peer: IpAddr) -> Reading {
         let raw = Raw {
             method: fields.method,
+            version: Version::HTTP_2,
             target: fields.path,
             authority: fields.authority,
             headers: fields.headers,

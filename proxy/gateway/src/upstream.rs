@@ -140,7 +140,12 @@ impl Upstream {
     /// Whether all its servers speak HTTP/1 without TLS.
     pub(crate) fn is_plain(&self) -> bool {
         let is_plain = |server: &Arc<Server>| server.at.scheme == Scheme::Http;
-        self.settings.protocol != Some(Protocol::Http2) && self.servers.iter().all(is_plain)
+        !self.is_http2() && self.servers.iter().all(is_plain)
+    }
+
+    /// Whether the settings say that its servers speak HTTP/2.
+    pub(crate) fn is_http2(&self) -> bool {
+        self.settings.protocol == Some(Protocol::Http2)
     }
 
     /// How many servers there are.
@@ -311,7 +316,7 @@ fn options(options: &mut PeerOptions, tls: bool, protocol: Option<Protocol>) {
     options.tcp_keepalive = Some(TcpKeepalive {
         idle: KEEPALIVE,
         interval: PROBE,
-        count: PROBES,
+        count: PROBES.into(),
         user_timeout: Duration::ZERO,
     });
     // What goes upstream is made anew (`forward::request`), so there is nothing in Pingora's copy to clean.
@@ -328,10 +333,10 @@ const CONNECT_AND_HANDSHAKE: Duration = Duration::from_secs(6);
 /// Between two octets in either direction.
 pub(crate) const SILENCE: Duration = Duration::from_mins(1);
 const IDLE: Duration = Duration::from_mins(1);
-/// After which a silent server is asked whether it is there, how often, and how many times.
-const KEEPALIVE: Duration = Duration::from_mins(1);
-const PROBE: Duration = Duration::from_secs(15);
-const PROBES: usize = 6;
+/// After which a silent peer is asked whether it is there, how often, and how many times.
+pub(crate) const KEEPALIVE: Duration = Duration::from_mins(1);
+pub(crate) const PROBE: Duration = Duration::from_secs(15);
+pub(crate) const PROBES: u8 = 6;
 
 #[cfg(test)]
 mod tests {

@@ -84,6 +84,7 @@ fn settings(raw: written::Settings, file: &Path, check: &mut Check<'_>) -> Setti
             .iter()
             .map(|upstream| upstream.name.as_str())
             .collect(),
+        protocols: upstreams.iter().map(|upstream| upstream.protocol).collect(),
     };
     let routes = route::check(raw.routes, &names, check);
     let listeners = listener::check(raw.listeners, check);

@@ -101,6 +101,8 @@ pub(crate) struct Names<'n> {
     pub(crate) rate_limits: &'n [RateLimit],
     pub(crate) policies: Vec<&'n str>,
     pub(crate) upstreams: Vec<&'n str>,
+    /// Of each of those, what its servers speak.
+    pub(crate) protocols: Vec<Option<written::Protocol>>,
 }
 
 pub(crate) fn check(
@@ -224,6 +226,12 @@ fn handling(
     let allow = allowed(&raw.admit, place, check);
     let websocket = raw.upstream.as_ref().is_some_and(|raw| raw.websocket);
     let (upstream, headers) = forward::forward(raw.upstream, is_open, names, place, check)?;
+    if websocket && names.protocols.get(upstream) == Some(&Some(written::Protocol::Http2)) {
+        check.report(
+            &place.key("upstream").key("websocket"),
+            "is spoken on HTTP/1, and the upstream's `protocol` is `http2`",
+        );
+    }
     let guarded = Guarded {
         authenticate: authenticate?,
         authorize: authorize?,

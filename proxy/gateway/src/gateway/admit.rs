@@ -18,7 +18,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, HeaderName, Method, Version, header};
 use ipnet::IpNet;
 use settings::TrustedHeader;
 
@@ -78,6 +78,7 @@ impl Default for Bounds {
 /// A request's head as it came.
 pub(crate) struct Raw<'r> {
     pub(crate) method: &'r Method,
+    pub(crate) version: Version,
     pub(crate) target: &'r [u8],
     /// `:authority` of HTTP/2.
     pub(crate) authority: Option<&'r str>,
@@ -122,6 +123,7 @@ pub(crate) fn admit(raw: &Raw<'_>, rules: &Rules) -> Result<Head, Refusal> {
     let (headers, client) = headers::canonical(raw.headers, rules, &origin, &mut needs)?;
     Ok(Head {
         method: raw.method.clone(),
+        version: raw.version,
         authority,
         path,
         query: query.map(str::to_owned),

@@ -20,10 +20,11 @@ use super::{
     Ctx,
     admit::X_FORWARDED_PROTO,
     head::Head,
+    identify::Caller,
     refuse::{Malformed, Refusal},
     request_id::REQUEST_ID,
 };
-use crate::snapshot::Plan;
+use crate::snapshot::{Plan, Proxy};
 
 /// What a route does about pages of other origins.
 pub(crate) enum Cors {
@@ -170,24 +171,33 @@ pub(super) fn allow(
     }
 }
 
-/// Refuses a WebSocket that a page of another origin opens with a cookie for its token: a browser sends that whoever asks,
-/// and no preflight asks before (RFC 6455 section 10.2).
+/// Refuses a WebSocket that its route does not let be one (any more), or that a page of another origin opens with a cookie
+/// for its token: a browser sends that whoever asks, and no preflight asks before (RFC 6455 section 10.2).
 pub(super) fn check_socket(
     plan: &Plan,
+    proxy: &Proxy,
     head: &Head,
-    may: Option<&HeaderValue>,
+    caller: Option<&Caller>,
 ) -> Result<(), Refusal> {
-    let Some(origin) = head.headers.get(ORIGIN) else {
+    if !head.websocket {
+        return Ok(());
+    }
+    if !proxy.websocket {
+        return Err(Refusal::RouteNotFound);
+    }
+    let origin = head.headers.get(ORIGIN);
+    let Some(origin) = origin.filter(|_| caller.is_some_and(Caller::is_ambient)) else {
         return Ok(());
     };
     let scheme = head.headers.get(X_FORWARDED_PROTO);
     let scheme = scheme.map_or(&b""[..], HeaderValue::as_bytes);
     let ours = [scheme, b"://", head.authority.as_str().as_bytes()].concat();
-    let with_cookies = match &plan.cors {
-        Some(Cors::Answer(rules)) => rules.credentials,
-        Some(Cors::Pass) | None => false,
+    let is_listed = match &plan.cors {
+        Some(Cors::Answer(rules)) if rules.credentials => {
+            rules.allowed(&head.headers)?.as_ref() == Some(origin)
+        }
+        _ => false,
     };
-    let is_listed = with_cookies && may == Some(origin);
     if is_listed || ours.eq_ignore_ascii_case(origin.as_bytes()) {
         Ok(())
     } else {

@@ -6,10 +6,10 @@ pub(super) mod direct;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Version, header};
-use pingora::{Error, ErrorType, http::RequestHeader, upstreams::peer::HttpPeer};
+use pingora::{Error, ErrorType, http::RequestHeader, listeners::ALPN, upstreams::peer::HttpPeer};
 use settings::Template;
 
-use super::{Ctx, admit, head::Head, identify::Caller, refuse::grpc};
+use super::{Ctx, admit, grpc, head::Head, identify::Caller};
 use crate::{
     snapshot::{Kind, Plan},
     upstream::{Server, Upstream},
@@ -39,9 +39,12 @@ fn server(ctx: &mut Ctx) -> pingora::Result<(Arc<Server>, SocketAddr)> {
     Err(error.into_up())
 }
 
-/// Lets a stream be silent for as long as streams are.
-pub(super) fn await_stream(peer: &mut HttpPeer) {
+/// Lets a stream be silent for as long as streams are; WebSocket is spoken on HTTP/1.
+pub(super) fn await_stream(peer: &mut HttpPeer, ctx: &Ctx) {
     peer.options.read_timeout = Some(STREAM_SILENCE);
+    if ctx.permit.as_ref().is_some_and(|it| it.head().websocket) {
+        peer.options.alpn = ALPN::H1;
+    }
 }
 
 /// Lets an upstream be silent for longer than its caller may be: it answers once the body is there, and where both keep
@@ -136,7 +139,7 @@ impl Ctx {
 pub(super) const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 const MAX_TRIES: usize = 3;
 /// Between two octets of what may be silent for long by its nature.
-const STREAM_SILENCE: Duration = Duration::from_hours(1);
+pub(super) const STREAM_SILENCE: Duration = Duration::from_hours(1);
 /// By which an upstream's deadline is later than its caller's.
 const AFTER_CALLER: Duration = Duration::from_secs(1);
 

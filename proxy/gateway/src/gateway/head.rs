@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, net::IpAddr, sync::Arc};
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Version};
 
 use super::admit::Allowances;
 
@@ -13,6 +13,8 @@ use super::admit::Allowances;
 #[derive(Clone)]
 pub(crate) struct Head {
     pub(crate) method: Method,
+    /// In which it was asked.
+    pub(crate) version: Version,
     pub(crate) authority: Authority,
     pub(crate) path: String,
     pub(crate) query: Option<String>,
@@ -22,7 +24,7 @@ pub(crate) struct Head {
     pub(crate) parameters: Vec<(Arc<str>, String)>,
     /// What its route must allow.
     pub(crate) needs: Allowances,
-    /// It asks to go on as WebSocket, and its route lets it.
+    /// It asks to go on as WebSocket; once it is permitted, its route lets it.
     pub(crate) websocket: bool,
 }
 

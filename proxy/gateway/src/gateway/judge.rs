@@ -14,11 +14,11 @@ use route::Found;
 use super::{
     Ctx, Gateway, admit, cors,
     decide::{self, Denial},
-    forward::{self, WEBSOCKET},
+    forward,
     head::Head,
     identify::{self, Caller},
     micros,
-    refuse::{Malformed, Refusal, grpc},
+    refuse::{Malformed, Refusal},
     request_id::{REQUEST_ID_NAME, RequestId},
 };
 use crate::{
@@ -72,10 +72,7 @@ pub(super) async fn judge(
                 return Ok(ctx.stop(head, refusal));
             }
             match permit(gate, ctx, head, &plan, proxy).await {
-                Ok(()) => {
-                    prepare(gate, session, ctx)?;
-                    Ok(Verdict::Forward)
-                }
+                Ok(()) => Ok(Verdict::Forward),
                 Err(refusal) => Ok(refusal.into()),
             }
         }
@@ -241,15 +238,8 @@ async fn permit(
             return Err(refusal);
         }
     };
-    let is_ambient = caller.as_ref().is_some_and(Caller::is_ambient);
-    if head.websocket
-        && is_ambient
-        && let Err(refusal) = cors::check_socket(plan, &head, ctx.origin.as_ref())
-    {
-        (ctx.head, ctx.caller) = (Some(head), caller);
-        return Err(refusal);
-    }
-    if let Err(refusal) = ctx.limit_late(caller.as_ref()) {
+    let socket = cors::check_socket(plan, proxy, &head, caller.as_ref());
+    if let Err(refusal) = socket.and_then(|()| ctx.limit_late(caller.as_ref())) {
         (ctx.head, ctx.caller) = (Some(head), caller);
         return Err(refusal);
     }
@@ -269,28 +259,6 @@ async fn permit(
             Err(denial.refusal)
         }
     }
-}
-
-/// Makes ready what is known to be a stream before it is answered.
-fn prepare(gate: &Gateway, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<()> {
-    let Some(permit) = &ctx.permit else {
-        return Ok(());
-    };
-    let head = permit.head();
-    let (is_socket, is_grpc) = (head.websocket, grpc::is_kind(&head.headers));
-    if is_socket {
-        // Taken out by admission, for it to count only here.
-        let sent = session.req_header_mut();
-        sent.insert_header(header::UPGRADE, WEBSOCKET)?;
-        if let Some(line) = Line::of(session.digest()) {
-            line.tunnel();
-        }
-    }
-    if is_socket || is_grpc {
-        session.set_read_timeout(None);
-        gate.streams.hold(session, ctx);
-    }
-    Ok(())
 }
 
 /// The caller, with what the route tells its upstream of it in the head.

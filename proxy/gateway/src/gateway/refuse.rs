@@ -1,6 +1,6 @@
 //! Refusals: the one table from why a request goes no further to the answer its caller gets.
 //!
-//! Bodies are RFC 9457 problem documents with a stable `code`. They say what to do, never what the store, a key or
+//! Bodies are RFC 9457 problem documents with a stable `code`; gRPC gets a status in trailers. They say what to do, never what the store, a key or
 //! another user is.
 
 pub(crate) mod grpc;
@@ -49,7 +49,7 @@ pub(crate) enum Refusal {
     },
     /// The policies do not permit it; the code is the decision's.
     Denied { code: &'static str },
-    /// A preflight for pages of an origin that the route does not allow.
+    /// A preflight, or a WebSocket with a cookie for its token, of a page of an origin that the route does not allow.
     OriginRefused,
     /// A rate limit has none left.
     RateLimited {
@@ -62,6 +62,8 @@ pub(crate) enum Refusal {
     UpstreamUnreachable,
     /// The upstream did not answer in time.
     UpstreamTimeout,
+    /// A call was not done when its caller no longer waited (`grpc-timeout`).
+    DeadlineExceeded,
     /// The upstream's answer is not HTTP.
     UpstreamInvalid,
     /// The embedded engine is not there.
@@ -184,6 +186,7 @@ impl Refusal {
                 "the identity engine cannot answer at the moment",
                 true,
             ),
+            Self::DeadlineExceeded => deadline_line(),
             Self::GoingAway => going_away_line(),
             Self::Internal => line(
                 S::INTERNAL_SERVER_ERROR,
@@ -266,6 +269,16 @@ fn rate_line() -> Line {
     }
 }
 
+fn deadline_line() -> Line {
+    Line {
+        status: StatusCode::GATEWAY_TIMEOUT,
+        code: "deadline_exceeded",
+        title: "Gateway Timeout",
+        detail: "the call was not done within its own `grpc-timeout`".to_owned(),
+        retry: true,
+    }
+}
+
 fn going_away_line() -> Line {
     Line {
         status: StatusCode::SERVICE_UNAVAILABLE,
@@ -294,7 +307,7 @@ pub(crate) fn answer(
     request_id: &RequestId,
     asked: &HeaderMap,
 ) -> pingora::Result<(ResponseHeader, Bytes)> {
-    let (mut head, body) = if grpc::is_kind(asked) {
+    let (mut head, body) = if super::grpc::is_kind(asked) {
         (grpc::answer(refusal, asked)?, Bytes::new())
     } else {
         problem(refusal, request_id)?

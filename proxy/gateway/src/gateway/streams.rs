@@ -13,14 +13,19 @@ use std::{
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use decision::Permit;
+use http::{Version, header};
 use pingora::{Error, proxy::Session};
 use tokio::{
     task::yield_now,
     time::{MissedTickBehavior, interval},
 };
 
-use super::{Ctx, error::is_over, refuse::Refusal};
-use crate::{listen, snapshot::Snapshot};
+use super::{Ctx, error::is_over, forward::WEBSOCKET, grpc, refuse::Refusal};
+use crate::{
+    listen::{self, Line},
+    snapshot::Snapshot,
+};
 pub(super) use close::close;
 use frames::Frames;
 use held::Held;
@@ -33,6 +38,17 @@ pub(crate) struct Streams(Mutex<Open>);
 struct Open {
     last: u64,
     held: HashMap<u64, Arc<Held>>,
+    /// The process ends, and those that are opened from now on end with it.
+    closing: Option<Closing>,
+}
+
+/// Which streams the end of the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// Those that end by themselves only when one of their sides wishes it.
+    Endless,
+    /// All that are open.
+    All,
 }
 
 /// A stream that is open for as long as this lives.
@@ -58,6 +74,7 @@ impl Streams {
         open.last += 1;
         let number = open.last;
         open.held.insert(number, held.clone());
+        open.close(&held);
         drop(open);
         ctx.held = Some(Stream {
             streams: self.clone(),
@@ -67,20 +84,39 @@ impl Streams {
         });
     }
 
-    /// Ends those that end by themselves only when one of their sides wishes it.
-    pub(crate) fn end_endless(&self, why: &Refusal) {
-        self.end_those(why, |held| held.is_endless);
-    }
-
-    /// Ends all that are open.
-    pub(crate) fn end_all(&self, why: &Refusal) {
-        self.end_those(why, |_| true);
-    }
-
-    fn end_those(&self, why: &Refusal, which: impl Fn(&Held) -> bool) {
-        for held in self.open().held.values().filter(|held| which(held)) {
-            held.end(why.clone());
+    /// Makes ready what is known to be a stream before it is answered.
+    pub(super) fn prepare(
+        self: &Arc<Self>,
+        session: &mut Session,
+        ctx: &mut Ctx,
+    ) -> pingora::Result<()> {
+        let is_socket = ctx.permit.as_ref().is_some_and(|it| it.head().websocket);
+        if is_socket {
+            // Taken out by admission, for it to count only here.
+            let sent = session.req_header_mut();
+            sent.insert_header(header::UPGRADE, WEBSOCKET)?;
+            if let Some(line) = Line::of(session.digest()) {
+                line.tunnel();
+            }
         }
+        if is_socket || ctx.is_call() {
+            session.set_read_timeout(None);
+            self.hold(session, ctx);
+        }
+        Ok(())
+    }
+
+    /// Lets go of what turned out to be no stream: its answer ends as any other does.
+    pub(super) fn release(ctx: &mut Ctx) {
+        let is_asked = |stream: &Stream| stream.held.ending.is_asked();
+        ctx.held = ctx.held.take().filter(is_asked);
+    }
+
+    /// Ends streams with the process, now and as they are opened.
+    pub(crate) fn close(&self, closing: Closing) {
+        let mut open = self.open();
+        open.closing = Some(closing);
+        open.held.values().for_each(|held| open.close(held));
     }
 
     /// Looks at all streams again and again.
@@ -117,28 +153,45 @@ impl Streams {
     }
 }
 
+impl Open {
+    /// Ends a stream, if the process does and it is one of those that go first.
+    fn close(&self, held: &Held) {
+        match self.closing {
+            Some(Closing::All) => held.end(Refusal::GoingAway),
+            Some(Closing::Endless) if held.is_endless => held.end(Refusal::GoingAway),
+            Some(Closing::Endless) | None => {}
+        }
+    }
+}
+
 impl Stream {
     /// What is sent is WebSocket from here on.
     pub(super) fn speaks_websocket(&mut self) {
         self.frames = Some(Frames::default());
     }
 
-    /// Follows what the server of a WebSocket sends. Once the stream is to end, nothing goes on behind the frame at hand.
-    pub(super) fn follow(&mut self, piece: &mut Option<Bytes>) {
-        let (Some(frames), Some(octets)) = (&mut self.frames, piece.as_mut()) else {
-            return;
+    /// Follows what the server sends; once the stream is to end, nothing goes on, of a WebSocket nothing behind the frame at
+    /// hand.
+    pub(super) fn follow(&mut self, piece: &mut Option<Bytes>) -> pingora::Result<()> {
+        let Some(frames) = &mut self.frames else {
+            return self.held.ending.check();
+        };
+        let Some(octets) = piece.as_mut() else {
+            return Ok(());
         };
         let ending = &self.held.ending;
-        if ending.is_asked() && frames.is_between() {
-            octets.clear();
-            return;
-        }
-        let whole = frames.follow(octets);
-        if let (true, Some(whole)) = (ending.is_asked(), whole) {
-            octets.truncate(whole);
-            *frames = Frames::default();
+        if ending.is_asked() {
+            let rest = if frames.is_between() {
+                Some(0)
+            } else {
+                frames.finish(octets)
+            };
+            octets.truncate(rest.unwrap_or(octets.len()));
+        } else {
+            frames.follow(octets);
         }
         ending.set_busy(!frames.is_between());
+        Ok(())
     }
 
     /// Whether a frame of the gate's own can go to the caller.
@@ -155,6 +208,14 @@ impl Drop for Stream {
 }
 
 impl Ctx {
+    /// Whether the request is a call of gRPC, to servers of which the settings say that they speak HTTP/2: no caller makes his
+    /// request a stream by what it says of itself.
+    pub(super) fn is_call(&self) -> bool {
+        let head = self.permit.as_ref().map(Permit::head);
+        head.is_some_and(|head| head.version == Version::HTTP_2 && grpc::is_kind(&head.headers))
+            && self.upstream().is_some_and(|upstream| upstream.is_http2())
+    }
+
     /// Why the stream is permitted no more, if that is why it failed.
     pub(super) fn ended(&self, error: &Error) -> Option<Refusal> {
         let stream = self.held.as_ref().filter(|_| is_over(error))?;

@@ -35,6 +35,7 @@ pub(super) async fn guard(connection: Guarded, mut shutdown: watch::Receiver<boo
     } = connection;
     tokio::select! {
         () = retire.closed() => return,
+        () = line.abandoned() => return served.abort(),
         () = late(&line, patience, idle) => return served.abort(),
         // An error is a sender that is gone, which is a shutdown too.
         _ = shutdown.wait_for(|down| *down) => {}
@@ -45,6 +46,7 @@ pub(super) async fn guard(connection: Guarded, mut shutdown: watch::Receiver<boo
     }
     tokio::select! {
         () = retire.closed() => {}
+        () = line.abandoned() => served.abort(),
         () = late(&line, patience, idle) => served.abort(),
     }
 }

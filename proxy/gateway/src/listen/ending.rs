@@ -5,6 +5,7 @@ use std::{
     error::Error,
     fmt,
     future::poll_fn,
+    io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -12,17 +13,27 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use pingora::proxy::Session;
+use pingora::{ErrorType, proxy::Session};
+use tokio::sync::Notify;
 
 use super::line::Line;
 
 /// Has the caller's reads and writes for the request at hand end with this, whatever its version of HTTP.
 pub(crate) fn end_with(session: &mut Session, ending: Ending) {
     if session.as_http1().is_none() {
-        session.req_header_mut().extensions_mut().insert(ending);
+        let extensions = session.req_header_mut().extensions_mut();
+        ending.state().abandon = extensions.get().cloned();
+        extensions.insert(ending);
     } else if let Some(line) = Line::of(session.digest()) {
         line.end_with(ending);
     }
+}
+
+/// How Pingora hears of it.
+pub(super) fn over<T>() -> pingora::Result<T> {
+    let over = io::Error::other(Over);
+    let over = pingora::Error::because(ErrorType::ReadError, "a stream", over);
+    Err(over.into_down())
 }
 
 /// How a stream is told to end; its copies tell the same one.
@@ -42,6 +53,9 @@ struct State {
     /// The caller is in the middle of something that must be whole before it can be told of the end.
     busy: bool,
     waker: Option<Waker>,
+    /// How often it was forced to end.
+    forced: u32,
+    abandon: Option<Abandon>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -54,6 +68,17 @@ enum Step {
     Forced,
     /// Whoever serves it knows, and ends it by more reads and writes.
     Told,
+}
+
+/// Drops whatever serves a stream, where that asks neither to read nor to write: it waits for an upstream that takes nothing.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Abandon(Arc<Notify>);
+
+impl Abandon {
+    /// Waits until what serves it is to be dropped.
+    pub(super) async fn asked(&self) {
+        self.0.notified().await;
+    }
 }
 
 /// Why a read or write failed: the stream has been ended from outside.
@@ -74,11 +99,23 @@ impl Ending {
         self.set(Step::Asked);
     }
 
-    /// Ends it although it is busy, if it was asked to end and has not.
+    /// Ends it although it is busy, if it was asked to end and has not; who forces it again and again has it abandoned.
     pub(crate) fn force(&self) {
-        if self.state().step == Step::Asked {
-            self.set(Step::Forced);
+        let mut state = self.state();
+        let (step, forced) = (state.step, state.forced.saturating_add(1));
+        state.forced = forced;
+        let abandon = state.abandon.clone();
+        drop(state);
+        match (step, abandon) {
+            (Step::Asked, _) => self.set(Step::Forced),
+            (Step::Forced, Some(abandon)) if forced >= PATIENCE => abandon.0.notify_one(),
+            _ => {}
         }
+    }
+
+    /// Has it abandoned by this, if it cannot be ended otherwise.
+    pub(super) fn or_else(&self, abandon: &Abandon) {
+        self.state().abandon = Some(abandon.clone());
     }
 
     /// Whether it has been asked to end.
@@ -95,6 +132,15 @@ impl Ending {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    /// Fails once the stream is to end, for whoever has something to write to it.
+    pub(crate) fn check(&self) -> pingora::Result<()> {
+        if !self.is_asked() {
+            return Ok(());
+        }
+        self.state().step = Step::Told;
+        over()
     }
 
     /// Ready once when the stream is to end; the task that asked last is woken then.
@@ -140,6 +186,9 @@ impl Ending {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// How often a stream is forced before it is abandoned.
+const PATIENCE: u32 = 3;
 
 #[cfg(test)]
 mod tests {

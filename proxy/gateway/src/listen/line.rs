@@ -21,7 +21,7 @@ use tokio::{sync::watch, time};
 
 use super::{
     chunks::{BadChunk, Chunks},
-    ending::Ending,
+    ending::{Abandon, Ending},
     head::{after_head, is_line_in_form},
 };
 
@@ -53,6 +53,7 @@ struct Shared {
     /// Whether the request at hand has an end of its own.
     ends: AtomicBool,
     ending: Mutex<Option<Ending>>,
+    abandon: Abandon,
     /// Ends it once its requests are done.
     retire: watch::Sender<bool>,
 }
@@ -134,6 +135,7 @@ impl Line {
             }),
             ends: AtomicBool::new(false),
             ending: Mutex::default(),
+            abandon: Abandon::default(),
             retire,
         }))
     }
@@ -271,8 +273,14 @@ impl Line {
 
     /// Has the request at hand, of HTTP/1, end with this.
     pub(super) fn end_with(&self, ending: Ending) {
+        ending.or_else(&self.0.abandon);
         *self.ending() = Some(ending);
         self.0.ends.store(true, Ordering::Release);
+    }
+
+    /// Waits until the connection is to be dropped, whatever it is in.
+    pub(super) async fn abandoned(&self) {
+        self.0.abandon.asked().await;
     }
 
     /// Ready once when the request at hand is to end.

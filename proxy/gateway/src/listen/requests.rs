@@ -9,7 +9,7 @@ use pingora::{
     server::ShutdownWatch,
 };
 
-use super::{line::Line, stream};
+use super::{ending::Abandon, line::Line, stream};
 
 /// An HTTP application that is told of a connection's requests through its [`Line`].
 pub(crate) struct Requests<A>(Arc<A>);
@@ -47,8 +47,13 @@ impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for Requests<A> {
         let under_way = line.map(Line::begin_stream);
         Box::pin(async move {
             let _under_way = under_way;
-            let session = stream::timed(session);
-            self.0.process_new_http(session, shutdown).await
+            let abandon = Abandon::default();
+            let session = stream::timed(session, &abandon);
+            tokio::select! {
+                biased;
+                reused = self.0.process_new_http(session, shutdown) => reused,
+                () = abandon.asked() => None,
+            }
         })
     }
 

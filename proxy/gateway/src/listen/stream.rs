@@ -1,7 +1,7 @@
 //! HTTP/2 streams whose callers do not keep a reader or a writer waiting: Pingora has timeouts for reads on HTTP/1 only, and
 //! those for writes do not ask whether a write gets on.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use tokio_stream::Stream;
 
 use super::{
-    ending::{Ending, Over},
+    ending::{Abandon, Ending, over},
     progress::writing,
 };
 
@@ -35,13 +35,19 @@ struct Timed {
 }
 
 /// A session that keeps the timeouts it is given, whatever its version of HTTP.
-pub(super) fn timed(session: ServerSession) -> ServerSession {
+///
+/// What serves it can be abandoned.
+pub(super) fn timed(session: ServerSession, abandon: &Abandon) -> ServerSession {
     match session {
-        ServerSession::H2(stream) => ServerSession::new_custom(Box::new(Timed {
-            stream,
-            read_timeout: None,
-            write_timeout: None,
-        })),
+        ServerSession::H2(mut stream) => {
+            let extensions = stream.req_header_mut().extensions_mut();
+            extensions.insert(abandon.clone());
+            ServerSession::new_custom(Box::new(Timed {
+                stream,
+                read_timeout: None,
+                write_timeout: None,
+            }))
+        }
         other => other,
     }
 }
@@ -76,10 +82,7 @@ async fn until<T>(ending: Option<Ending>, done: impl Future<Output = Result<T>>)
     };
     tokio::select! {
         biased;
-        () = ending.over() => {
-            let over = io::Error::other(Over);
-            Err(Error::because(ErrorType::ReadError, "a stream of HTTP/2", over))
-        }
+        () = ending.over() => over(),
         done = done => done,
     }
 }

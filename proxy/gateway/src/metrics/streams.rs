@@ -5,6 +5,7 @@ use pingora::{Error, ErrorSource, http::ResponseHeader};
 use prometheus::{IntCounter, IntGauge, IntGaugeVec, Result};
 
 use super::register::Register;
+use crate::gateway::{Refusal, grpc};
 
 /// Counts the streams of one route.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub(super) struct Ended {
     upstream: IntCounter,
     /// It was permitted no more.
     permission: IntCounter,
+    /// Its caller waited no longer.
+    deadline: IntCounter,
     /// The gate gave it up, as at the end of a drain.
     cut: IntCounter,
 }
@@ -50,6 +53,7 @@ impl Ended {
             caller: cause("caller"),
             upstream: cause("upstream"),
             permission: cause("permission"),
+            deadline: cause("deadline"),
             cut: cause("cut"),
         })
     }
@@ -84,10 +88,12 @@ impl Streams {
 }
 
 impl Stream {
-    /// Counts it as ended by that error, which may be that it was permitted no more, or as complete.
-    pub(crate) fn end(mut self, error: Option<&Error>, is_over: bool) {
+    /// Counts it as ended by that error, or by the gate for this reason, or as complete.
+    pub(crate) fn end(mut self, error: Option<&Error>, why: Option<&Refusal>) {
         let cause = match error.map(Error::esource) {
-            Some(_) if is_over => &self.causes.permission,
+            Some(_) if why == Some(&Refusal::GoingAway) => &self.causes.cut,
+            Some(_) if why == Some(&Refusal::DeadlineExceeded) => &self.causes.deadline,
+            Some(_) if why.is_some() => &self.causes.permission,
             None => &self.causes.finished,
             Some(ErrorSource::Downstream) => &self.causes.caller,
             Some(ErrorSource::Upstream) => &self.causes.upstream,
@@ -109,9 +115,7 @@ fn is_stream(headers: &HeaderMap) -> bool {
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     let kind = kind.to_ascii_lowercase();
-    kind == "text/event-stream"
-        || kind == "application/grpc"
-        || kind.starts_with("application/grpc+")
+    kind == "text/event-stream" || grpc::is_kind(headers)
 }
 
 #[cfg(test)]
@@ -141,13 +145,22 @@ mod tests {
         let has = |line: &str| assert!(metrics.text().contains(line), "{}", metrics.text());
         has("portcullis_streams_open{route=\"events\"} 5\n");
         let [one, two, three, four, five] = all;
-        one.end(None, false);
-        two.end(Some(&Error::new_down(ErrorType::WriteError)), false);
-        three.end(Some(&Error::new_up(ErrorType::ReadTimedout)), false);
-        four.end(Some(&Error::new_down(ErrorType::ReadError)), true);
+        one.end(None, None);
+        two.end(Some(&Error::new_down(ErrorType::WriteError)), None);
+        three.end(Some(&Error::new_up(ErrorType::ReadTimedout)), None);
+        let over = Error::new_down(ErrorType::ReadError);
+        four.end(Some(&over), Some(&Refusal::RouteNotFound));
+        open().end(Some(&over), Some(&Refusal::DeadlineExceeded));
         drop(five);
         has("portcullis_streams_open{route=\"events\"} 0\n");
-        for cause in ["finished", "caller", "upstream", "permission", "cut"] {
+        for cause in [
+            "finished",
+            "caller",
+            "upstream",
+            "permission",
+            "deadline",
+            "cut",
+        ] {
             has(&format!(
                 "portcullis_streams_ended_total{{cause=\"{cause}\"}} 1\n"
             ));
@@ -161,7 +174,7 @@ mod tests {
             ("Text/Event-Stream; charset=utf-8", true),
             ("application/grpc", true),
             ("application/grpc+proto", true),
-            ("application/grpc-web", false),
+            ("application/grpc-web", true),
             ("application/json", false),
             ("", false),
         ] {

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     admin::{self, Views},
     gateway::{
-        Gateway, Refusal, Streams,
+        Closing, Gateway, Streams,
         record::{Recorder, Writer},
     },
     listen::{Bound, Connections},
@@ -276,12 +276,12 @@ impl Running {
             tokio::time::sleep(wait).await;
             self.shutdown.send_replace(true);
             // Of themselves some would never end.
-            self.streams.end_endless(&Refusal::GoingAway);
+            self.streams.close(Closing::Endless);
             let mut served = self.served;
             if timeout(grace, &mut served).await.is_ok() {
                 return true;
             }
-            self.streams.end_all(&Refusal::GoingAway);
+            self.streams.close(Closing::All);
             timeout(grace.min(FAREWELL), served).await.is_ok()
         };
         let finished = self.runtimes.background.block_on(async {

@@ -31,7 +31,7 @@ pub(super) fn check_lines(head: &[u8]) -> Result<(), Refusal> {
 }
 
 /// The first line that is not empty: the parser skips empty ones, as RFC 9112 section 2.2 has it.
-pub(super) fn request_line(head: &[u8]) -> Option<&[u8]> {
+fn request_line(head: &[u8]) -> Option<&[u8]> {
     let mut rest = head;
     while let Some(after) = rest.strip_prefix(b"\r\n") {
         rest = after;

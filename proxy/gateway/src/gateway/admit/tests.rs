@@ -56,6 +56,7 @@ impl Request {
             );
         }
         let raw = Raw {
+            version: http::Version::HTTP_11,
             method: &Method::GET,
             target: self.target.as_bytes(),
             authority: self.authority,
@@ -129,6 +130,7 @@ fn methods_that_nobody_should_take_are_refused() {
     let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("a"))]);
     for name in ["TRACE", "TRACK", "CONNECT", "get", "DELETe", "trace"] {
         let raw = Raw {
+            version: http::Version::HTTP_11,
             method: &Method::from_bytes(name.as_bytes()).unwrap(),
             target: b"/",
             authority: None,

@@ -1,9 +1,9 @@
 //! Requests that ask to go on in another protocol: WebSocket is the one that there is. Any other is ignored, as RFC 9110
 //! section 7.8 lets a server do, and the request is answered as one of HTTP.
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, Method, Version, header};
 
-use super::{Raw, framing};
+use super::Raw;
 
 /// Whether a request asks for WebSocket (RFC 6455 section 4.1): on HTTP/1.1, without a body, and for nothing else beside it.
 pub(super) fn asks_websocket(raw: &Raw<'_>) -> bool {
@@ -11,11 +11,10 @@ pub(super) fn asks_websocket(raw: &Raw<'_>) -> bool {
     let Some(upgrade) = upgrades.next() else {
         return false;
     };
-    let line = raw.head.as_deref().and_then(framing::request_line);
     upgrade.as_bytes().eq_ignore_ascii_case(b"websocket")
         && upgrades.next().is_none()
         && *raw.method == Method::GET
-        && line.is_some_and(|line| line.ends_with(b" HTTP/1.1"))
+        && raw.version == Version::HTTP_11
         && has_option(raw.headers)
         && !raw.headers.contains_key(header::CONTENT_LENGTH)
         && !raw.headers.contains_key(header::TRANSFER_ENCODING)
@@ -33,11 +32,9 @@ fn has_option(headers: &HeaderMap) -> bool {
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
-    use bytes::Bytes;
-
     use super::*;
 
-    fn asks(method: &Method, version: &str, fields: &[(&str, &str)]) -> bool {
+    fn asks(method: &Method, version: Version, fields: &[(&str, &str)]) -> bool {
         let headers: HeaderMap = fields
             .iter()
             .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
@@ -45,13 +42,13 @@ mod tests {
                 let _: bool = all.append::<http::HeaderName>(name, value);
                 all
             });
-        let head = format!("{method} / {version}\r\n\r\n");
         asks_websocket(&Raw {
             method,
+            version,
             target: b"/",
             authority: None,
             headers: &headers,
-            head: Some(Bytes::from(head)),
+            head: None,
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             tls: false,
         })
@@ -62,13 +59,13 @@ mod tests {
         let get = Method::GET;
         let upgrade = ("upgrade", "WebSocket");
         let option = ("connection", "keep-alive, Upgrade");
-        assert!(asks(&get, "HTTP/1.1", &[upgrade, option]));
-        assert!(!asks(&get, "HTTP/1.0", &[upgrade, option]));
-        assert!(!asks(&Method::POST, "HTTP/1.1", &[upgrade, option]));
-        assert!(!asks(&get, "HTTP/1.1", &[upgrade]));
-        assert!(!asks(&get, "HTTP/1.1", &[option]));
+        assert!(asks(&get, Version::HTTP_11, &[upgrade, option]));
+        assert!(!asks(&get, Version::HTTP_10, &[upgrade, option]));
+        assert!(!asks(&Method::POST, Version::HTTP_11, &[upgrade, option]));
+        assert!(!asks(&get, Version::HTTP_11, &[upgrade]));
+        assert!(!asks(&get, Version::HTTP_11, &[option]));
         for other in ["h2c", "websocket, h2c", "websocket/13", ""] {
-            assert!(!asks(&get, "HTTP/1.1", &[("upgrade", other), option]));
+            assert!(!asks(&get, Version::HTTP_11, &[("upgrade", other), option]));
         }
         for more in [
             upgrade,
@@ -76,7 +73,7 @@ mod tests {
             ("transfer-encoding", "chunked"),
         ] {
             assert!(
-                !asks(&get, "HTTP/1.1", &[upgrade, option, more]),
+                !asks(&get, Version::HTTP_11, &[upgrade, option, more]),
                 "{more:?}"
             );
         }

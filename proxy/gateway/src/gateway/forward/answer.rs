@@ -50,7 +50,10 @@ fn is_accepted(answer: &ResponseHeader, ctx: &Ctx) -> bool {
     let upgrade = upgrades.next();
     let is_websocket =
         |upgrade: &HeaderValue| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket");
-    asked && upgrade.is_some_and(is_websocket) && upgrades.next().is_none()
+    asked
+        && answer.version == Version::HTTP_11
+        && upgrade.is_some_and(is_websocket)
+        && upgrades.next().is_none()
 }
 
 /// Leaves one thing that says how an answer's body ends, and none where there is no body (RFC 9112 sections 6.1 and 6.2). An

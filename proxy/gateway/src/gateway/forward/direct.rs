@@ -15,9 +15,9 @@ use pingora::{
     proxy::Session,
 };
 
-use super::{answer, permitted, server, try_next, upstream_head};
+use super::{STREAM_SILENCE, answer, permitted, server, try_next, upstream_head};
 use crate::{
-    gateway::{Ctx, Gateway, head::Head, refuse::grpc},
+    gateway::{Ctx, Gateway, grpc, head::Head},
     upstream::{Room, SILENCE, Server},
 };
 
@@ -220,7 +220,10 @@ async fn pieces(
         delimit(head)?;
     }
     ctx.complete(head, session.req_header().version)?;
-    gate.hold(session, ctx);
+    gate.hold(session, ctx, head.status);
+    if ctx.held.is_some() {
+        upstream.read_timeout = Some(STREAM_SILENCE);
+    }
     if *end || head.status.is_informational() {
         return Ok(vec![task]);
     }

@@ -117,6 +117,7 @@ mod tests {
         };
         Head {
             method: Method::GET,
+            version: http::Version::HTTP_11,
             authority: Authority::new("a.test".into(), None),
             path: path.into(),
             query,

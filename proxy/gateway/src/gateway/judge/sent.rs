@@ -12,6 +12,7 @@ pub(crate) fn raw(session: &Session, peer: IpAddr) -> Raw<'_> {
     let digest = session.digest();
     Raw {
         method: &sent.method,
+        version: sent.version,
         target: sent.raw_path(),
         authority: sent.uri.authority().map(http::uri::Authority::as_str),
         headers: &sent.headers,

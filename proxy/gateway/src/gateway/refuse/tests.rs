@@ -54,6 +54,8 @@ fn every_refusal() -> Vec<Refusal> {
         Refusal::UpstreamTimeout,
         Refusal::UpstreamInvalid,
         Refusal::EngineUnavailable,
+        Refusal::DeadlineExceeded,
+        Refusal::GoingAway,
         Refusal::Internal,
     ]);
     all

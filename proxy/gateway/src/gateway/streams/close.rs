@@ -7,7 +7,10 @@ use pingora::{Error, ErrorType, Result, protocols::http::HttpTask, proxy::Sessio
 use tokio::time::timeout;
 
 use super::{Stream, frames};
-use crate::gateway::refuse::{Refusal, grpc};
+use crate::gateway::{
+    grpc::has_trailers,
+    refuse::{Refusal, grpc},
+};
 
 /// Ends what its caller has the beginning of.
 pub(in crate::gateway) async fn close(
@@ -24,7 +27,7 @@ pub(in crate::gateway) async fn close(
     }
     let head = session.response_written();
     if session.req_header().version == Version::HTTP_2
-        && head.is_some_and(|head| grpc::is_kind(&head.headers))
+        && head.is_some_and(|head| has_trailers(&head.headers))
     {
         let trailers = grpc::trailers(refusal);
         let task = HttpTask::Trailer(Some(Box::new(trailers)));

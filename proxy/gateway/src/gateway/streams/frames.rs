@@ -16,26 +16,31 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Follows these octets. Gives how many of them there are up to the last place where a frame ended, if one did.
-    pub(super) fn follow(&mut self, octets: &[u8]) -> Option<usize> {
+    /// Follows these octets, however many frames they are of.
+    pub(super) fn follow(&mut self, mut octets: &[u8]) {
+        while let Some(end) = self.finish(octets) {
+            octets = octets.get(end..).unwrap_or_default();
+        }
+    }
+
+    /// Follows these octets up to the first end of a frame, and gives how many those are; all of them where none ends.
+    pub(super) fn finish(&mut self, octets: &[u8]) -> Option<usize> {
         let mut at = 0;
-        let mut last_end = None;
-        while at < octets.len() {
+        while let Some(octet) = octets.get(at) {
             if self.left > 0 {
                 let rest = u64::try_from(octets.len() - at).unwrap_or(u64::MAX);
                 let taken = rest.min(self.left);
                 self.left -= taken;
                 at += usize::try_from(taken).unwrap_or(usize::MAX);
             } else {
-                let Some(octet) = octets.get(at) else { break };
                 at += 1;
                 self.head(*octet);
             }
             if self.is_between() {
-                last_end = Some(at);
+                return Some(at);
             }
         }
-        last_end
+        None
     }
 
     /// Whether a frame has ended and none has begun.
@@ -124,16 +129,18 @@ mod tests {
             for piece in [1, 2, 3, 7, 1000, one.len(), all.len()] {
                 let mut frames = Frames::default();
                 let mut at = 0;
-                let mut ends = Vec::new();
                 for piece in all.chunks(piece) {
-                    if let Some(end) = frames.follow(piece) {
-                        ends.push(at + end);
-                    }
+                    frames.follow(piece);
                     at += piece.len();
                     assert_eq!(frames.is_between(), at % one.len() == 0, "{length} at {at}");
                 }
-                assert!(ends.iter().all(|end| end % one.len() == 0), "{ends:?}");
-                assert_eq!(ends.last(), Some(&all.len()));
+                let mut frames = Frames::default();
+                frames.follow(&all[..piece.min(one.len() - 1)]);
+                let rest = &all[piece.min(one.len() - 1)..];
+                assert_eq!(
+                    frames.finish(rest),
+                    Some(all.len() - rest.len()).map(|begun| one.len() - begun)
+                );
             }
         }
     }
@@ -155,6 +162,6 @@ mod tests {
     fn masked_frames_are_followed_too() {
         let mut frames = Frames::default();
         let masked = [&[0x81, 0x82, 1, 2, 3, 4][..], &[5, 6]].concat();
-        assert_eq!(frames.follow(&masked), Some(masked.len()));
+        assert_eq!(frames.finish(&masked), Some(masked.len()));
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
+    future::poll_fn,
+    pin::pin,
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    task::Poll,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -10,11 +13,11 @@ use token::Grounds;
 
 use crate::{
     gateway::{
-        Ctx, decide,
+        Ctx, cors, decide, grpc,
         head::Head,
         identify::{self, Caller},
         judge,
-        refuse::{Refusal, grpc},
+        refuse::Refusal,
     },
     listen::Ending,
     snapshot::{Authorize, Kind, Proxy, Snapshot},
@@ -24,7 +27,7 @@ use crate::{
 pub(super) struct Held {
     head: Head,
     pub(super) ending: Ending,
-    /// It is no call, which has an end of its own.
+    /// It has no end of its own, as calls and most answers have.
     pub(super) is_endless: bool,
     why: OnceLock<Refusal>,
     /// When its caller waits no longer.
@@ -67,10 +70,10 @@ impl Held {
             next: None,
         };
         let head = permit.head();
-        let is_call = grpc::is_kind(&head.headers);
+        let is_call = ctx.is_call();
         let timeout = is_call.then(|| grpc::timeout(&head.headers)).flatten();
         Some(Self {
-            is_endless: !is_call,
+            is_endless: head.websocket,
             deadline: timeout.and_then(|it| ctx.time.checked_add(it)),
             head: head.clone(),
             ending: Ending::default(),
@@ -85,19 +88,28 @@ impl Held {
     }
 
     /// Decides again if there is reason to, and ends what is permitted no more; says whether anything was decided.
+    ///
+    /// INVARIANT: waits for nothing, or one issuer that is slow would let all streams go on.
     pub(super) async fn review(&self, snapshot: &Snapshot, now: SystemTime) -> bool {
         if self.ending.is_asked() {
             self.ending.force();
             return false;
         }
         if self.deadline.is_some_and(|deadline| deadline <= now) {
-            self.end(Refusal::UpstreamTimeout);
+            self.end(Refusal::DeadlineExceeded);
             return false;
         }
         let Some(before) = self.due(snapshot, now) else {
             return false;
         };
-        match self.again(snapshot, before, now).await {
+        let mut again = pin!(self.again(snapshot, before, now));
+        // A key would be looked for, as that of the token is gone. Who comes back has it looked for.
+        let gone = || Err(unknown_key());
+        let decided = poll_fn(|context| match again.as_mut().poll(context) {
+            Poll::Ready(decided) => Poll::Ready(decided),
+            Poll::Pending => Poll::Ready(gone()),
+        });
+        match decided.await {
             Ok(stand) => *self.stand() = stand,
             Err(refusal) => self.end(refusal),
         }
@@ -147,6 +159,7 @@ impl Held {
         let next = reads_time(proxy, &head).then(|| now + TIME_PACE);
         let (tokens, caller) = (&snapshot.verifier, before.caller.as_ref());
         let caller = identify::again(&proxy.authenticate, tokens, caller, &head, now).await?;
+        cors::check_socket(&plan, proxy, &head, caller.as_ref())?;
         let decided = decide::decide(&proxy.authorize, head, caller.as_ref(), now);
         decided.map_err(|denial| denial.refusal)?;
         let verified = caller.as_ref().map(Caller::verified);
@@ -162,6 +175,13 @@ impl Held {
     fn stand(&self) -> MutexGuard<'_, Stand> {
         // It is replaced as a whole.
         self.stand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unknown_key() -> Refusal {
+    Refusal::Token {
+        why: token::Refusal::KeyUnknown,
+        scopes: Vec::new(),
     }
 }
 

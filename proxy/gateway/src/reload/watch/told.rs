@@ -22,18 +22,15 @@ mod linux {
         /// It tells nothing (any more).
         Silent,
         /// Nobody has waited yet, for which there must be a runtime.
-        Quiet(Inotify),
+        Unread(Inotify),
         Stream(EventStream<Vec<u8>>),
     }
 
     impl Told {
         pub(in super::super) fn start() -> Self {
             let source = match Inotify::init() {
-                Ok(inotify) => Source::Quiet(inotify),
-                Err(error) => {
-                    tracing::warn!(%error, "File changes are found by looking only");
-                    Source::Silent
-                }
+                Ok(inotify) => Source::Unread(inotify),
+                Err(error) => silent(&error),
             };
             Self {
                 source,
@@ -45,7 +42,7 @@ mod linux {
         pub(in super::super) fn follow(&mut self, folders: &[PathBuf]) {
             let mut watches = match &self.source {
                 Source::Silent => return,
-                Source::Quiet(inotify) => inotify.watches(),
+                Source::Unread(inotify) => inotify.watches(),
                 Source::Stream(stream) => stream.watches(),
             };
             let before = std::mem::take(&mut self.folders);
@@ -70,8 +67,8 @@ mod linux {
 
         /// Waits for the next word.
         pub(in super::super) async fn next(&mut self) {
-            if let Source::Quiet(_) = &self.source
-                && let Source::Quiet(inotify) = std::mem::replace(&mut self.source, Source::Silent)
+            if let Source::Unread(_) = &self.source
+                && let Source::Unread(inotify) = std::mem::replace(&mut self.source, Source::Silent)
             {
                 self.source = match inotify.into_event_stream(vec![0; BUFFER]) {
                     Ok(stream) => Source::Stream(stream),

@@ -124,6 +124,7 @@ fn control_and_foreign_octets_are_refused() {
     ] {
         let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("a"))]);
         let raw = Raw {
+            version: http::Version::HTTP_11,
             method: &Method::GET,
             target,
             authority: None,
