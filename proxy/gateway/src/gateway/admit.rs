@@ -32,6 +32,7 @@ use forwarded::Told;
 pub(super) use forwarded::X_FORWARDED_PROTO;
 pub(crate) use headers::{has_blank_end, identity_key};
 pub(crate) use readings::readings;
+pub(crate) use upgrade::names_websocket;
 
 /// What admission must know besides the request.
 #[derive(Debug, Default)]

@@ -42,7 +42,7 @@ fn server(ctx: &mut Ctx) -> pingora::Result<(Arc<Server>, SocketAddr)> {
 /// Lets a stream be silent for as long as streams are; WebSocket is spoken on HTTP/1.
 pub(super) fn await_stream(peer: &mut HttpPeer, ctx: &Ctx) {
     peer.options.read_timeout = Some(STREAM_SILENCE);
-    if ctx.permit.as_ref().is_some_and(|it| it.head().websocket) {
+    if ctx.is_websocket() {
         peer.options.alpn = ALPN::H1;
     }
 }

@@ -90,7 +90,7 @@ impl Streams {
         session: &mut Session,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
-        let is_socket = ctx.permit.as_ref().is_some_and(|it| it.head().websocket);
+        let is_socket = ctx.is_websocket();
         if is_socket {
             // Taken out by admission, for it to count only here.
             let sent = session.req_header_mut();
@@ -208,6 +208,11 @@ impl Drop for Stream {
 }
 
 impl Ctx {
+    /// Whether the request asks to go on as WebSocket, and may.
+    pub(super) fn is_websocket(&self) -> bool {
+        self.permit.as_ref().is_some_and(|it| it.head().websocket)
+    }
+
     /// Whether the request is a call of gRPC, to servers of which the settings say that they speak HTTP/2: no caller makes his
     /// request a stream by what it says of itself.
     pub(super) fn is_call(&self) -> bool {

@@ -7,17 +7,20 @@ use super::Raw;
 
 /// Whether a request asks for WebSocket (RFC 6455 section 4.1): on HTTP/1.1, without a body, and for nothing else beside it.
 pub(super) fn asks_websocket(raw: &Raw<'_>) -> bool {
-    let mut upgrades = raw.headers.get_all(header::UPGRADE).iter();
-    let Some(upgrade) = upgrades.next() else {
-        return false;
-    };
-    upgrade.as_bytes().eq_ignore_ascii_case(b"websocket")
-        && upgrades.next().is_none()
+    names_websocket(raw.headers)
         && *raw.method == Method::GET
         && raw.version == Version::HTTP_11
         && has_option(raw.headers)
         && !raw.headers.contains_key(header::CONTENT_LENGTH)
         && !raw.headers.contains_key(header::TRANSFER_ENCODING)
+}
+
+/// Whether `Upgrade` names WebSocket and nothing else.
+pub(crate) fn names_websocket(headers: &HeaderMap) -> bool {
+    let mut upgrades = headers.get_all(header::UPGRADE).iter();
+    let upgrade = upgrades.next();
+    upgrade.is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && upgrades.next().is_none()
 }
 
 /// Whether `Connection` says that `Upgrade` is meant for this hop.

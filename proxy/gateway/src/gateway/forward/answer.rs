@@ -5,7 +5,7 @@ use pingora::{Error, ErrorType, OrErr as _, http::ResponseHeader};
 
 use super::WEBSOCKET;
 use crate::{
-    gateway::{Ctx, request_id::REQUEST_ID},
+    gateway::{Ctx, admit, request_id::REQUEST_ID},
     metrics::Outcome,
 };
 
@@ -42,18 +42,9 @@ pub(in crate::gateway) fn receive(answer: &mut ResponseHeader, ctx: &Ctx) -> pin
 
 /// Whether an answer that changes to another protocol changes to the one that was asked for.
 fn is_accepted(answer: &ResponseHeader, ctx: &Ctx) -> bool {
-    let asked = ctx
-        .permit
-        .as_ref()
-        .is_some_and(|permit| permit.head().websocket);
-    let mut upgrades = answer.headers.get_all(header::UPGRADE).iter();
-    let upgrade = upgrades.next();
-    let is_websocket =
-        |upgrade: &HeaderValue| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket");
-    asked
+    ctx.is_websocket()
         && answer.version == Version::HTTP_11
-        && upgrade.is_some_and(is_websocket)
-        && upgrades.next().is_none()
+        && admit::names_websocket(&answer.headers)
 }
 
 /// Leaves one thing that says how an answer's body ends, and none where there is no body (RFC 9112 sections 6.1 and 6.2). An
