@@ -71,7 +71,8 @@ class Traffic:
 
     def __init__(self, url, callers=4):
         self.statuses, self.connections, self.stopped = [], [], threading.Event()
-        self.threads = [threading.Thread(target=self.ask, args=(url,)) for _ in range(callers)]
+        # A test that fails does not stop them, and must not keep the run from its end.
+        self.threads = [threading.Thread(target=self.ask, args=(url,), daemon=True) for _ in range(callers)]
         for thread in self.threads:
             thread.start()
 
