@@ -149,7 +149,7 @@ def test_a_changed_config_map_is_reloaded(own, tmp_path):
 
 def test_the_readmes_show_what_is_shipped():
     """What is shortened there is left out, and not otherwise."""
-    headings = {"README.md": "In front of a service in Kubernetes"}
+    headings = {"README.md": "In front of a service in Kubernetes", "deploy/helm/portcullis/README.md": "A sidecar"}
     for readme, heading in headings.items():
         section = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", (ROOT / readme).read_text(), re.M | re.S)[1]
         [shown] = re.findall(r"^```yaml\n(.*?)^```$", section, re.M | re.S)
