@@ -213,7 +213,7 @@ def test_the_autoscaler_takes_the_place_of_replicas(rendered):
 
 
 def test_the_service_monitor_finds_the_pods_port(rendered):
-    """The operator's own schema is nowhere to be had, so its fields are held against what its documentation says."""
+    """There is no schema of it among Kubernetes' own: its fields are written out here."""
     found = rendered(LEAST, EDGE, {"serviceMonitor": {"labels": {"release": "prometheus"}}})
     monitor = only(found, "ServiceMonitor")
     assert monitor["apiVersion"] == "monitoring.coreos.com/v1" and monitor["metadata"]["labels"]["release"] == "prometheus"
