@@ -12,7 +12,7 @@ VENV := target/venv
 # What each step is about, above what it prints.
 say = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help run build test fmt clippy deny codegen unit e2e soak setup compare bench-check
+.PHONY: help run build test fmt clippy deny codegen unit e2e soak soak-upgrades setup compare bench-check
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -73,6 +73,12 @@ compare: $(VENV)/ready ## speed beside bare Pingora, nginx and HAProxy, on a qui
 soak: ## give each fuzz target a million mutated cases; TARGETS='admission routes', CASES=N, LIMIT=seconds
 	@scripts/setup build
 	@scripts/soak $(TARGETS)
+
+soak-upgrades: $(VENV)/ready ## a hundred upgrades and reloads of the release binary under load; UPGRADES=N, RELOADS=N, ANSWERS=N between two
+	@scripts/setup build
+	cargo build --release --locked --bin portcullis
+	PORTCULLIS_BIN=target/release/portcullis UPGRADES=$(or $(UPGRADES),100) RELOADS=$(or $(RELOADS),100) \
+		ANSWERS=$(or $(ANSWERS),500) $(VENV)/bin/python -m pytest tests/e2e/test_upgrades.py -k under_load -s -q
 
 bench-check: ## instructions of each stage of a request's way, held against a budget; UPDATE=1 writes the budget anew
 	@scripts/setup bench-check

@@ -44,8 +44,9 @@ def wait_until(check, what, within=10.0):
 class Portcullis:
     """`portcullis dev` on a folder, or `serve` on a file of settings."""
 
-    def __init__(self, data: Path, command=None, ready=True, env=None, open_files=None):
+    def __init__(self, data: Path, command=None, ready=True, env=None, open_files=None, binary=None):
         self.data = data
+        self.binary = binary or BINARY
         self.command = command or ["dev", "--data", data, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
         self.environment = env or {}
         self.open_files = open_files
@@ -58,7 +59,7 @@ class Portcullis:
         self.data.mkdir(parents=True, exist_ok=True)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [BINARY, *map(str, self.command)],
+                [self.binary, *map(str, self.command)],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=environment() | self.environment,

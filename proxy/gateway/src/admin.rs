@@ -160,7 +160,12 @@ impl Views {
 
     /// Brings the metrics up to date that are asked for rather than counted.
     fn observe(&self) {
-        self.current.load().observe(&self.metrics);
+        let snapshot = self.current.load();
+        snapshot.observe(&self.metrics);
+        snapshot
+            .upstreams
+            .iter()
+            .for_each(|upstream| upstream.observe());
         if let Some(engine) = &self.engine {
             self.metrics.pools.observe(engine);
         }

@@ -24,7 +24,7 @@ enum Command {
     /// Everything with no configuration: a gate, a user pool and a small pet store
     Dev(Dev),
     /// Run the gate
-    Serve(Config),
+    Serve(Serve),
     /// Read everything the settings name, report every problem at once, and list the routes
     Check(Config),
     /// Check and test policies
@@ -62,6 +62,15 @@ pub(crate) enum IssuerForm {
     PublicUrl,
     /// `https://cognito-idp.{region}.amazonaws.com/{poolId}`
     Aws,
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    #[command(flatten)]
+    settings: Config,
+    /// Take the place of the process that starts this one
+    #[arg(long, hide = true)]
+    upgrade: bool,
 }
 
 #[derive(Debug, Args)]
@@ -119,7 +128,10 @@ impl Cli {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Dev(dev) => dev::run(&dev).map(|()| ExitCode::SUCCESS),
-            Command::Serve(config) => serve::run(&config.config).map(|()| ExitCode::SUCCESS),
+            Command::Serve(ask) => {
+                let inherited = ask.upgrade.then(serve::Inherited::receive).transpose()?;
+                serve::run(&ask.settings.config, inherited).map(|()| ExitCode::SUCCESS)
+            }
             Command::Check(config) => check::run(&config.config),
             Command::Policy(Policy::Check(directory)) => Ok(policy::check(&directory.path)),
             Command::Policy(Policy::Test(directory)) => Ok(policy::test(&directory.path)),

@@ -29,7 +29,7 @@ pub(crate) fn run(dev: &Dev) -> anyhow::Result<()> {
         }),
         public_url_follows: true,
     };
-    let process = Process::start(&dev.data.join(files::SETTINGS), overrides)?;
+    let process = Process::start(&dev.data.join(files::SETTINGS), overrides, None)?;
     if let Some(socket) = store {
         process.beside(petstore::serve(socket));
     }

@@ -43,12 +43,13 @@ use crate::{
     metrics::{Metrics, Outcome, Stream},
     mount::Mount,
     snapshot::{Plan, Snapshot},
-    upstream::{InUse, Server},
+    status::Status,
+    upstream::{Endpoint, InUse, Turn},
 };
 pub(crate) use cors::Cors;
 pub(crate) use decide::Guards;
-pub(crate) use forward::direct::Direct;
 use forward::{answer, direct};
+pub(crate) use forward::{direct::Direct, timeouts::Timeouts};
 use head::Head;
 use identify::Caller;
 pub(crate) use limit::{Limits, Rule};
@@ -71,6 +72,7 @@ pub(crate) struct Gateway {
     pub(crate) requests: Arc<Connections>,
     pub(crate) direct: Direct,
     pub(crate) streams: Arc<Streams>,
+    pub(crate) status: Arc<Status>,
 }
 
 /// One request on its way.
@@ -93,9 +95,12 @@ pub(crate) struct Ctx {
     /// What the route allows the caller's origin, where it is asked.
     origin: Option<HeaderValue>,
     outcome: Outcome,
-    turn: usize,
-    tries: usize,
-    server: Option<Arc<Server>>,
+    turn: Turn,
+    /// Servers that could not be reached.
+    tried: Vec<Arc<Endpoint>>,
+    /// The server that is asked, or was asked last.
+    endpoint: Option<Arc<Endpoint>>,
+    /// Its place among the requests there.
     connection: Option<InUse>,
     stream: Option<Stream>,
     /// What permitted it, for as long as it is open.
@@ -107,6 +112,8 @@ pub(crate) struct Ctx {
     place: Option<Counted>,
     /// Octets of the body so far.
     body: u64,
+    /// Interim answers so far.
+    interim: u8,
 }
 
 #[async_trait]
@@ -130,9 +137,9 @@ impl ProxyHttp for Gateway {
             asked: limit::Asked::new(),
             origin: None,
             outcome: Outcome::Abort,
-            turn: 0,
-            tries: 0,
-            server: None,
+            turn: Turn::Number(0),
+            tried: Vec::new(),
+            endpoint: None,
             connection: None,
             stream: None,
             held: None,
@@ -140,6 +147,7 @@ impl ProxyHttp for Gateway {
             flow: None,
             place: None,
             body: 0,
+            interim: 0,
         }
     }
 
@@ -150,6 +158,9 @@ impl ProxyHttp for Gateway {
         // A body that nobody reads is drained before the connection is used again, but not for long.
         session.set_total_drain_timeout(Some(DRAIN));
         session.set_read_timeout(Some(self.pace.silence));
+        if self.status.is_leaving() {
+            session.set_keepalive(None);
+        }
         // A connection has a limit of its own (`listen`), a stream on it that waits for its window none.
         if session.as_http1().is_none() {
             session.set_write_timeout(Some(self.pace.silence));
@@ -182,8 +193,8 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         ctx: &mut Ctx,
     ) -> pingora::Result<Box<HttpPeer>> {
-        let mut peer = forward::peer(ctx)?;
-        if ctx.held.is_some() {
+        let mut peer = forward::peer(ctx).await?;
+        if ctx.is_stream() {
             forward::await_stream(&mut peer, ctx);
         } else if !session.is_body_done() {
             forward::await_body(&mut peer, self.pace.silence);
@@ -202,6 +213,18 @@ impl ProxyHttp for Gateway {
         error
     }
 
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<pingora::Error>,
+        ctx: &mut Ctx,
+        reused: bool,
+    ) -> Box<pingora::Error> {
+        forward::try_again(session, ctx, &mut error, reused);
+        error
+    }
+
     async fn connected_to_upstream(
         &self,
         _: &mut Session,
@@ -211,7 +234,6 @@ impl ProxyHttp for Gateway {
         _: Option<&Digest>,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
-        ctx.connection = ctx.upstream().map(|upstream| upstream.connected());
         // Tried again, the body is sent from its start.
         (ctx.body, ctx.flow) = (0, None);
         Ok(())

@@ -73,13 +73,13 @@ impl Senders {
 }
 
 impl Bound {
-    /// Binds a socket; with certificates it speaks TLS only, with senders nobody else may connect.
-    pub(crate) fn bind(
-        address: SocketAddr,
+    /// Of a socket that listens; with certificates it speaks TLS only, with senders nobody else may connect.
+    pub(crate) fn of(
+        socket: TcpListener,
         certificates: Option<Arc<Certificates>>,
         senders: Option<Senders>,
     ) -> io::Result<Self> {
-        let socket = listening(address)?;
+        socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
         Ok(Self {
             socket,
@@ -94,6 +94,11 @@ impl Bound {
         self.address
     }
 
+    /// The socket, once more.
+    pub(crate) fn socket(&self) -> io::Result<TcpListener> {
+        self.socket.try_clone()
+    }
+
     /// Whether it speaks TLS.
     pub(crate) fn is_tls(&self) -> bool {
         self.certificates.is_some()
@@ -102,7 +107,7 @@ impl Bound {
 
 /// A socket on which many may wait to be accepted. The standard library's lets 128, which a burst fills: what comes then is
 /// dropped, and tried again by its caller a second later.
-fn listening(address: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) fn listening(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -116,8 +121,18 @@ fn listening(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_tcp_keepalive(&keepalive)?;
     socket.bind(&address.into())?;
     socket.listen(WAITING)?;
-    socket.set_nonblocking(true)?;
     Ok(socket.into())
+}
+
+/// Which connections are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Intake {
+    /// All.
+    Open,
+    /// Another process takes new ones; those that are here end when they have been used.
+    Handed,
+    /// None, and those that wait for a request end.
+    Closed,
 }
 
 /// What holds for all connections.
@@ -151,7 +166,7 @@ struct Accepted {
     line: Line,
 }
 
-/// Accepts connections until `shutdown` turns true, then waits for those that are open. One that wears out the patience is
+/// Accepts connections for as long as the intake is open, then waits for those that are. One that wears out the patience is
 /// closed.
 ///
 /// INVARIANT: a connection's tasks are in the set of its listener, so none outlives this call.
@@ -160,7 +175,7 @@ pub(crate) async fn serve<A>(
     app: Arc<A>,
     open: Arc<Connections>,
     terms: Terms,
-    mut shutdown: watch::Receiver<bool>,
+    mut intake: watch::Receiver<Intake>,
 ) where
     A: ServerApp + Send + Sync + 'static,
 {
@@ -177,7 +192,7 @@ pub(crate) async fn serve<A>(
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = shutdown.wait_for(|down| *down) => break,
+            _ = intake.wait_for(|intake| *intake != Intake::Open) => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
         };
         match accepted {
@@ -197,7 +212,7 @@ pub(crate) async fn serve<A>(
                     retire,
                     served: connections.spawn(served),
                 };
-                connections.spawn(deadline::guard(guarded, shutdown.clone()));
+                connections.spawn(deadline::guard(guarded, intake.clone()));
             }
             Err(error) => {
                 tracing::warn!(%address, %error, "Connection cannot be accepted");
@@ -336,7 +351,7 @@ mod tests {
     #[test]
     fn a_burst_of_connections_waits_to_be_accepted() {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let bound = Bound::bind(any, None, None).unwrap();
+        let bound = Bound::of(listening(any).unwrap(), None, None).unwrap();
         // Whoever finds no room waits for a second, and tries again.
         let patience = Duration::from_millis(700);
         let burst: Vec<_> = (0..400)

@@ -71,6 +71,7 @@ pub(crate) struct Metrics {
     streams_open: IntGaugeVec,
     streams_ended: Ended,
     upstream_connections: IntGaugeVec,
+    upstream_ejections: IntCounterVec,
     pub(crate) upstream_healthy: IntGaugeVec,
     pub(crate) stages: Stages,
     pub(crate) token_cache: Cache,
@@ -173,6 +174,7 @@ impl Metrics {
             streams_open: streams::open(&r)?,
             streams_ended: Ended::new(&r)?,
             upstream_connections: upstreams::connections(&r)?,
+            upstream_ejections: upstreams::ejections(&r)?,
             upstream_healthy: upstreams::healthy(&r)?,
             stages: Stages::new(&r)?,
             token_cache: Cache::new(&r)?,
@@ -208,6 +210,11 @@ impl Metrics {
     /// The gauge of connections in use to one upstream.
     pub(crate) fn upstream_connections(&self, upstream: &str) -> IntGauge {
         self.upstream_connections.with_label_values(&[upstream])
+    }
+
+    /// Counts how often servers of one upstream are left alone.
+    pub(crate) fn upstream_ejections(&self, upstream: &str) -> IntCounter {
+        self.upstream_ejections.with_label_values(&[upstream])
     }
 
     /// Shows the health of these upstreams' servers alone: those of settings before them are gone.

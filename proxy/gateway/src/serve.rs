@@ -6,6 +6,7 @@ mod pools;
 mod process;
 mod runtimes;
 mod signals;
+mod upgrade;
 
 use std::{
     io,
@@ -19,11 +20,13 @@ use settings::Settings;
 
 use crate::{
     admin,
-    listen::{Bound, Certificates, Pem, Senders},
+    listen::{Bound, Certificates, Pem, Senders, listening},
 };
 
 pub(crate) use pools::router;
 pub(crate) use process::Process;
+pub(crate) use upgrade::Inherited;
+use upgrade::Listens;
 
 /// What the command line says against the settings; holds for every reload.
 #[derive(Debug, Clone, Default)]
@@ -53,9 +56,9 @@ impl Overrides {
     }
 }
 
-/// `portcullis serve`.
-pub(crate) fn run(file: &Path) -> anyhow::Result<()> {
-    let process = Process::start(file, Overrides::default())?;
+/// `portcullis serve`; with what another process hands on, in the place of that one.
+pub(crate) fn run(file: &Path, inherited: Option<Inherited>) -> anyhow::Result<()> {
+    let process = Process::start(file, Overrides::default(), inherited)?;
     process.announce()?;
     process.run()
 }
@@ -125,11 +128,18 @@ struct Sockets {
 }
 
 impl Sockets {
-    fn bind(settings: &Settings) -> anyhow::Result<Self> {
+    /// Those that were handed on are taken over.
+    fn bind(settings: &Settings, mut inherited: Option<&mut Inherited>) -> anyhow::Result<Self> {
         let certificates = certificates(settings)?;
+        let mut handed = |listens| inherited.as_mut()?.take(listens);
         let bind = |(listener, secured): (&settings::Listener, &Secured)| {
             let senders = listener.proxy_protocol.as_ref().map(Senders::of);
-            let bound = Bound::bind(listener.address, secured.certificates.clone(), senders);
+            let socket = match handed(Listens::Gate(listener.address)) {
+                Some(socket) => Ok(socket),
+                None => listening(listener.address),
+            };
+            let certificates = secured.certificates.clone();
+            let bound = socket.and_then(|socket| Bound::of(socket, certificates, senders));
             bound.map_err(|error| cannot_listen(listener.address, error, "listeners", "--listen"))
         };
         let bound = settings
@@ -141,7 +151,10 @@ impl Sockets {
         let admin = settings
             .admin
             .map(|address| {
-                let bound = admin::bind(address);
+                let bound = match handed(Listens::Admin(address)) {
+                    Some(socket) => socket.local_addr().map(|at| (socket, at)),
+                    None => admin::bind(address),
+                };
                 bound.map_err(|error| cannot_listen(address, error, "admin", "--admin"))
             })
             .transpose()?;

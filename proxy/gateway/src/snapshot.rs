@@ -23,7 +23,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     gateway::{
-        Cors, Guards, Limits,
+        Cors, Guards, Limits, Timeouts,
         admit::{self, Allowances},
     },
     metrics::{Metrics, RouteMetrics},
@@ -90,6 +90,9 @@ pub(crate) struct Proxy {
     pub(crate) authorize: Authorize,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) headers: Vec<(HeaderName, Template)>,
+    /// What is changed of requests and answers; `None` where nothing is.
+    pub(crate) rewrite: Option<Box<settings::Rewrite>>,
+    pub(crate) timeouts: Timeouts,
     /// Whether requests may go on as WebSocket.
     pub(crate) websocket: bool,
 }
@@ -136,6 +139,11 @@ impl Snapshot {
             .chain(upstreams)
             .chain(futile)
             .collect()
+    }
+
+    /// Whether all is there that requests may need and that comes by itself: keys, revocations, servers' addresses.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.degraded_issuers().is_empty() && self.upstreams.iter().all(|it| it.is_resolved())
     }
 
     /// Tells the log what is odd.

@@ -14,6 +14,7 @@ use serde::Serialize;
 #[derive(Debug, Default)]
 pub(crate) struct Status {
     draining: AtomicBool,
+    handed_over: AtomicBool,
     degraded: Mutex<BTreeMap<String, String>>,
 }
 
@@ -43,6 +44,16 @@ impl Status {
     /// From now on nothing new is taken on.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on another process takes callers on.
+    pub(crate) fn hand_over(&self) {
+        self.handed_over.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether connections are to end once they have been used.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.is_draining() || self.handed_over.load(Ordering::Relaxed)
     }
 
     /// Whether the process is on its way out.

@@ -1,33 +1,32 @@
-//! Upstreams: the servers behind the gate, which of them are well, and in which turn they are asked.
+//! Upstreams: the servers behind the gate, which of them are well, and which one a request goes to.
 
+mod balance;
+mod endpoint;
 mod idle;
+mod list;
+mod server;
 mod watch;
 
 use std::{
-    io, iter,
-    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use arc_swap::{ArcSwap, ArcSwapOption};
-use pingora::{
-    listeners::ALPN,
-    protocols::TcpKeepalive,
-    upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, PeerOptions},
-};
-use prometheus::IntGauge;
+use http::StatusCode;
 use serde::Serialize;
-use settings::{Protocol, Scheme};
-use tokio::{runtime::Handle, task::JoinHandle};
+use settings::{Balance, HashKey, Protocol, Scheme};
+use tokio::{runtime::Handle, task::JoinHandle, time::timeout};
 
 use crate::{metrics::Metrics, status::Degraded};
-use idle::Idle;
+pub(crate) use balance::Turn;
+use endpoint::Common;
+pub(crate) use endpoint::{Endpoint, InUse};
 pub(crate) use idle::Room;
-use watch::watch;
+use list::Endpoints;
+use server::Server;
 
 /// Servers that do the same work.
 #[derive(Debug)]
@@ -35,8 +34,11 @@ pub(crate) struct Upstream {
     /// What it was made of.
     settings: settings::Upstream,
     servers: Vec<Arc<Server>>,
-    turn: AtomicUsize,
-    connections: IntGauge,
+    endpoints: Arc<Endpoints>,
+    common: Arc<Common>,
+    turn: AtomicU64,
+    /// Requests that wait for a server.
+    pending: AtomicUsize,
     watches: Vec<JoinHandle<()>>,
 }
 
@@ -46,31 +48,37 @@ pub(crate) struct UpstreamView {
     name: String,
     /// In use now.
     connections: i64,
+    /// Requests that wait for a server.
+    pending: usize,
     servers: Vec<ServerView>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct ServerView {
     url: String,
-    /// Whether it passes its health check, where there is one, and its name has an address.
+    /// Whether one of its addresses is.
     healthy: bool,
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<AddressView>,
 }
 
-/// One server.
-#[derive(Debug)]
-pub(crate) struct Server {
-    /// As the settings name it.
-    label: String,
-    at: settings::Server,
-    protocol: Option<Protocol>,
-    addresses: ArcSwap<Vec<SocketAddr>>,
-    /// Why the last look for its addresses found none.
-    unresolved: ArcSwapOption<String>,
-    healthy: AtomicBool,
-    gauge: IntGauge,
-    /// Connections without TLS that wait for their next request.
-    pub(crate) idle: Idle,
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct AddressView {
+    address: String,
+    /// Whether it passes its health check, where there is one, and is not left alone.
+    healthy: bool,
+    /// It is left alone for a while, because requests to it failed.
+    ejected: bool,
+    /// Under way now.
+    requests: usize,
+}
+
+/// Why no server can be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unavailable {
+    /// None has an address, or all have been tried.
+    Unreachable,
+    /// All take as many requests as they may, and so many wait already, or this one has waited for long.
+    Overloaded,
 }
 
 impl Upstream {
@@ -80,32 +88,30 @@ impl Upstream {
         metrics: &Metrics,
         runtime: Option<&Handle>,
     ) -> Self {
-        let servers: Vec<_> = upstream
-            .servers
-            .iter()
-            .map(|at| Arc::new(Server::new(upstream, at.clone(), metrics)))
+        let common = Arc::new(Common::new(upstream, metrics));
+        let servers = upstream.servers.iter();
+        let servers: Vec<_> = servers
+            .map(|at| Arc::new(Server::new(upstream, at, metrics)))
             .collect();
-        let health = upstream.health.as_deref();
-        let watched = |server: &&Arc<Server>| health.is_some() || server.fixed_address().is_none();
-        let start = |runtime: &Handle| {
-            let watch = |server: &Arc<Server>| {
-                let probe = health.map(|path| format!("{}{path}", server.at));
-                runtime.spawn(watch(server.clone(), probe))
-            };
-            let sweep = iter::once_with(|| runtime.spawn(idle::sweep(servers.clone())));
-            servers
-                .iter()
-                .filter(watched)
-                .map(watch)
-                .chain(sweep)
-                .collect()
-        };
+        let endpoints = Arc::new(Endpoints::new(&servers, &common));
+        let watches = runtime.map(|runtime| {
+            let health = upstream.health.clone();
+            let names = servers.iter().filter(|server| server.name().is_some());
+            let lookups = names
+                .map(|server| runtime.spawn(watch::resolve(server.clone(), endpoints.clone())));
+            let checks =
+                health.map(|health| runtime.spawn(watch::check(endpoints.clone(), health)));
+            let sweep = runtime.spawn(idle::sweep(endpoints.clone()));
+            lookups.chain(checks).chain([sweep]).collect()
+        });
         Self {
-            watches: runtime.map(start).unwrap_or_default(),
-            connections: metrics.upstream_connections(&upstream.name),
             settings: upstream.clone(),
+            watches: watches.unwrap_or_default(),
             servers,
-            turn: AtomicUsize::new(0),
+            endpoints,
+            common,
+            turn: AtomicU64::new(0),
+            pending: AtomicUsize::new(0),
         }
     }
 
@@ -119,8 +125,26 @@ impl Upstream {
     pub(crate) fn view(&self) -> UpstreamView {
         UpstreamView {
             name: self.settings.name.clone(),
-            connections: self.connections.get(),
-            servers: self.servers.iter().map(|server| server.view()).collect(),
+            connections: self.common.connections.get(),
+            pending: self.pending.load(Ordering::Relaxed),
+            servers: self.servers.iter().map(|it| self.server_view(it)).collect(),
+        }
+    }
+
+    fn server_view(&self, server: &Arc<Server>) -> ServerView {
+        let of: Vec<_> = self.endpoints.of(server);
+        ServerView {
+            url: server.label().to_owned(),
+            healthy: of.iter().any(|endpoint| endpoint.is_well()),
+            addresses: of
+                .iter()
+                .map(|endpoint| AddressView {
+                    address: endpoint.address().to_string(),
+                    healthy: endpoint.is_well(),
+                    ejected: endpoint.is_ejected(),
+                    requests: endpoint.requests(),
+                })
+                .collect(),
         }
     }
 
@@ -129,7 +153,7 @@ impl Upstream {
         let troubles: Vec<_> = self
             .servers
             .iter()
-            .filter_map(|server| server.trouble())
+            .filter_map(|server| server.trouble(&self.endpoints.of(server)))
             .collect();
         (!troubles.is_empty()).then(|| Degraded {
             what: format!("upstreams.{}", self.settings.name),
@@ -137,10 +161,24 @@ impl Upstream {
         })
     }
 
+    /// Whether all its servers have addresses.
+    pub(crate) fn is_resolved(&self) -> bool {
+        let mut servers = self.servers.iter();
+        servers.all(|server| !self.endpoints.of(server).is_empty())
+    }
+
+    /// Brings the metrics up to date that are asked for rather than counted.
+    pub(crate) fn observe(&self) {
+        for server in &self.servers {
+            let of = self.endpoints.of(server);
+            server.observe(of.iter().any(|endpoint| endpoint.is_well()));
+        }
+    }
+
     /// Whether all its servers speak HTTP/1 without TLS.
     pub(crate) fn is_plain(&self) -> bool {
-        let is_plain = |server: &Arc<Server>| server.at.scheme == Scheme::Http;
-        !self.is_http2() && self.servers.iter().all(is_plain)
+        let mut servers = self.settings.servers.iter();
+        !self.is_http2() && servers.all(|server| server.scheme == Scheme::Http)
     }
 
     /// Whether the settings say that its servers speak HTTP/2.
@@ -148,40 +186,89 @@ impl Upstream {
         self.settings.protocol == Some(Protocol::Http2)
     }
 
-    /// How many servers there are.
-    pub(crate) fn len(&self) -> usize {
-        self.servers.len()
+    /// What of a request chooses its server, if anything.
+    pub(crate) fn hash_key(&self) -> Option<&HashKey> {
+        match &self.settings.balance {
+            Balance::Hash(key) => Some(key),
+            Balance::RoundRobin | Balance::LeastConnections => None,
+        }
     }
 
-    /// The turn of one request: its tries walk the servers from there.
-    pub(crate) fn turn(&self) -> usize {
-        self.turn.fetch_add(1, Ordering::Relaxed)
+    /// The turn of one request that has no key.
+    pub(crate) fn turn(&self) -> Turn {
+        Turn::Number(self.turn.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// The server for a request's `try`-th try (from 0): those that are well come first, in turn; the others after them,
-    /// since a check may be wrong where nothing else is left.
-    pub(crate) fn server(&self, turn: usize, tries: usize) -> Option<&Arc<Server>> {
-        let (before, after) = self.servers.split_at(turn % self.servers.len().max(1));
-        let in_turn = || after.iter().chain(before);
-        let well = in_turn().filter(|server| server.is_well());
-        let ill = in_turn().filter(|server| !server.is_well());
-        well.chain(ill).nth(tries)
+    /// How many servers a request may be tried on.
+    pub(crate) fn tries(&self) -> usize {
+        self.endpoints.load().len().min(MAX_TRIES)
     }
 
-    /// Counts a connection as in use, for as long as the guard lives.
-    pub(crate) fn connected(&self) -> InUse {
-        self.connections.inc();
-        InUse(self.connections.clone())
+    /// A server for a request that these were tried for in vain; waits where all have as many requests as they may.
+    ///
+    /// # Errors
+    ///
+    /// Where none can be had.
+    pub(crate) async fn choose(
+        &self,
+        turn: Turn,
+        tried: &[Arc<Endpoint>],
+    ) -> Result<InUse, Unavailable> {
+        // Whoever waits comes before who is new.
+        let is_first = self.pending.load(Ordering::Relaxed) == 0;
+        match self.endpoints.choose(turn, tried, &self.settings.balance) {
+            Err(Unavailable::Overloaded) => {}
+            Ok(chosen) if is_first => return Ok(chosen),
+            Ok(chosen) => drop(chosen),
+            Err(unreachable) => return Err(unreachable),
+        }
+        Box::pin(self.wait(turn, tried)).await
     }
-}
 
-/// A connection in use.
-#[derive(Debug)]
-pub(crate) struct InUse(IntGauge);
+    async fn wait(&self, turn: Turn, tried: &[Arc<Endpoint>]) -> Result<InUse, Unavailable> {
+        let limits = &self.settings.limits;
+        let most = usize::try_from(limits.pending).unwrap_or(usize::MAX);
+        let place = Pending::take(&self.pending, most).ok_or(Unavailable::Overloaded)?;
+        let patience = Duration::from_secs(limits.pending_seconds.into());
+        let chosen = timeout(patience, async {
+            loop {
+                // Asked to be told before it is looked: what becomes free in between is told too.
+                let told = self.common.free.notified();
+                match self.endpoints.choose(turn, tried, &self.settings.balance) {
+                    Err(Unavailable::Overloaded) => told.await,
+                    chosen => return chosen,
+                }
+            }
+        });
+        let chosen = chosen.await.unwrap_or(Err(Unavailable::Overloaded));
+        drop(place);
+        chosen
+    }
 
-impl Drop for InUse {
-    fn drop(&mut self) {
-        self.0.dec();
+    /// A request to this server failed: it could not be connected to, or its answer did not come or broke off.
+    pub(crate) fn failed(&self, endpoint: &Arc<Endpoint>) {
+        let eject = &self.settings.eject;
+        if !endpoint.has_failed(eject.failures.into()) {
+            return;
+        }
+        if self.endpoints.may_eject(endpoint, eject.most_percent) {
+            let base = Duration::from_secs(eject.seconds.into());
+            let times = endpoint.eject(base, Instant::now());
+            self.common.ejections.inc();
+            tracing::warn!(
+                upstream = %self.settings.name, server = %endpoint.label(), address = %endpoint.address(), times,
+                "Upstream server is left alone for a while, as requests to it fail"
+            );
+        }
+    }
+
+    /// A server answered with this status.
+    pub(crate) fn answered(&self, endpoint: &Arc<Endpoint>, status: StatusCode) {
+        if self.settings.eject.statuses.contains(&status.as_u16()) {
+            self.failed(endpoint);
+        } else {
+            endpoint.has_answered();
+        }
     }
 }
 
@@ -191,147 +278,28 @@ impl Drop for Upstream {
     }
 }
 
-impl Server {
-    fn new(upstream: &settings::Upstream, at: settings::Server, metrics: &Metrics) -> Self {
-        let label = at.to_string();
-        let gauge = metrics
-            .upstream_healthy
-            .with_label_values(&[&upstream.name, &label]);
-        gauge.set(1);
-        let server = Self {
-            label,
-            at,
-            protocol: upstream.protocol,
-            addresses: ArcSwap::default(),
-            unresolved: ArcSwapOption::empty(),
-            healthy: AtomicBool::new(true),
-            gauge,
-            idle: Idle::default(),
-        };
-        let fixed = server.fixed_address().into_iter().collect();
-        server.addresses.store(Arc::new(fixed));
-        server
-    }
+/// A place among those that wait.
+struct Pending<'p>(&'p AtomicUsize);
 
-    /// Its URL, as records name it.
-    pub(crate) fn label(&self) -> &str {
-        &self.label
-    }
-
-    /// Where it is; `None` while its name has no address.
-    pub(crate) fn address(&self) -> Option<SocketAddr> {
-        self.addresses.load().first().copied()
-    }
-
-    /// The peer to connect to at an address of its own.
-    pub(crate) fn peer(&self, address: SocketAddr) -> Box<HttpPeer> {
-        let tls = self.at.scheme == Scheme::Https;
-        // Pingora takes an empty name for "do not verify"; that settings give HTTPS a name is their invariant.
-        let name = if tls {
-            self.at.host.clone()
-        } else {
-            String::new()
-        };
-        let mut peer = HttpPeer::new(address, tls, name);
-        options(&mut peer.options, tls, self.protocol);
-        Box::new(peer)
-    }
-
-    fn view(&self) -> ServerView {
-        ServerView {
-            url: self.label.clone(),
-            healthy: self.is_well(),
-            addresses: self.addresses.load().to_vec(),
-        }
-    }
-
-    fn is_well(&self) -> bool {
-        self.healthy.load(Ordering::Relaxed) && !self.addresses.load().is_empty()
-    }
-
-    /// What is not well with it.
-    fn trouble(&self) -> Option<String> {
-        let server = &self.label;
-        let has_addresses = !self.addresses.load().is_empty();
-        match &*self.unresolved.load() {
-            Some(why) if has_addresses => Some(format!(
-                "the name of `{server}` does not resolve any more, its last addresses are in use: {why}"
-            )),
-            Some(why) => Some(format!("the name of `{server}` does not resolve: {why}")),
-            None if !has_addresses => {
-                Some(format!("the name of `{server}` has not been resolved yet"))
-            }
-            None if !self.healthy.load(Ordering::Relaxed) => {
-                Some(format!("`{server}` fails its health check"))
-            }
-            None => None,
-        }
-    }
-
-    /// Takes over what a look for its addresses found, and tells of it where that is another answer than before: a name
-    /// without addresses is looked for again and again.
-    fn resolved(&self, found: io::Result<Vec<SocketAddr>>) {
-        let error = match found {
-            Ok(addresses) if !addresses.is_empty() => {
-                if **self.addresses.load() != addresses {
-                    self.addresses.store(Arc::new(addresses));
-                }
-                if self.unresolved.swap(None).is_some() {
-                    tracing::info!(server = %self.label, "Upstream server's name resolves again");
-                }
-                return;
-            }
-            Ok(_) => "it has no addresses".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        if self.unresolved.load().is_none() {
-            tracing::warn!(server = %self.label, %error, "Upstream server's name does not resolve");
-        }
-        self.unresolved.store(Some(Arc::new(error)));
-    }
-
-    /// The address, where the settings give one rather than a name.
-    fn fixed_address(&self) -> Option<SocketAddr> {
-        let address: IpAddr = self.at.host.parse().ok()?;
-        Some((address, self.at.port).into())
-    }
-
-    fn set_healthy(&self, healthy: bool) {
-        let before = self.healthy.swap(healthy, Ordering::Relaxed);
-        self.gauge.set(i64::from(healthy));
-        if before && !healthy {
-            tracing::warn!(server = %self.label, "Upstream server fails its health check");
-        } else if !before && healthy {
-            tracing::info!(server = %self.label, "Upstream server is well again");
-        }
+impl<'p> Pending<'p> {
+    fn take(pending: &'p AtomicUsize, most: usize) -> Option<Self> {
+        let taken = pending.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
+            (waiting < most).then_some(waiting + 1)
+        });
+        // Not made where it was not taken: its end gives the place back.
+        taken.is_ok().then(|| Self(pending))
     }
 }
 
-fn options(options: &mut PeerOptions, tls: bool, protocol: Option<Protocol>) {
-    options.connection_timeout = Some(CONNECT);
-    options.total_connection_timeout = Some(CONNECT_AND_HANDSHAKE);
-    options.read_timeout = Some(SILENCE);
-    options.write_timeout = Some(SILENCE);
-    options.idle_timeout = Some(IDLE);
-    options.tcp_keepalive = Some(TcpKeepalive {
-        idle: KEEPALIVE,
-        interval: PROBE,
-        count: PROBES.into(),
-        user_timeout: Duration::ZERO,
-    });
-    // What goes upstream is made anew (`forward::request`), so there is nothing in Pingora's copy to clean.
-    options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
-    options.alpn = match protocol {
-        Some(Protocol::Http2) => ALPN::H2,
-        None if tls => ALPN::H2H1,
-        Some(Protocol::Http1) | None => ALPN::H1,
-    };
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
-const CONNECT: Duration = Duration::from_secs(3);
-const CONNECT_AND_HANDSHAKE: Duration = Duration::from_secs(6);
-/// Between two octets in either direction.
-pub(crate) const SILENCE: Duration = Duration::from_mins(1);
+/// Servers that one request is tried on, at most.
+const MAX_TRIES: usize = 3;
+/// For how long a connection waits for its next request.
 const IDLE: Duration = Duration::from_mins(1);
 /// After which a silent peer is asked whether it is there, how often, and how many times.
 pub(crate) const KEEPALIVE: Duration = Duration::from_mins(1);
@@ -339,143 +307,4 @@ pub(crate) const PROBE: Duration = Duration::from_secs(15);
 pub(crate) const PROBES: u8 = 6;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::logs::Captured;
-
-    fn upstream(scheme: Scheme, servers: &[(&str, u16)]) -> Upstream {
-        let servers = servers.iter().map(|(host, port)| settings::Server {
-            scheme,
-            host: (*host).to_owned(),
-            port: *port,
-        });
-        let upstream = settings::Upstream {
-            name: "u".into(),
-            servers: servers.collect(),
-            health: None,
-            protocol: None,
-        };
-        Upstream::new(&upstream, &Metrics::new().unwrap(), None)
-    }
-
-    #[test]
-    fn tries_walk_all_servers_and_those_that_are_ill_come_last() {
-        let upstream = upstream(
-            Scheme::Http,
-            &[("10.0.0.1", 1), ("10.0.0.2", 2), ("::1", 3)],
-        );
-        let walk = |turn| -> Vec<_> {
-            (0..4)
-                .map_while(|tries| upstream.server(turn, tries))
-                .map(|server| server.label().to_owned())
-                .collect()
-        };
-        assert_eq!(
-            walk(0),
-            ["http://10.0.0.1:1", "http://10.0.0.2:2", "http://[::1]:3"]
-        );
-        assert_eq!(
-            walk(4),
-            ["http://10.0.0.2:2", "http://[::1]:3", "http://10.0.0.1:1"]
-        );
-        upstream.servers[1].set_healthy(false);
-        assert_eq!(
-            walk(4),
-            ["http://[::1]:3", "http://10.0.0.1:1", "http://10.0.0.2:2"]
-        );
-    }
-
-    #[test]
-    fn an_upstream_is_kept_only_if_all_of_it_is_said_again() {
-        let upstream = upstream(Scheme::Http, &[("10.0.0.1", 1)]);
-        let said = upstream.settings.clone();
-        assert!(upstream.is_made_of(&said));
-        let with_health = settings::Upstream {
-            health: Some("/healthz".into()),
-            ..said.clone()
-        };
-        let renamed = settings::Upstream {
-            name: "v".into(),
-            ..said.clone()
-        };
-        let emptied = settings::Upstream {
-            servers: Vec::new(),
-            ..said
-        };
-        for other in [with_health, renamed, emptied] {
-            assert!(!upstream.is_made_of(&other));
-        }
-    }
-
-    #[test]
-    fn operators_see_how_servers_stand() {
-        let upstream = upstream(Scheme::Http, &[("10.0.0.1", 1), ("pets.example", 2)]);
-        upstream.servers[0].set_healthy(false);
-        let _in_use = upstream.connected();
-        assert_eq!(
-            serde_json::to_value(upstream.view()).unwrap(),
-            serde_json::json!({
-                "name": "u",
-                "connections": 1,
-                "servers": [
-                    {"url": "http://10.0.0.1:1", "healthy": false, "addresses": ["10.0.0.1:1"]},
-                    {"url": "http://pets.example:2", "healthy": false, "addresses": []},
-                ],
-            })
-        );
-    }
-
-    #[test]
-    fn operators_are_told_of_servers_that_are_not_well() {
-        let upstream = upstream(Scheme::Http, &[("10.0.0.1", 1), ("pets.example", 2)]);
-        let why = || upstream.degraded().map_or(String::new(), |entry| entry.why);
-        let named = &upstream.servers[1];
-        assert_eq!(upstream.degraded().unwrap().what, "upstreams.u");
-        let name = "the name of `http://pets.example:2`";
-        assert_eq!(why(), format!("{name} has not been resolved yet"));
-        named.resolved(Ok(Vec::new()));
-        assert_eq!(
-            why(),
-            format!("{name} does not resolve: it has no addresses")
-        );
-        named.resolved(Ok(vec![([10, 0, 0, 9], 2).into()]));
-        assert_eq!(upstream.degraded(), None);
-        named.resolved(Err(io::Error::other("no answer")));
-        let last = "does not resolve any more, its last addresses are in use: no answer";
-        assert_eq!(why(), format!("{name} {last}"));
-        named.resolved(Ok(vec![([10, 0, 0, 9], 2).into()]));
-        upstream.servers[0].set_healthy(false);
-        assert_eq!(why(), "`http://10.0.0.1:1` fails its health check");
-    }
-
-    #[test]
-    fn what_goes_on_is_said_once() {
-        let upstream = upstream(Scheme::Http, &[("pets.example", 2)]);
-        let server = &upstream.servers[0];
-        let log = Captured::default();
-        let subscriber = tracing_subscriber::fmt().with_writer(log.clone());
-        tracing::subscriber::with_default(subscriber.finish(), || {
-            for _ in 0..3 {
-                server.resolved(Err(io::Error::other("no answer")));
-            }
-            server.resolved(Ok(vec![([10, 0, 0, 9], 2).into()]));
-            server.resolved(Ok(vec![([10, 0, 0, 9], 2).into()]));
-            server.resolved(Ok(Vec::new()));
-        });
-        let said = log.text();
-        assert_eq!(said.matches("name does not resolve").count(), 2, "{said}");
-        assert_eq!(said.matches("resolves again").count(), 1, "{said}");
-    }
-
-    #[test]
-    fn a_name_has_no_peer_until_it_resolves() {
-        let upstream = upstream(Scheme::Https, &[("pets.example", 443)]);
-        let server = upstream.server(0, 0).unwrap();
-        assert!(server.address().is_none());
-        server
-            .addresses
-            .store(Arc::new(vec![([10, 0, 0, 9], 443).into()]));
-        let peer = server.peer(server.address().unwrap());
-        assert_eq!(peer.sni, "pets.example");
-    }
-}
+mod tests;

@@ -55,6 +55,29 @@ impl Template {
         &self.text
     }
 
+    /// Its parameters from left to right, and whether each is the rest of a path.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.segments.iter().filter_map(|segment| match segment {
+            Segment::Literal(_) => None,
+            Segment::Param(name) => Some((&**name, false)),
+            Segment::Tail(name) => Some((&**name, true)),
+        })
+    }
+
+    /// A path under it, in canonical spelling if the values are: those of a path that another template took. `None` where a
+    /// value is lacking.
+    pub fn fill<'v>(&self, value: impl Fn(&str) -> Option<&'v str>) -> Option<String> {
+        let mut path = String::new();
+        for segment in &self.segments {
+            path.push('/');
+            match segment {
+                Segment::Literal(text) => path.push_str(text),
+                Segment::Param(name) | Segment::Tail(name) => path.push_str(value(name)?),
+            }
+        }
+        Some(path)
+    }
+
     /// Names of its parameters, from left to right.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {

@@ -13,6 +13,7 @@ mod listener;
 mod load;
 mod mend;
 mod naming;
+mod pem;
 mod place;
 mod pools;
 mod problem;
@@ -36,12 +37,15 @@ pub use pools::{Operator, Pools};
 pub use problem::{Problem, Problems};
 pub use rate_limit::{RateLimit, RouteLimit};
 pub use route::{
-    Authorize, Bearer, Guarded, Handling, Policies, REFUSED_METHODS, Route, TokenPlace,
+    Authorize, Bearer, Guarded, Handling, Policies, REFUSED_METHODS, Rewrite, Route, TokenPlace,
 };
 pub use schema::schema;
-pub use upstream::{Protocol, Scheme, Server, Upstream};
+pub use upstream::{
+    Address, ClientCertificate, Protocol, Scheme, Server, Tls as UpstreamTls, Upstream,
+};
 pub use written::{
-    Allow, By, Certificate, Decisions, Limits, Listener, Log, ProxyProtocol, Tls, TrustedHeader,
+    Allow, Balance, By, Certificate, Decisions, Eject, HashKey, HealthCheck, Limits, Listener, Log,
+    ProxyProtocol, Timeouts, Tls, TrustedHeader, UpstreamLimits,
 };
 
 /// Settings in which nothing is left to check.

@@ -4,8 +4,9 @@ mod contradiction;
 mod forward;
 mod guard;
 mod place;
+mod rewrite;
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 use route::Match;
 use token::Requirements;
 
@@ -52,12 +53,31 @@ pub struct Guarded {
     pub upstream: usize,
     /// Headers set from the verified token.
     pub headers: Vec<(HeaderName, Template)>,
+    /// What goes there otherwise than it came, and what comes back so.
+    pub rewrite: Rewrite,
+    /// How long it may take.
+    pub timeouts: written::Timeouts,
     /// Whether requests may go on as WebSocket.
     pub websocket: bool,
     /// Rules of admission that do not hold here; none twice.
     pub allow: Vec<written::Allow>,
     /// The longest body, in bytes, where it is not the usual one.
     pub body_bytes: Option<u64>,
+}
+
+/// What is changed of requests once they are permitted, and of their answers.
+#[derive(Debug, Clone, Default)]
+pub struct Rewrite {
+    /// In the place of the path. INVARIANT: its parameters are the route's.
+    pub path: Option<::route::Template>,
+    /// In the place of the host the caller asked for.
+    pub host: Option<HeaderValue>,
+    /// Header fields of the request that do not go upstream.
+    pub remove: Vec<HeaderName>,
+    /// Header fields that answers get.
+    pub answer_headers: Vec<(HeaderName, HeaderValue)>,
+    /// Header fields that are taken out of answers.
+    pub answer_remove: Vec<HeaderName>,
 }
 
 /// Which tokens a route takes.
@@ -103,6 +123,17 @@ pub(crate) struct Names<'n> {
     pub(crate) upstreams: Vec<&'n str>,
     /// Of each of those, what its servers speak.
     pub(crate) protocols: Vec<Option<written::Protocol>>,
+}
+
+impl Rewrite {
+    /// Whether nothing is changed.
+    pub fn is_empty(&self) -> bool {
+        self.path.is_none()
+            && self.host.is_none()
+            && self.remove.is_empty()
+            && self.answer_headers.is_empty()
+            && self.answer_remove.is_empty()
+    }
 }
 
 pub(crate) fn check(
@@ -224,20 +255,22 @@ fn handling(
     let is_open = matches!(authenticate, Some(None));
     let authorize = guard::authorize(raw.authorize, is_open, names, place, check);
     let allow = allowed(&raw.admit, place, check);
-    let websocket = raw.upstream.as_ref().is_some_and(|raw| raw.websocket);
-    let (upstream, headers) = forward::forward(raw.upstream, is_open, names, place, check)?;
-    if websocket && names.protocols.get(upstream) == Some(&Some(written::Protocol::Http2)) {
-        check.report(
-            &place.key("upstream").key("websocket"),
-            "is spoken on HTTP/1, and the upstream's `protocol` is `http2`",
-        );
-    }
+    let forward = forward::forward(
+        raw.upstream,
+        raw.r#match.path.as_deref(),
+        is_open,
+        names,
+        place,
+        check,
+    )?;
     let guarded = Guarded {
         authenticate: authenticate?,
         authorize: authorize?,
-        upstream,
-        headers,
-        websocket,
+        upstream: forward.upstream,
+        headers: forward.headers,
+        rewrite: forward.rewrite,
+        timeouts: forward.timeouts,
+        websocket: forward.websocket,
         allow,
         body_bytes: raw.body_bytes,
     };

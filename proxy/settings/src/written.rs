@@ -8,6 +8,7 @@ mod limits;
 mod listener;
 mod rate_limit;
 mod route;
+mod upstream;
 
 use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU8, path::PathBuf};
 
@@ -20,8 +21,11 @@ pub use limits::Limits;
 pub use listener::{Certificate, Listener, ProxyProtocol, Tls};
 pub use rate_limit::{By, RateLimit, RouteLimit};
 pub use route::{
-    Admit, Allow, Authenticate, Authorize, AuthorizeWord, Bearer, Forward, Policies, Route, Serve,
-    TokenPlace,
+    Admit, Allow, Answer, Authenticate, Authorize, AuthorizeWord, Bearer, Forward, Policies, Route,
+    Serve, Timeouts, TokenPlace,
+};
+pub use upstream::{
+    Balance, Eject, HashKey, Health, HealthCheck, Protocol, Upstream, UpstreamLimits, UpstreamTls,
 };
 
 /// Everything a `portcullis.yaml` says.
@@ -90,30 +94,6 @@ pub enum TrustedHeader {
     XForwarded,
     /// `Forwarded` (RFC 7239).
     Forwarded,
-}
-
-/// A service behind the gate.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Upstream {
-    /// `http://host:port` or `https://host:port`.
-    pub servers: Vec<String>,
-    /// A path that answers 2xx when the server is well; absent for no health checks.
-    #[serde(default)]
-    pub health: Option<String>,
-    /// The version of HTTP its servers are spoken to in; when absent they choose with TLS, and without it is HTTP/1.
-    #[serde(default)]
-    pub protocol: Option<Protocol>,
-}
-
-/// A version of HTTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Protocol {
-    /// HTTP/1.1.
-    Http1,
-    /// HTTP/2, which gRPC asks for; without TLS by prior knowledge (RFC 9113 section 3.3).
-    Http2,
 }
 
 /// The admin listener.

@@ -119,6 +119,7 @@ fn upstream(kind: &ErrorType) -> Refusal {
         | ErrorType::TLSHandshakeFailure
         | ErrorType::HandshakeError
         | ErrorType::InvalidCert => Refusal::UpstreamUnreachable,
+        ErrorType::HTTPStatus(503) => Refusal::UpstreamOverloaded,
         _ => Refusal::UpstreamInvalid,
     }
 }

@@ -2,46 +2,91 @@
 
 pub(super) mod answer;
 pub(super) mod direct;
+mod rewrite;
+pub(crate) mod timeouts;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use http::{HeaderName, HeaderValue, Version, header};
-use pingora::{Error, ErrorType, http::RequestHeader, listeners::ALPN, upstreams::peer::HttpPeer};
-use settings::Template;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+use pingora::{
+    Error, ErrorSource, ErrorType, RetryType, http::RequestHeader, listeners::ALPN, proxy::Session,
+    upstreams::peer::HttpPeer,
+};
+use settings::{HashKey, Rewrite, Template};
 
 use super::{Ctx, admit, grpc, head::Head, identify::Caller};
 use crate::{
-    snapshot::{Kind, Plan},
-    upstream::{Server, Upstream},
+    snapshot::{Kind, Plan, Proxy},
+    upstream::{Endpoint, Turn, Unavailable, Upstream},
 };
+use timeouts::Timeouts;
 
 /// The peer for this try.
-pub(super) fn peer(ctx: &mut Ctx) -> pingora::Result<Box<HttpPeer>> {
-    let (server, address) = server(ctx)?;
-    Ok(server.peer(address))
+pub(super) async fn peer(ctx: &mut Ctx) -> pingora::Result<Box<HttpPeer>> {
+    let endpoint = choose(ctx).await?;
+    Ok(ctx.timeouts().peer(&endpoint))
 }
 
-/// The server for this try, and where it is.
-fn server(ctx: &mut Ctx) -> pingora::Result<(Arc<Server>, SocketAddr)> {
+/// The server for this try, in which the request has a place until it is over.
+async fn choose(ctx: &mut Ctx) -> pingora::Result<Arc<Endpoint>> {
     permitted(ctx)?;
-    let upstream = ctx.upstream().cloned();
-    while let Some(server) = upstream
-        .as_ref()
-        .and_then(|u| u.server(ctx.turn, ctx.tries))
-    {
-        ctx.server = Some(server.clone());
-        match server.address() {
-            Some(address) => return Ok((server.clone(), address)),
-            None => ctx.tries += 1,
+    // Before it waits for another one.
+    ctx.connection = None;
+    let chosen = match ctx.upstream() {
+        Some(upstream) => upstream.choose(ctx.turn, &ctx.tried).await,
+        None => Err(Unavailable::Unreachable),
+    };
+    match chosen {
+        Ok(in_use) => {
+            let endpoint = in_use.endpoint().clone();
+            (ctx.endpoint, ctx.connection) = (Some(endpoint.clone()), Some(in_use));
+            Ok(endpoint)
         }
+        Err(why) => Err(unavailable(why)),
     }
-    let error = Error::explain(ErrorType::ConnectError, "no server has an address");
-    Err(error.into_up())
+}
+
+fn unavailable(why: Unavailable) -> Box<Error> {
+    let error = match why {
+        Unavailable::Unreachable => {
+            Error::explain(ErrorType::ConnectError, "no server can be reached")
+        }
+        Unavailable::Overloaded => {
+            Error::explain(ErrorType::HTTPStatus(503), "no server takes more requests")
+        }
+    };
+    error.into_up()
+}
+
+/// What chooses the request's server: its key, where the upstream has requests of one key go to one server.
+pub(super) fn turn(upstream: &Upstream, head: &Head, caller: Option<&Caller>) -> Turn {
+    let Some(key) = upstream.hash_key() else {
+        return upstream.turn();
+    };
+    let of = |value: &HeaderValue| Turn::of(value.as_bytes());
+    let keyed = match key {
+        HashKey::ClientIp => Some(Turn::of(head.client)),
+        HashKey::Path => Some(Turn::of(&head.path)),
+        HashKey::Principal => caller.and_then(Caller::principal).map(Turn::of),
+        HashKey::Header(name) => head.headers.get(name).map(of),
+        HashKey::Cookie(name) => cookie(&head.headers, name).map(Turn::of),
+    };
+    keyed.unwrap_or_else(|| upstream.turn())
+}
+
+/// The value of a cookie (RFC 6265 section 5.4).
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
+    let cookies = headers.get(header::COOKIE)?.as_bytes();
+    cookies.split(|octet| *octet == b';').find_map(|pair| {
+        let value = pair.trim_ascii().strip_prefix(name.as_bytes())?;
+        value.strip_prefix(b"=")
+    })
 }
 
 /// Lets a stream be silent for as long as streams are; WebSocket is spoken on HTTP/1.
 pub(super) fn await_stream(peer: &mut HttpPeer, ctx: &Ctx) {
-    peer.options.read_timeout = Some(STREAM_SILENCE);
+    let usual = peer.options.read_timeout;
+    peer.options.read_timeout = usual.map(|usual| usual.max(STREAM_SILENCE));
     if ctx.is_websocket() {
         peer.options.alpn = ALPN::H1;
     }
@@ -57,14 +102,31 @@ pub(super) fn await_body(peer: &mut HttpPeer, silence: Duration) {
 
 /// After a connection that failed: on to the next server, as long as there is one.
 pub(super) fn try_next(ctx: &mut Ctx, error: &mut Error) {
-    ctx.tries += 1;
-    let servers = ctx.upstream().map_or(0, |upstream| upstream.len());
-    error.set_retry(ctx.tries < servers.min(MAX_TRIES));
+    ctx.failed();
+    ctx.tried.extend(ctx.endpoint.clone());
+    let tries = ctx.upstream().map_or(0, |upstream| upstream.tries());
+    error.set_retry(ctx.tried.len() < tries);
+}
+
+/// After a connection that was there: again, where the server cannot have acted on the request, or may twice.
+pub(super) fn try_again(session: &Session, ctx: &Ctx, error: &mut Error, reused: bool) {
+    // What RFC 9113 section 8.7 says was not processed.
+    let is_unprocessed =
+        *error.etype() == ErrorType::H2Error && matches!(error.retry, RetryType::Decided(true));
+    let is_repeatable = is_unprocessed || session.req_header().method.is_idempotent();
+    if !is_repeatable || session.as_ref().retry_buffer_truncated() {
+        error.set_retry(false);
+    } else {
+        error.retry.decide_reuse(reused);
+    }
+    if *error.esource() == ErrorSource::Upstream && !error.retry() {
+        ctx.failed();
+    }
 }
 
 /// Replaces Pingora's copy of the request with one that is made from the permit; only the body's framing is kept.
 pub(super) fn request(request: &mut RequestHeader, ctx: &Ctx) -> pingora::Result<()> {
-    *request = upstream_head(permitted(ctx)?, request)?;
+    *request = upstream_head(permitted(ctx)?, request, ctx.rewrite())?;
     Ok(())
 }
 
@@ -77,8 +139,15 @@ fn permitted(ctx: &Ctx) -> pingora::Result<&Head> {
 }
 
 /// What goes upstream in the place of the request that was sent.
-pub(crate) fn upstream_head(head: &Head, sent: &RequestHeader) -> pingora::Result<RequestHeader> {
+pub(crate) fn upstream_head(
+    head: &Head,
+    sent: &RequestHeader,
+    rewrite: Option<&Rewrite>,
+) -> pingora::Result<RequestHeader> {
     let mut headers = head.headers.clone();
+    if let Some(rewrite) = rewrite {
+        rewrite::fields(rewrite, &mut headers);
+    }
     for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
         if let Some(value) = sent.headers.get(&name) {
             headers.insert(name, value.clone());
@@ -98,7 +167,10 @@ pub(crate) fn upstream_head(head: &Head, sent: &RequestHeader) -> pingora::Resul
     parts.method = head.method.clone();
     parts.headers = headers;
     let mut out = RequestHeader::from(parts);
-    let target = head.target();
+    let target = match rewrite.and_then(|it| it.path.as_ref()) {
+        Some(path) => rewrite::target(path, head)?,
+        None => head.target(),
+    };
     // Read already, if it is spelt so and says no more.
     if sent.uri.authority().is_none() && sent.raw_path() == target.as_bytes() {
         out.set_uri(sent.uri.clone());
@@ -127,17 +199,49 @@ pub(super) fn claims(headers: &[(HeaderName, Template)], caller: &Caller, head: 
 impl Ctx {
     /// Where the request's route leads.
     pub(super) fn upstream(&self) -> Option<&Arc<Upstream>> {
+        self.proxy().map(|proxy| &proxy.upstream)
+    }
+
+    /// What its route changes, if anything.
+    pub(super) fn rewrite(&self) -> Option<&Rewrite> {
+        self.proxy().and_then(|proxy| proxy.rewrite.as_deref())
+    }
+
+    /// Until when its answer must be whole, from its beginning.
+    pub(super) fn total(&self) -> Option<Duration> {
+        self.timeouts().total
+    }
+
+    /// How long it may take.
+    fn timeouts(&self) -> Timeouts {
+        self.proxy().map(|proxy| proxy.timeouts).unwrap_or_default()
+    }
+
+    fn proxy(&self) -> Option<&Proxy> {
         let plan: &Plan = self.plan.as_deref()?;
         match &plan.kind {
-            Kind::Proxy(proxy) => Some(&proxy.upstream),
+            Kind::Proxy(proxy) => Some(proxy),
             Kind::Pools => None,
+        }
+    }
+
+    /// The request failed at the server that was asked.
+    fn failed(&self) {
+        if let (Some(upstream), Some(endpoint)) = (self.upstream(), &self.endpoint) {
+            upstream.failed(endpoint);
+        }
+    }
+
+    /// The server that was asked has answered.
+    fn answered(&self, status: StatusCode) {
+        if let (Some(upstream), Some(endpoint)) = (self.upstream(), &self.endpoint) {
+            upstream.answered(endpoint, status);
         }
     }
 }
 
 /// The one protocol that a connection may go on in.
 pub(super) const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
-const MAX_TRIES: usize = 3;
 /// Between two octets of what may be silent for long by its nature.
 pub(super) const STREAM_SILENCE: Duration = Duration::from_hours(1);
 /// By which an upstream's deadline is later than its caller's.

@@ -249,7 +249,7 @@ async fn permit(
     count(gate, ctx, &decided);
     match decided {
         Ok(permit) => {
-            ctx.turn = proxy.upstream.turn();
+            ctx.turn = forward::turn(&proxy.upstream, permit.head(), ctx.caller.as_ref());
             ctx.permit = Some(permit);
             Ok(())
         }

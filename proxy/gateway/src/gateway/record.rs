@@ -239,7 +239,7 @@ impl Ctx {
             action: decided.map(Decided::action),
             resource: decided.map(Decided::resource),
             policies: decided.map_or_else(Vec::new, |d| d.outcome().policies().collect()),
-            upstream: self.server.as_ref().map(|server| server.label()),
+            upstream: self.endpoint.as_ref().map(|endpoint| endpoint.label()),
             status: status.map_or(0, |status| status.as_u16()),
             micros: self.micros,
             method: session.req_header().method.as_str(),

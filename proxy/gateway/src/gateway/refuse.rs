@@ -60,6 +60,8 @@ pub(crate) enum Refusal {
     },
     /// No server of the upstream can be reached.
     UpstreamUnreachable,
+    /// All servers of the upstream have as many requests as they take.
+    UpstreamOverloaded,
     /// The upstream did not answer in time.
     UpstreamTimeout,
     /// A call was not done when its caller no longer waited (`grpc-timeout`).
@@ -168,6 +170,12 @@ impl Refusal {
                 "the service behind the gate cannot be reached",
                 true,
             ),
+            Self::UpstreamOverloaded => line(
+                S::SERVICE_UNAVAILABLE,
+                "upstream_overloaded",
+                "the service behind the gate takes no more requests at the moment",
+                true,
+            ),
             Self::UpstreamTimeout => line(
                 S::GATEWAY_TIMEOUT,
                 "upstream_timeout",
@@ -219,9 +227,10 @@ impl Refusal {
                 let challenge = token::Refusal::Ambiguous.challenge(&[])?;
                 Some((header::WWW_AUTHENTICATE, challenge))
             }
-            Self::EngineUnavailable | Self::Overloaded | Self::GoingAway => {
-                Some((header::RETRY_AFTER, RETRY_AFTER.to_owned()))
-            }
+            Self::EngineUnavailable
+            | Self::Overloaded
+            | Self::UpstreamOverloaded
+            | Self::GoingAway => Some((header::RETRY_AFTER, RETRY_AFTER.to_owned())),
             Self::RateLimited { seconds, .. } => Some((header::RETRY_AFTER, seconds.to_string())),
             _ => None,
         }

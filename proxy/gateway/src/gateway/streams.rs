@@ -62,8 +62,16 @@ pub(super) struct Stream {
 }
 
 impl Streams {
-    /// Keeps what permitted the request at hand, if it is not kept already; without a permit there is nothing to keep.
+    /// Keeps what permitted the stream at hand; without a permit there is nothing to keep.
     pub(super) fn hold(self: &Arc<Self>, session: &mut Session, ctx: &mut Ctx) {
+        self.keep(session, ctx);
+        if let Some(stream) = &ctx.held {
+            stream.held.is_to_be_permitted();
+        }
+    }
+
+    /// Keeps the request at hand in sight, if it is not already.
+    fn keep(self: &Arc<Self>, session: &mut Session, ctx: &mut Ctx) {
         if ctx.held.is_some() {
             return;
         }
@@ -102,14 +110,19 @@ impl Streams {
         if is_socket || ctx.is_call() {
             session.set_read_timeout(None);
             self.hold(session, ctx);
+        } else if ctx.total().is_some() {
+            self.keep(session, ctx);
         }
         Ok(())
     }
 
-    /// Lets go of what turned out to be no stream: its answer ends as any other does.
+    /// Lets go of what turned out to be no stream: its answer ends as any other does, or with its deadline.
     pub(super) fn release(ctx: &mut Ctx) {
-        let is_asked = |stream: &Stream| stream.held.ending.is_asked();
-        ctx.held = ctx.held.take().filter(is_asked);
+        let is_kept = |stream: &Stream| {
+            stream.held.ending.is_asked()
+                || (stream.held.has_deadline() && !stream.held.is_stream())
+        };
+        ctx.held = ctx.held.take().filter(is_kept);
     }
 
     /// Ends streams with the process, now and as they are opened.
@@ -194,6 +207,11 @@ impl Stream {
         Ok(())
     }
 
+    /// Whether it outlasts the moment it was permitted in.
+    pub(super) fn is_stream(&self) -> bool {
+        self.held.is_stream()
+    }
+
     /// Whether a frame of the gate's own can go to the caller.
     fn takes_frame(&self) -> bool {
         let frames = self.frames.as_ref();
@@ -219,6 +237,11 @@ impl Ctx {
         let head = self.permit.as_ref().map(Permit::head);
         head.is_some_and(|head| head.version == Version::HTTP_2 && grpc::is_kind(&head.headers))
             && self.upstream().is_some_and(|upstream| upstream.is_http2())
+    }
+
+    /// Whether the request is known to be a stream, or was answered with one.
+    pub(super) fn is_stream(&self) -> bool {
+        self.held.as_ref().is_some_and(Stream::is_stream)
     }
 
     /// Why the stream is permitted no more, if that is why it failed.

@@ -9,7 +9,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::line::{Head, Line};
+use super::{
+    Intake,
+    line::{Head, Line},
+};
 
 /// A connection that is served, for whom it may end.
 pub(super) struct Guarded {
@@ -25,7 +28,7 @@ pub(super) struct Guarded {
 }
 
 /// Ends a connection with the process, or before, when a head is late; returns once the connection is over.
-pub(super) async fn guard(connection: Guarded, mut shutdown: watch::Receiver<bool>) {
+pub(super) async fn guard(connection: Guarded, mut intake: watch::Receiver<Intake>) {
     let Guarded {
         line,
         patience,
@@ -37,10 +40,17 @@ pub(super) async fn guard(connection: Guarded, mut shutdown: watch::Receiver<boo
         () = retire.closed() => return,
         () = line.abandoned() => return served.abort(),
         () = late(&line, patience, idle) => return served.abort(),
-        // An error is a sender that is gone, which is a shutdown too.
-        _ = shutdown.wait_for(|down| *down) => {}
+        // An error is a sender that is gone, which closes too.
+        _ = intake.wait_for(|intake| *intake != Intake::Open) => {}
     }
     retire.send_replace(true);
+    // A request may be on its way: to a connection that was handed to nobody else, it comes here.
+    tokio::select! {
+        () = retire.closed() => return,
+        () = line.abandoned() => return served.abort(),
+        () = late(&line, patience, idle) => return served.abort(),
+        _ = intake.wait_for(|intake| *intake == Intake::Closed) => {}
+    }
     if !line.has_requested() {
         return served.abort();
     }
@@ -88,7 +98,7 @@ mod tests {
     const IDLE: Duration = Duration::from_mins(1);
 
     /// A connection that is there now, with the task that serves it, and the end of the process.
-    fn guarded() -> (Line, JoinHandle<()>, watch::Sender<bool>) {
+    fn guarded() -> (Line, JoinHandle<()>, watch::Sender<Intake>) {
         let (retire, mut retired) = watch::channel(false);
         let line = Line::for_tests();
         line.open(Instant::now());
@@ -96,7 +106,7 @@ mod tests {
             let _ = retired.wait_for(|retired| *retired).await;
             pending::<()>().await;
         });
-        let (down, shutdown) = watch::channel(false);
+        let (down, intake) = watch::channel(Intake::Open);
         let connection = Guarded {
             line: line.clone(),
             patience: PATIENCE,
@@ -104,7 +114,7 @@ mod tests {
             retire,
             served: served.abort_handle(),
         };
-        tokio::spawn(guard(connection, shutdown));
+        tokio::spawn(guard(connection, intake));
         (line, served, down)
     }
 
@@ -113,6 +123,20 @@ mod tests {
         let begun = Instant::now();
         let ended = timeout(PATIENCE + PATIENCE / 10, served).await;
         ended.is_ok_and(|ended| ended.unwrap_err().is_cancelled()) && begun.elapsed() >= PATIENCE
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_another_process_does_not_have_may_still_ask() {
+        let (_line, mut served, down) = guarded();
+        down.send_replace(Intake::Handed);
+        sleep(PATIENCE / 2).await;
+        assert!(
+            !(&mut served).is_finished(),
+            "its request may be on its way"
+        );
+        down.send_replace(Intake::Closed);
+        let ended = timeout(PATIENCE / 4, served).await.unwrap();
+        assert!(ended.unwrap_err().is_cancelled());
     }
 
     #[tokio::test(start_paused = true)]
@@ -174,7 +198,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn at_the_end_requests_are_finished_and_none_is_awaited() {
         let (_line, served, down) = guarded();
-        down.send_replace(true);
+        down.send_replace(Intake::Closed);
         let ended = timeout(Duration::from_secs(1), served).await.unwrap();
         assert!(ended.unwrap_err().is_cancelled(), "no request was there");
 

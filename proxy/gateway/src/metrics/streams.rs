@@ -33,7 +33,7 @@ pub(super) struct Ended {
     upstream: IntCounter,
     /// It was permitted no more.
     permission: IntCounter,
-    /// Its caller waited no longer.
+    /// Its caller waited no longer, or its route does not.
     deadline: IntCounter,
     /// The gate gave it up, as at the end of a drain.
     cut: IntCounter,
@@ -92,7 +92,7 @@ impl Stream {
     pub(crate) fn end(mut self, error: Option<&Error>, why: Option<&Refusal>) {
         let cause = match error.map(Error::esource) {
             Some(_) if why == Some(&Refusal::GoingAway) => &self.causes.cut,
-            Some(_) if why == Some(&Refusal::DeadlineExceeded) => &self.causes.deadline,
+            Some(_) if is_deadline(why) => &self.causes.deadline,
             Some(_) if why.is_some() => &self.causes.permission,
             None => &self.causes.finished,
             Some(ErrorSource::Downstream) => &self.causes.caller,
@@ -101,6 +101,14 @@ impl Stream {
         };
         self.ended = cause.clone();
     }
+}
+
+/// The caller's own, or the route's.
+fn is_deadline(why: Option<&Refusal>) -> bool {
+    matches!(
+        why,
+        Some(Refusal::DeadlineExceeded | Refusal::UpstreamTimeout)
+    )
 }
 
 impl Drop for Stream {

@@ -1,6 +1,6 @@
 //! Upstreams: their servers' health, and connections in use.
 
-use prometheus::{IntGaugeVec, Result};
+use prometheus::{IntCounterVec, IntGaugeVec, Result};
 use settings::Upstream;
 
 use super::{mirror::keep, register::Register};
@@ -14,6 +14,11 @@ pub(super) fn connections(r: &Register<'_>) -> Result<IntGaugeVec> {
 
 pub(super) fn healthy(r: &Register<'_>) -> Result<IntGaugeVec> {
     r.gauges("upstream_healthy", "Whether a server is well.", &LABELS)
+}
+
+pub(super) fn ejections(r: &Register<'_>) -> Result<IntCounterVec> {
+    let help = "Times that a server was left alone for a while, as requests to it failed.";
+    r.counters("upstream_ejections_total", help, &["upstream"])
 }
 
 /// Shows the health of these upstreams' servers alone.

@@ -43,7 +43,7 @@ impl Stages {
 
     /// Builds the head that goes upstream; gives the number of its fields.
     pub fn upstream_head(&self) -> Option<usize> {
-        let head = upstream_head(&self.head, self.session.req_header()).ok()?;
+        let head = upstream_head(&self.head, self.session.req_header(), None).ok()?;
         Some(head.headers.len())
     }
 

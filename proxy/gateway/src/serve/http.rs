@@ -1,6 +1,6 @@
 //! Pingora's HTTP server on every listener.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use pingora::{
     apps::{HttpServerOptions, ServerApp as _},
@@ -13,7 +13,7 @@ use tokio::{sync::watch, task::JoinSet};
 use super::limits::idle_connections;
 use crate::{
     gateway::Gateway,
-    listen::{self, Bound, Connections, LineLimits, Requests, Terms},
+    listen::{self, Bound, Connections, Intake, LineLimits, Requests, Terms},
 };
 
 /// Serves until the shutdown, and until what was under way is done.
@@ -23,7 +23,7 @@ pub(super) async fn serve(
     open: Arc<Connections>,
     limits: settings::Limits,
     head: Duration,
-    mut down: watch::Receiver<bool>,
+    mut intake: watch::Receiver<Intake>,
 ) {
     let conf = Arc::new(ServerConf {
         max_retries: TRIES,
@@ -43,14 +43,18 @@ pub(super) async fn serve(
             app.clone(),
             open.clone(),
             terms.clone(),
-            down.clone(),
+            intake.clone(),
         ));
     }
-    // An error is a sender that is gone, which is a shutdown too.
-    let _ = down.wait_for(|down| *down).await;
+    let mut served = pin!(listeners.join_all());
+    tokio::select! {
+        _ = &mut served => return,
+        // An error is a sender that is gone, which closes too.
+        _ = intake.wait_for(|intake| *intake == Intake::Closed) => {}
+    }
     // Wakes connections that wait for their next request.
     app.cleanup().await;
-    listeners.join_all().await;
+    served.await;
 }
 
 /// What holds for all connections.

@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use settings::Settings;
@@ -24,6 +25,7 @@ use super::{
     Overrides, Sockets, http, limits, pools,
     runtimes::Runtimes,
     signals::{Asked, Signals},
+    upgrade::{Handed, Inherited, Listens, Origin, Successor},
 };
 use crate::{
     admin::{self, Views},
@@ -31,9 +33,10 @@ use crate::{
         Closing, Gateway, Streams,
         record::{Recorder, Writer},
     },
-    listen::{Bound, Connections},
+    listen::{Bound, Connections, Intake},
     logs,
     reload::{self, Fixed, Reloader, Watch},
+    snapshot::Snapshot,
     status::Status,
 };
 use shared::Shared;
@@ -54,6 +57,7 @@ pub(crate) struct Process {
     reloader: Reloader,
     settings: Settings,
     signals: Option<Signals>,
+    inherited: Option<Inherited>,
 }
 
 /// Settings, with the command line's over them, whose files are followed from before they were read.
@@ -61,14 +65,20 @@ pub(super) struct Loaded {
     settings: Settings,
     overrides: Overrides,
     watch: Watch,
+    /// What another process hands on.
+    inherited: Option<Inherited>,
 }
 
 /// A gate that serves.
 pub(crate) struct Running {
     runtimes: Runtimes,
     served: JoinHandle<()>,
-    shutdown: watch::Sender<bool>,
+    admin: Option<JoinHandle<()>>,
+    /// What listens, for whoever takes this process's place.
+    sockets: Vec<Handed>,
+    intake: watch::Sender<Intake>,
     reload: mpsc::Sender<()>,
+    current: Arc<ArcSwap<Snapshot>>,
     status: Arc<Status>,
     recorder: Recorder,
     writer: Writer,
@@ -79,9 +89,24 @@ pub(crate) struct Running {
     streams: Arc<Streams>,
 }
 
+/// How a process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// Once others have seen that it does, and what is under way is done.
+    Drain,
+    /// At once.
+    Stop,
+    /// Once what is under way is done; another process takes new callers on.
+    HandOver,
+}
+
 impl Loaded {
     /// Loads the settings in a file.
-    pub(super) fn load(file: &Path, overrides: Overrides) -> anyhow::Result<Self> {
+    pub(super) fn load(
+        file: &Path,
+        overrides: Overrides,
+        inherited: Option<Inherited>,
+    ) -> anyhow::Result<Self> {
         let file = std::path::absolute(file)?;
         let mut watch = Watch::start(vec![file.clone()]);
         let mut settings = reload::load(&file, &mut watch)?;
@@ -90,15 +115,20 @@ impl Loaded {
             settings,
             overrides,
             watch,
+            inherited,
         })
     }
 }
 
 impl Process {
     /// Loads and opens everything, and binds; nothing is served yet.
-    pub(crate) fn start(file: &Path, overrides: Overrides) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        file: &Path,
+        overrides: Overrides,
+        inherited: Option<Inherited>,
+    ) -> anyhow::Result<Self> {
         limits::raise_descriptors();
-        let loaded = Loaded::load(file, overrides)?;
+        let loaded = Loaded::load(file, overrides, inherited)?;
         let log = &loaded.settings.log;
         let logs = logs::start(log.level.as_deref(), log.file.clone())?;
         let runtimes = Runtimes::start(loaded.settings.workers)?;
@@ -121,8 +151,9 @@ impl Process {
             mut settings,
             overrides,
             watch,
+            mut inherited,
         } = loaded;
-        let sockets = Sockets::bind(&settings)?;
+        let sockets = Sockets::bind(&settings, inherited.as_mut())?;
         let fixed = Fixed::of(&settings);
         let public_url = pools::public_url(&mut settings, &overrides, &sockets.bound)?;
         let shared = Shared::open(&settings, &runtimes, signals.as_mut())?;
@@ -147,6 +178,7 @@ impl Process {
             writer,
             settings,
             signals,
+            inherited,
         })
     }
 
@@ -189,22 +221,33 @@ impl Process {
 
     /// Serves until a signal ends it.
     pub(crate) fn run(mut self) -> anyhow::Result<()> {
-        let signals = self.signals.take().context("signals are not listened to")?;
-        self.serve().until(signals);
+        let mut signals = self.signals.take().context("signals are not listened to")?;
+        let origin = Origin::of_this()?;
+        let inherited = self.inherited.take();
+        let running = self.serve()?;
+        if let Some(inherited) = inherited {
+            running.settle(&mut signals);
+            inherited
+                .ready()
+                .context("the process before this one cannot be told")?;
+        }
+        running.until(signals, &origin);
         Ok(())
     }
 
     /// Begins to serve.
-    pub(super) fn serve(self) -> Running {
-        let (shutdown, down) = watch::channel(false);
+    pub(super) fn serve(self) -> anyhow::Result<Running> {
+        let sockets = self.sockets()?;
+        let (intake, taken) = watch::channel(Intake::Open);
         let (reload, asked) = mpsc::channel(1);
         let status = self.reloader.status.clone();
         let recorder = self.gateway.recorder.clone();
         let streams = self.gateway.streams.clone();
         let background = &self.runtimes.background;
-        if let Some((socket, address)) = self.admin {
-            background.spawn(serve_admin(socket, address, self.views));
-        }
+        let current = self.views.current.clone();
+        let admin = self
+            .admin
+            .map(|(socket, address)| background.spawn(serve_admin(socket, address, self.views)));
         background.spawn(self.reloader.run(asked));
         let served = http::serve(
             self.gateway,
@@ -212,13 +255,16 @@ impl Process {
             self.connections,
             self.settings.limits,
             self.head,
-            down,
+            taken,
         );
-        Running {
+        Ok(Running {
             served: self.runtimes.gate.spawn(served),
             runtimes: self.runtimes,
-            shutdown,
+            admin,
+            sockets,
+            intake,
             reload,
+            current,
             status,
             recorder,
             writer: self.writer,
@@ -226,27 +272,85 @@ impl Process {
             wait: Duration::from_secs(self.settings.limits.drain_wait_seconds.into()),
             grace: Duration::from_secs(self.settings.limits.drain_seconds.into()),
             streams,
-        }
+        })
+    }
+
+    /// What listens, as the settings name it.
+    fn sockets(&self) -> anyhow::Result<Vec<Handed>> {
+        let listeners = self.settings.listeners.iter().zip(&self.bound);
+        let listeners =
+            listeners.map(|(listener, bound)| (Listens::Gate(listener.address), bound.socket()));
+        let admin = self.admin.as_ref().zip(self.settings.admin);
+        let admin =
+            admin.map(|((socket, _), address)| (Listens::Admin(address), socket.try_clone()));
+        listeners
+            .chain(admin)
+            .map(|(listens, socket)| {
+                let socket = socket.context("a socket cannot be kept")?;
+                Ok(Handed { listens, socket })
+            })
+            .collect()
     }
 }
 
 impl Running {
-    /// Does what signals ask for, until one asks for the end.
-    fn until(self, mut signals: Signals) {
-        let stop = loop {
-            match self.runtimes.background.block_on(signals.next()) {
-                Asked::Reload => self.reload(),
-                Asked::Reopen => self.reopen(),
-                stop => break stop,
+    /// Waits until requests can be answered as well as before: keys are there, and servers' addresses. Not for ever: they
+    /// may be gone.
+    fn settle(&self, signals: &mut Signals) {
+        let settled = async {
+            while !self.current.load().is_settled() {
+                tokio::time::sleep(PACE).await;
             }
         };
-        tracing::info!(how = ?stop, "Shutting down");
-        let (wait, grace) = match stop {
-            Asked::Drain => (self.wait, self.grace),
-            _ => (Duration::ZERO, Duration::ZERO),
+        self.runtimes.background.block_on(async {
+            tokio::select! {
+                _ = timeout(SETTLED, settled) => {}
+                () = signals.end() => {}
+            }
+        });
+    }
+
+    /// Does what signals ask for, until one asks for the end, or another process has taken this one's place.
+    fn until(self, mut signals: Signals, origin: &Origin) {
+        let mut successor = None;
+        let end = loop {
+            let asked = self.runtimes.background.block_on(async {
+                tokio::select! {
+                    asked = signals.next() => Some(asked),
+                    () = is_ready(&mut successor) => None,
+                }
+            });
+            match asked {
+                None => break End::HandOver,
+                Some(Asked::Drain) => break End::Drain,
+                Some(Asked::Stop) => break End::Stop,
+                Some(Asked::Reload) => self.reload(),
+                Some(Asked::Reopen) => self.reopen(),
+                Some(Asked::Upgrade) if successor.is_some() => {
+                    tracing::warn!("An upgrade is under way already");
+                }
+                Some(Asked::Upgrade) => successor = self.upgrade(origin),
+            }
         };
+        tracing::info!(how = ?end, "Shutting down");
+        // Ended, if it is not ready.
+        drop(successor);
         // A reload or a rotation of logs that is asked for meanwhile must not cut requests off.
-        self.stop(wait, grace, async move { signals.end().await });
+        self.stop(end, async move { signals.end().await });
+    }
+
+    /// Starts the process that is to take this one's place.
+    fn upgrade(&self, origin: &Origin) -> Option<Successor> {
+        match origin.start(&self.sockets) {
+            Ok(successor) => {
+                tracing::info!(pid = successor.pid(), "Upgrading");
+                Some(successor)
+            }
+            Err(error) => {
+                tell_failed(&error);
+                None
+            }
+        }
     }
 
     /// Asks for the settings to be read again.
@@ -263,24 +367,36 @@ impl Running {
         }
     }
 
-    /// Says that others should be asked, takes nothing new on after `wait`, and ends when all is done, when `grace` has
-    /// passed, or when somebody is impatient.
-    pub(super) fn stop(
-        self,
-        wait: Duration,
-        grace: Duration,
-        impatience: impl Future<Output = ()>,
-    ) {
-        self.status.drain();
+    /// Takes nothing new on, and ends when all is done, when the grace has passed, or when somebody is impatient.
+    pub(super) fn stop(self, end: End, impatience: impl Future<Output = ()>) {
+        let grace = match end {
+            End::Drain | End::HandOver => self.grace,
+            End::Stop => Duration::ZERO,
+        };
+        // Its own would take callers on whom nobody answers.
+        drop(self.sockets);
+        let mut served = self.served;
         let finish = async {
-            tokio::time::sleep(wait).await;
-            self.shutdown.send_replace(true);
-            // Of themselves some would never end.
-            self.streams.close(Closing::Endless);
-            let mut served = self.served;
+            match end {
+                End::HandOver => {
+                    self.status.hand_over();
+                    self.admin.iter().for_each(JoinHandle::abort);
+                    self.intake.send_replace(Intake::Handed);
+                }
+                End::Drain | End::Stop => {
+                    // Others are to see it before it is so.
+                    self.status.drain();
+                    let wait = if end == End::Drain { self.wait } else { grace };
+                    tokio::time::sleep(wait).await;
+                    self.intake.send_replace(Intake::Closed);
+                    // Of themselves some would never end.
+                    self.streams.close(Closing::Endless);
+                }
+            }
             if timeout(grace, &mut served).await.is_ok() {
                 return true;
             }
+            self.intake.send_replace(Intake::Closed);
             self.streams.close(Closing::All);
             timeout(grace.min(FAREWELL), served).await.is_ok()
         };
@@ -299,6 +415,30 @@ impl Running {
     }
 }
 
+/// Ends when a process is there to take this one's place; never, where there is none or it fails.
+async fn is_ready(successor: &mut Option<Successor>) {
+    if let Some(next) = successor {
+        match next.ready().await {
+            Ok(()) => return,
+            Err(error) => {
+                tell_failed(&error);
+                *successor = None;
+            }
+        }
+    }
+    std::future::pending().await
+}
+
+fn tell_failed(error: &anyhow::Error) {
+    tracing::error!(
+        error = format!("{error:#}"),
+        "The upgrade failed; this process stays"
+    );
+}
+
+/// For what a successor lacks at first; then it serves as it is.
+const SETTLED: Duration = Duration::from_secs(10);
+const PACE: Duration = Duration::from_millis(10);
 /// For streams that the end of the grace finds open, to be closed in their own way.
 const FAREWELL: Duration = Duration::from_secs(1);
 

@@ -13,6 +13,8 @@ pub(super) enum Asked {
     Reload,
     /// SIGUSR1: open the log files again.
     Reopen,
+    /// SIGQUIT: start the binary anew, and leave when it serves.
+    Upgrade,
 }
 
 /// The signals that are listened to.
@@ -21,6 +23,7 @@ pub(super) struct Signals {
     int: Signal,
     hup: Signal,
     usr1: Signal,
+    quit: Signal,
 }
 
 impl Signals {
@@ -31,6 +34,7 @@ impl Signals {
             int: signal(SignalKind::interrupt())?,
             hup: signal(SignalKind::hangup())?,
             usr1: signal(SignalKind::user_defined1())?,
+            quit: signal(SignalKind::quit())?,
         })
     }
 
@@ -49,6 +53,7 @@ impl Signals {
             _ = self.int.recv() => Asked::Stop,
             _ = self.hup.recv() => Asked::Reload,
             _ = self.usr1.recv() => Asked::Reopen,
+            _ = self.quit.recv() => Asked::Upgrade,
         }
     }
 }

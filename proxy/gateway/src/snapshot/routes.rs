@@ -117,6 +117,8 @@ impl Parts<'_> {
             authorize,
             upstream: self.upstreams.get(guarded.upstream)?.clone(),
             headers: guarded.headers.clone(),
+            rewrite: (!guarded.rewrite.is_empty()).then(|| Box::new(guarded.rewrite.clone())),
+            timeouts: guarded.timeouts.into(),
             websocket: guarded.websocket,
         })
     }

@@ -220,8 +220,13 @@ pub(super) fn config(settings: &Settings) -> Value {
             .map(|upstream| json!({
                 "name": upstream.name,
                 "servers": upstream.servers.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                "health": upstream.health,
                 "protocol": upstream.protocol,
+                "balance": upstream.balance,
+                "health": upstream.health,
+                "eject": upstream.eject,
+                "slow_start_seconds": upstream.slow_start_seconds,
+                "limits": upstream.limits,
+                "tls": tls(&upstream.tls),
             }))
             .collect::<Vec<_>>(),
         "rate_limits": settings.rate_limits
@@ -237,6 +242,11 @@ pub(super) fn config(settings: &Settings) -> Value {
             .collect::<Vec<_>>(),
         "pools": settings.pools.as_ref().map(pools),
     })
+}
+
+/// Whether each is said, and nothing of it but the name.
+fn tls(tls: &settings::UpstreamTls) -> Value {
+    json!({"ca": tls.ca.is_some(), "name": tls.name, "certificate": tls.certificate.is_some()})
 }
 
 fn pools(pools: &settings::Pools) -> Value {

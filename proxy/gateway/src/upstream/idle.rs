@@ -3,7 +3,6 @@
 use std::{
     collections::VecDeque,
     fmt,
-    net::SocketAddr,
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -16,9 +15,9 @@ use std::{
 use pingora::protocols::Stream;
 use tokio::{io::AsyncReadExt as _, task::unconstrained};
 
-use super::{IDLE, Server};
+use super::{IDLE, list::Endpoints};
 
-/// A server's connections.
+/// The connections to one address of a server.
 #[derive(Default)]
 pub(crate) struct Idle(Mutex<Queue>);
 
@@ -32,17 +31,15 @@ struct Queue {
 
 struct Waiting {
     stream: Stream,
-    /// Whom it leads to.
-    address: SocketAddr,
     since: Instant,
     place: Place,
 }
 
 impl Idle {
-    /// A connection to this address on which the server has said nothing since, nor ended it.
-    pub(crate) fn take(&self, address: SocketAddr) -> Option<Stream> {
+    /// A connection on which the server has said nothing since, nor ended it.
+    pub(crate) fn take(&self) -> Option<Stream> {
         loop {
-            let mut last = self.lock().pop(address)?;
+            let mut last = self.lock().pop()?;
             if last.is_good(Instant::now()) {
                 return Some(last.stream);
             }
@@ -50,7 +47,7 @@ impl Idle {
     }
 
     /// Keeps a connection, in the place of the server's oldest where there is no room.
-    pub(crate) fn keep(&self, stream: Stream, address: SocketAddr, room: &Arc<Room>) {
+    pub(crate) fn keep(&self, stream: Stream, room: &Arc<Room>) {
         let oldest = || self.lock().pop_oldest();
         let place = room.take().or_else(|| oldest().map(|oldest| oldest.place));
         let Some(place) = place else {
@@ -58,7 +55,6 @@ impl Idle {
         };
         let waiting = Waiting {
             stream,
-            address,
             since: Instant::now(),
             place,
         };
@@ -79,11 +75,9 @@ impl fmt::Debug for Idle {
 }
 
 impl Queue {
-    /// The connection to this address that was used last.
-    fn pop(&mut self, address: SocketAddr) -> Option<Waiting> {
-        let is_there = |waiting: &Waiting| waiting.address == address;
-        let last = self.waiting.iter().rposition(is_there)?;
-        let popped = self.waiting.remove(last);
+    /// The connection that was used last.
+    fn pop(&mut self) -> Option<Waiting> {
+        let popped = self.waiting.pop_back();
         self.spare = self.spare.min(self.waiting.len());
         popped
     }
@@ -94,9 +88,8 @@ impl Queue {
         popped
     }
 
-    /// Takes out what is not to wait any longer: what is not good, leads to where the server is no more or, where others find
-    /// no room, was not needed of late.
-    fn sweep(&mut self, now: Instant, addresses: &[SocketAddr]) -> Vec<Waiting> {
+    /// Takes out what is not to wait any longer: what is not good or, where others find no room, was not needed of late.
+    fn sweep(&mut self, now: Instant) -> Vec<Waiting> {
         let is_full = |waiting: &Waiting| waiting.place.0.is_full();
         let spare = if self.waiting.front().is_some_and(is_full) {
             self.spare
@@ -105,7 +98,7 @@ impl Queue {
         };
         let mut swept: Vec<_> = self.waiting.drain(..spare).collect();
         for mut waiting in std::mem::take(&mut self.waiting) {
-            if addresses.contains(&waiting.address) && waiting.is_good(now) {
+            if waiting.is_good(now) {
                 self.waiting.push_back(waiting);
             } else {
                 swept.push(waiting);
@@ -133,13 +126,13 @@ fn is_quiet(stream: &mut Stream) -> bool {
 }
 
 /// Closes connections that are not to wait any longer, now and then.
-pub(super) async fn sweep(servers: Vec<Arc<Server>>) {
+pub(super) async fn sweep(endpoints: Arc<Endpoints>) {
     let mut pace = tokio::time::interval(PACE);
     loop {
         pace.tick().await;
         let now = Instant::now();
-        for server in &servers {
-            let swept = server.idle.lock().sweep(now, &server.addresses.load());
+        for endpoint in endpoints.load().iter() {
+            let swept = endpoint.idle.lock().sweep(now);
             drop(swept);
         }
     }
@@ -189,75 +182,71 @@ mod tests {
 
     use super::*;
 
-    /// A connection, its other end and the address there.
-    async fn connection() -> (Stream, TcpStream, SocketAddr) {
+    /// A connection, and its other end.
+    async fn connection() -> (Stream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stream = TcpStream::connect(address).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();
-        (Box::new(l4::stream::Stream::from(stream)), server, address)
+        (Box::new(l4::stream::Stream::from(stream)), server)
     }
 
-    /// Keeps so many connections, and gives their addresses and other ends.
-    async fn keep(
-        count: usize,
-        idle: &Idle,
-        room: &Arc<Room>,
-    ) -> (Vec<SocketAddr>, Vec<TcpStream>) {
-        let (mut addresses, mut servers) = (Vec::new(), Vec::new());
+    /// Keeps so many connections, and gives their other ends.
+    async fn keep(count: usize, idle: &Idle, room: &Arc<Room>) -> Vec<TcpStream> {
+        let mut servers = Vec::new();
         for _ in 0..count {
-            let (stream, server, address) = connection().await;
-            idle.keep(stream, address, room);
-            addresses.push(address);
+            let (stream, server) = connection().await;
+            idle.keep(stream, room);
             servers.push(server);
         }
-        (addresses, servers)
+        servers
     }
 
     #[tokio::test]
     async fn the_oldest_makes_room() {
         let (idle, room) = (Idle::default(), Room::of(1));
-        let (first, mut server, address) = connection().await;
-        idle.keep(first, address, &room);
-        let (second, _server, other) = connection().await;
-        idle.keep(second, other, &room);
+        let (first, mut server) = connection().await;
+        idle.keep(first, &room);
+        let (second, _server) = connection().await;
+        idle.keep(second, &room);
         assert_eq!(server.read(&mut [0]).await.unwrap(), 0, "it is closed");
-        assert!(idle.take(address).is_none() && idle.take(other).is_some());
+        assert!(idle.take().is_some() && idle.take().is_none());
         assert!(room.take().is_some(), "and its place is free");
     }
 
     #[tokio::test]
-    async fn connections_wait_for_their_own_address() {
+    async fn what_was_used_last_is_used_next() {
         let (idle, room) = (Idle::default(), Room::of(9));
-        let (addresses, _servers) = keep(3, &idle, &room).await;
-        assert!(idle.take(addresses[0]).is_some() && idle.take(addresses[0]).is_none());
-        let swept = idle.lock().sweep(Instant::now(), &addresses[..2]);
-        assert!(swept.len() == 1 && swept[0].address == addresses[2]);
-        assert!(idle.take(addresses[1]).is_some() && idle.take(addresses[2]).is_none());
+        let mut servers = keep(2, &idle, &room).await;
+        let mut last = idle.take().unwrap();
+        last.write_all(b"x").await.unwrap();
+        last.flush().await.unwrap();
+        assert_eq!(servers[1].read(&mut [0]).await.unwrap(), 1);
+        assert!(idle.take().is_some() && idle.take().is_none());
     }
 
     #[tokio::test]
     async fn what_was_not_needed_makes_room_for_others() {
         let (idle, room) = (Idle::default(), Room::of(3));
-        let (addresses, _servers) = keep(3, &idle, &room).await;
-        let sweep = || idle.lock().sweep(Instant::now(), &addresses).len();
+        let _servers = keep(3, &idle, &room).await;
+        let sweep = || idle.lock().sweep(Instant::now()).len();
         assert_eq!(sweep(), 0, "they are new");
-        let needed = idle.take(addresses[2]).unwrap();
-        idle.keep(needed, addresses[2], &room);
+        let needed = idle.take().unwrap();
+        idle.keep(needed, &room);
         assert_eq!(sweep(), 2);
         assert_eq!(sweep(), 0, "there is room");
-        assert!(idle.take(addresses[2]).is_some());
+        assert!(idle.take().is_some());
     }
 
     /// A sweep between the oldest's end and its successor's place.
     #[tokio::test]
     async fn a_sweep_finds_what_is_there() {
         let (idle, room) = (Idle::default(), Room::of(2));
-        let (addresses, _servers) = keep(2, &idle, &room).await;
-        assert!(idle.lock().sweep(Instant::now(), &addresses).is_empty());
+        let _servers = keep(2, &idle, &room).await;
+        assert!(idle.lock().sweep(Instant::now()).is_empty());
         let oldest = idle.lock().pop_oldest().unwrap();
-        assert_eq!(idle.lock().sweep(Instant::now(), &addresses).len(), 1);
-        assert_eq!(oldest.address, addresses[0]);
+        assert_eq!(idle.lock().sweep(Instant::now()).len(), 1);
+        drop(oldest);
     }
 
     /// More than a task may do at once.
@@ -272,21 +261,21 @@ mod tests {
             server.shutdown().await.unwrap();
             stream.readable().await.unwrap();
             let stream = Box::new(l4::stream::Stream::from(stream));
-            idle.keep(stream, address, &room);
+            idle.keep(stream, &room);
         }
-        let taken = tokio::spawn(async move { idle.take(address).is_some() });
+        let taken = tokio::spawn(async move { idle.take().is_some() });
         assert!(!taken.await.unwrap());
     }
 
     #[tokio::test]
     async fn what_came_unasked_ends_a_connection() {
         let (idle, room) = (Idle::default(), Room::of(9));
-        let (stream, mut server, address) = connection().await;
-        idle.keep(stream, address, &room);
+        let (stream, mut server) = connection().await;
+        idle.keep(stream, &room);
         server.write_all(b"H").await.unwrap();
-        while let Some(stream) = idle.take(address) {
+        while let Some(stream) = idle.take() {
             // Not here yet.
-            idle.keep(stream, address, &room);
+            idle.keep(stream, &room);
             tokio::task::yield_now().await;
         }
         assert!(server.read(&mut [0]).await.map_or(true, |read| read == 0));

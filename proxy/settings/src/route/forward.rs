@@ -2,16 +2,32 @@
 
 use http::{HeaderName, header};
 
-use super::{Names, position};
-use crate::{Place, Template, check::Check, written};
+use super::{Names, Rewrite, position, rewrite};
+use crate::{
+    Place, Template,
+    check::Check,
+    written::{self, Timeouts},
+};
 
+/// Where requests go, and how.
+pub(super) struct Forward {
+    /// Which of the upstreams.
+    pub(super) upstream: usize,
+    pub(super) headers: Vec<(HeaderName, Template)>,
+    pub(super) rewrite: Rewrite,
+    pub(super) timeouts: Timeouts,
+    pub(super) websocket: bool,
+}
+
+/// `path` is the route's own template.
 pub(super) fn forward(
     raw: Option<written::Forward>,
+    path: Option<&str>,
     is_open: bool,
     names: &Names<'_>,
     place: &Place,
     check: &mut Check<'_>,
-) -> Option<(usize, Vec<(HeaderName, Template)>)> {
+) -> Option<Forward> {
     let place = place.key("upstream");
     let Some(raw) = raw else {
         check.report(
@@ -20,6 +36,32 @@ pub(super) fn forward(
         );
         return None;
     };
+    let headers = headers(&raw, is_open, &place, check);
+    let rewrite = rewrite::rewrite(&raw, path, &headers, &place, check);
+    check_timeouts(&raw.timeouts, &place.key("timeouts"), check);
+    let to = place.key("to");
+    let upstream = position(&raw.to, &names.upstreams, "upstreams", &to, check)?;
+    if raw.websocket && names.protocols.get(upstream) == Some(&Some(written::Protocol::Http2)) {
+        check.report(
+            &place.key("websocket"),
+            "is spoken on HTTP/1, and the upstream's `protocol` is `http2`",
+        );
+    }
+    Some(Forward {
+        upstream,
+        headers,
+        rewrite,
+        timeouts: raw.timeouts,
+        websocket: raw.websocket,
+    })
+}
+
+fn headers(
+    raw: &written::Forward,
+    is_open: bool,
+    place: &Place,
+    check: &mut Check<'_>,
+) -> Vec<(HeaderName, Template)> {
     let mut headers: Vec<(HeaderName, Template)> = Vec::new();
     for (name, text) in &raw.headers {
         let place = place.key("headers").key(name);
@@ -31,14 +73,20 @@ pub(super) fn forward(
             Err(message) => check.report(&place, message),
         }
     }
-    let upstream = position(
-        &raw.to,
-        &names.upstreams,
-        "upstreams",
-        &place.key("to"),
-        check,
-    )?;
-    Some((upstream, headers))
+    headers
+}
+
+fn check_timeouts(timeouts: &Timeouts, place: &Place, check: &mut Check<'_>) {
+    let total = timeouts.total_seconds.unwrap_or(1);
+    for (key, value, most) in [
+        ("connect_seconds", timeouts.connect_seconds, 600),
+        ("silence_seconds", timeouts.silence_seconds, 86_400),
+        ("total_seconds", total, 86_400),
+    ] {
+        if !(1..=most).contains(&value) {
+            check.report(&place.key(key), format!("must be between 1 and {most}"));
+        }
+    }
 }
 
 fn header(name: &str, text: &str, is_open: bool) -> Result<(HeaderName, Template), String> {
@@ -54,7 +102,7 @@ fn header(name: &str, text: &str, is_open: bool) -> Result<(HeaderName, Template
 }
 
 /// Framing and hop-by-hop headers (RFC 9110 section 7.6.1), the host, and what the gate writes of its own.
-const RESERVED: [HeaderName; 13] = [
+pub(super) const RESERVED: [HeaderName; 13] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
     header::EXPECT,

@@ -190,12 +190,60 @@ pub struct Policies {
 pub struct Forward {
     /// A name under `upstreams`.
     pub to: String,
+    /// The path that goes there in the place of the request's, with parameters of the route's own: `/v2/{rest*}`. Policies
+    /// see the path as it came.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// The host that is asked for there, with a port where it is not the usual one; the caller's when absent.
+    #[serde(default)]
+    pub host: Option<String>,
     /// Headers set from the verified token: name to template, as `{claims.sub}`.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// Header fields of the request that do not go there.
+    #[serde(default)]
+    pub remove: Vec<String>,
+    /// What is changed in its answers.
+    #[serde(default)]
+    pub answer: Answer,
+    /// How long it may take.
+    #[serde(default)]
+    pub timeouts: Timeouts,
     /// Whether a request may go on as WebSocket; when absent such requests are answered as others.
     #[serde(default)]
     pub websocket: bool,
+}
+
+/// What is changed in the answers of an upstream.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Answer {
+    /// Header fields that are set: name to value.
+    pub headers: BTreeMap<String, String>,
+    /// Header fields that are taken away.
+    pub remove: Vec<String>,
+}
+
+/// How long an upstream may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    /// To be connected to, TLS apart.
+    pub connect_seconds: u32,
+    /// Until the answer begins, and between two octets in either direction; streams may be silent for an hour.
+    pub silence_seconds: u32,
+    /// Until the answer is whole; a WebSocket is not bound by it. Any time when absent.
+    pub total_seconds: Option<u32>,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect_seconds: 3,
+            silence_seconds: 60,
+            total_seconds: None,
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Authorize {

@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::{Error, ErrorType, OrErr as _, http::ResponseHeader};
 
-use super::WEBSOCKET;
+use super::{WEBSOCKET, rewrite};
 use crate::{
     gateway::{Ctx, admit, request_id::REQUEST_ID},
     metrics::Outcome,
@@ -11,13 +11,21 @@ use crate::{
 
 /// Takes out of an answer what its upstream says to the gate alone (RFC 9110 section 7.6.1), and makes it the gate's own
 /// (RFC 9112 section 2.3). How its body ends stays as it was said, once.
-pub(in crate::gateway) fn receive(answer: &mut ResponseHeader, ctx: &Ctx) -> pingora::Result<()> {
+pub(in crate::gateway) fn receive(
+    answer: &mut ResponseHeader,
+    ctx: &mut Ctx,
+) -> pingora::Result<()> {
     let is_socket = answer.status == StatusCode::SWITCHING_PROTOCOLS;
     if is_socket && !is_accepted(answer, ctx) {
         let error = Error::explain(ErrorType::InvalidHTTPHeader, "another protocol unasked");
         return Err(error.into_up());
     }
     frame(answer)?;
+    if is_socket || !answer.status.is_informational() {
+        ctx.answered(answer.status);
+    } else {
+        ctx.count_interim()?;
+    }
     answer.set_version(Version::HTTP_11);
     let nominated: Vec<HeaderName> = answer
         .headers
@@ -32,6 +40,9 @@ pub(in crate::gateway) fn receive(answer: &mut ResponseHeader, ctx: &Ctx) -> pin
         if answer.headers.contains_key(name) {
             answer.remove_header(name);
         }
+    }
+    if let Some(rewrite) = ctx.rewrite() {
+        rewrite::answer(rewrite, answer)?;
     }
     if is_socket {
         answer.insert_header(header::CONNECTION, "upgrade")?;
@@ -86,6 +97,16 @@ fn fit(answer: &mut ResponseHeader, caller: Version) {
 }
 
 impl Ctx {
+    /// Counts an interim answer: a server that gives no other would be listened to for ever.
+    fn count_interim(&mut self) -> pingora::Result<()> {
+        self.interim = self.interim.saturating_add(1);
+        if self.interim > MOST_INTERIM {
+            let error = Error::explain(ErrorType::InvalidHTTPHeader, "interim answers without end");
+            return Err(error.into_up());
+        }
+        Ok(())
+    }
+
     /// Adds to an answer what its caller, who speaks this version, gets of the gate.
     pub(in crate::gateway) fn complete(
         &mut self,
@@ -118,3 +139,5 @@ const NEXT_HOP: [HeaderName; 5] = [
     header::TE,
     header::UPGRADE,
 ];
+/// Interim answers to one request.
+const MOST_INTERIM: u8 = 32;

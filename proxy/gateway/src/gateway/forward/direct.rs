@@ -3,7 +3,7 @@
 //!
 //! It leads to servers that speak HTTP/1 without TLS; what others speak is known once they are connected to.
 
-use std::{future::ready, net::SocketAddr, sync::Arc};
+use std::{future::ready, sync::Arc};
 
 use decision::Permit;
 use http::{Version, header};
@@ -15,10 +15,10 @@ use pingora::{
     proxy::Session,
 };
 
-use super::{STREAM_SILENCE, answer, permitted, server, try_next, upstream_head};
+use super::{STREAM_SILENCE, answer, choose, permitted, try_next, upstream_head};
 use crate::{
     gateway::{Ctx, Gateway, grpc, head::Head},
-    upstream::{Room, SILENCE, Server},
+    upstream::{Endpoint, Room},
 };
 
 /// What connections to servers are made with, and how many of them may wait.
@@ -41,8 +41,7 @@ impl Direct {
 /// A connection to a server.
 struct Connection {
     session: HttpSession,
-    server: Arc<Server>,
-    address: SocketAddr,
+    endpoint: Arc<Endpoint>,
     /// It has served another request.
     reused: bool,
 }
@@ -98,6 +97,9 @@ pub(in crate::gateway) async fn forward(
             Err(error) => error,
         };
         if !(connection.reused && is_repeatable(session, &error)) {
+            if *error.esource() == ErrorSource::Upstream {
+                ctx.failed();
+            }
             return Err(error);
         }
         // Those that wait beside it may have been closed with it.
@@ -119,17 +121,14 @@ fn is_repeatable(session: &Session, error: &Error) -> bool {
 }
 
 async fn connect(direct: &Direct, ctx: &mut Ctx, afresh: bool) -> pingora::Result<Connection> {
-    let (server, address) = server(ctx)?;
-    let kept = if afresh {
-        None
-    } else {
-        server.idle.take(address)
-    };
+    let endpoint = choose(ctx).await?;
+    let timeouts = ctx.timeouts();
+    let kept = if afresh { None } else { endpoint.idle.take() };
     let reused = kept.is_some();
     let stream = if let Some(stream) = kept {
         stream
     } else {
-        let peer = server.peer(address);
+        let peer = timeouts.peer(&endpoint);
         // Apart, as it is rare and many times the size of all else here, which is copied with each request.
         let made = Box::pin(direct.connector.new_stream(&*peer));
         made.await.map_err(|mut error| {
@@ -138,14 +137,12 @@ async fn connect(direct: &Direct, ctx: &mut Ctx, afresh: bool) -> pingora::Resul
             error
         })?
     };
-    ctx.connection = ctx.upstream().map(|upstream| upstream.connected());
     let mut session = HttpSession::new(stream);
-    session.read_timeout = Some(SILENCE);
-    session.write_timeout = Some(SILENCE);
+    session.read_timeout = Some(timeouts.silence);
+    session.write_timeout = Some(timeouts.silence);
     Ok(Connection {
         session,
-        server,
-        address,
+        endpoint,
         reused,
     })
 }
@@ -187,19 +184,18 @@ fn has_begun(session: &Session) -> bool {
 async fn release(direct: &Direct, connection: Connection) {
     let Connection {
         mut session,
-        server,
-        address,
+        endpoint,
         ..
     } = connection;
     session.respect_keepalive();
     if let Some(stream) = session.reuse().await {
-        server.idle.keep(stream, address, &direct.room);
+        endpoint.idle.keep(stream, &direct.room);
     }
 }
 
 /// The request as it goes upstream.
 fn request(sent: &RequestHeader, ctx: &Ctx) -> pingora::Result<RequestHeader> {
-    let mut request = upstream_head(permitted(ctx)?, sent)?;
+    let mut request = upstream_head(permitted(ctx)?, sent, ctx.rewrite())?;
     request.set_version(Version::HTTP_11);
     Ok(request)
 }
@@ -221,8 +217,9 @@ async fn pieces(
     }
     ctx.complete(head, session.req_header().version)?;
     gate.hold(session, ctx, head.status);
-    if ctx.held.is_some() {
-        upstream.read_timeout = Some(STREAM_SILENCE);
+    if ctx.is_stream() {
+        let usual = upstream.read_timeout;
+        upstream.read_timeout = usual.map(|usual| usual.max(STREAM_SILENCE));
     }
     if *end || head.status.is_informational() {
         return Ok(vec![task]);

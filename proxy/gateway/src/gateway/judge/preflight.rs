@@ -63,7 +63,7 @@ fn pass(
     if let Err(refusal) = cleared {
         return ctx.stop(head, refusal);
     }
-    ctx.turn = proxy.upstream.turn();
+    ctx.turn = super::forward::turn(&proxy.upstream, &head, None);
     ctx.permit = Some(Permit::unguarded(head));
     Verdict::Forward
 }

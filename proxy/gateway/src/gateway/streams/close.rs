@@ -19,7 +19,8 @@ pub(in crate::gateway) async fn close(
     refusal: &Refusal,
     error: &Error,
 ) -> Result<()> {
-    if is_torn(session, error) {
+    // An answer that is cut off must not look whole.
+    if is_torn(session, error) || !stream.is_stream() {
         return Ok(());
     }
     if session.was_upgraded() {

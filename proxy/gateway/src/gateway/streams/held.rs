@@ -4,7 +4,10 @@ use std::{
     fmt,
     future::poll_fn,
     pin::pin,
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::Poll,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -30,8 +33,10 @@ pub(super) struct Held {
     /// It has no end of its own, as calls and most answers have.
     pub(super) is_endless: bool,
     why: OnceLock<Refusal>,
-    /// When its caller waits no longer.
-    deadline: Option<SystemTime>,
+    /// When it must be over, and why.
+    deadline: Option<(SystemTime, Refusal)>,
+    /// It outlasts the moment it was permitted in, and is permitted anew; otherwise it has a deadline alone.
+    is_stream: AtomicBool,
     stand: Mutex<Stand>,
 }
 
@@ -70,16 +75,30 @@ impl Held {
             next: None,
         };
         let head = permit.head();
-        let is_call = ctx.is_call();
-        let timeout = is_call.then(|| grpc::timeout(&head.headers)).flatten();
         Some(Self {
             is_endless: head.websocket,
-            deadline: timeout.and_then(|it| ctx.time.checked_add(it)),
+            deadline: deadline(ctx, head),
+            is_stream: AtomicBool::new(false),
             head: head.clone(),
             ending: Ending::default(),
             why: OnceLock::new(),
             stand: Mutex::new(stand),
         })
+    }
+
+    /// Has it permitted anew from here on.
+    pub(super) fn is_to_be_permitted(&self) {
+        self.is_stream.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is a stream; what is none has a deadline.
+    pub(super) fn is_stream(&self) -> bool {
+        self.is_stream.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is anything to look at where it is no stream.
+    pub(super) fn has_deadline(&self) -> bool {
+        self.deadline.is_some()
     }
 
     /// Why it is permitted no more.
@@ -95,8 +114,13 @@ impl Held {
             self.ending.force();
             return false;
         }
-        if self.deadline.is_some_and(|deadline| deadline <= now) {
-            self.end(Refusal::DeadlineExceeded);
+        if let Some((deadline, why)) = &self.deadline
+            && *deadline <= now
+        {
+            self.end(why.clone());
+            return false;
+        }
+        if !self.is_stream() {
             return false;
         }
         let Some(before) = self.due(snapshot, now) else {
@@ -176,6 +200,22 @@ impl Held {
         // It is replaced as a whole.
         self.stand.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The earlier of what a caller of gRPC waits for and what the route lets an answer take.
+fn deadline(ctx: &Ctx, head: &Head) -> Option<(SystemTime, Refusal)> {
+    let at = |timeout: Option<Duration>| ctx.time.checked_add(timeout?);
+    let of_caller = at(ctx
+        .is_call()
+        .then(|| grpc::timeout(&head.headers))
+        .flatten());
+    let of_route = at(ctx.total().filter(|_| !head.websocket));
+    let of_caller = of_caller.map(|at| (at, Refusal::DeadlineExceeded));
+    let of_route = of_route.map(|at| (at, Refusal::UpstreamTimeout));
+    [of_caller, of_route]
+        .into_iter()
+        .flatten()
+        .min_by_key(|(at, _)| *at)
 }
 
 fn unknown_key() -> Refusal {

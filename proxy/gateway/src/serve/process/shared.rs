@@ -84,6 +84,7 @@ impl Shared {
             requests,
             direct: Direct::keeping(idle_connections().1),
             streams: self.streams.clone(),
+            status: self.status.clone(),
         }
     }
 

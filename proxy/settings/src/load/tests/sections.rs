@@ -124,6 +124,46 @@ fn upstreams_must_make_sense() {
             "{servers: [http://a.test], health: healthz}",
             "upstreams.app.health: must be a path",
         ),
+        (
+            "{servers: [http://a.test], health: {path: /a b, fall: 1}}",
+            "upstreams.app.health.path: must be a path",
+        ),
+        (
+            "{servers: [http://a.test], health: {path: /a, fall: 0}}",
+            "upstreams.app.health.fall: must be between 1 and 100",
+        ),
+        (
+            "{servers: [unix:app.sock]}",
+            "upstreams.app.servers[0]: is not a socket's absolute path",
+        ),
+        (
+            "{servers: [http://a.test], tls: {name: a.test}}",
+            "upstreams.app.tls: says nothing",
+        ),
+        (
+            "{servers: [https://a.test], tls: {ca: tls/none.pem}}",
+            "upstreams.app.tls.ca: ",
+        ),
+        (
+            "{servers: [http://a.test], balance: {hash: {cookie: 'a b'}}}",
+            "upstreams.app.balance.hash.cookie: is not a cookie's name",
+        ),
+        (
+            "{servers: [http://a.test], balance: {hash: path}, slow_start_seconds: 9}",
+            "upstreams.app.slow_start_seconds: says nothing",
+        ),
+        (
+            "{servers: [http://a.test], limits: {connections: 0}}",
+            "upstreams.app.limits.connections: must be 1 or more",
+        ),
+        (
+            "{servers: [http://a.test], limits: {pending: 9}}",
+            "upstreams.app.limits.pending: says nothing without",
+        ),
+        (
+            "{servers: [http://a.test], eject: {statuses: [200]}}",
+            "upstreams.app.eject.statuses[0]: must be a status",
+        ),
     ] {
         let good =
             "{servers: [http://127.0.0.1:9000, \"http://[::1]:9000\", https://app.internal]}";

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::super::{Loaded, Process, Running, Runtimes};
+use super::super::{End, Loaded, Process, Running, Runtimes};
 use crate::{logs, serve::Overrides};
 
 /// A gate that is stopped when it is dropped.
@@ -51,7 +51,7 @@ impl Gate {
         let file = dir.path().join("portcullis.yaml");
         let text = format!("log: {{decisions: decisions.jsonl}}\n{settings}");
         std::fs::write(&file, text.replace("@ORIGIN@", &origin.address.to_string())).unwrap();
-        let loaded = Loaded::load(&file, Overrides::default())
+        let loaded = Loaded::load(&file, Overrides::default(), None)
             .unwrap_or_else(|problems| panic!("{problems}"));
         let mut process = Process::open(
             loaded,
@@ -63,7 +63,7 @@ impl Gate {
         change(&mut process);
         let addresses = process.addresses();
         Self {
-            running: Some(process.serve()),
+            running: Some(process.serve().unwrap()),
             addresses,
             dir,
         }
@@ -88,9 +88,10 @@ impl Gate {
     /// Stops it, and waits for what is under way as long as its settings say.
     pub(super) fn stop(&mut self) {
         let impatience = std::future::pending();
-        if let Some(running) = self.running.take() {
-            let grace = running.grace.min(Duration::from_secs(20));
-            running.stop(Duration::ZERO, grace, impatience);
+        if let Some(mut running) = self.running.take() {
+            running.wait = Duration::ZERO;
+            running.grace = running.grace.min(Duration::from_secs(20));
+            running.stop(End::Drain, impatience);
         }
     }
 

@@ -1,0 +1,133 @@
+//! What a route changes of requests that are permitted and of their answers, checked.
+
+use http::{HeaderName, HeaderValue, header, uri::Authority};
+use route::Template as Path;
+
+use super::{Rewrite, forward::RESERVED};
+use crate::{Place, Template, check::Check, written};
+
+/// `path` is the route's own template, `headers` what it sets.
+pub(super) fn rewrite(
+    raw: &written::Forward,
+    path: Option<&str>,
+    headers: &[(HeaderName, Template)],
+    place: &Place,
+    check: &mut Check<'_>,
+) -> Rewrite {
+    let remove = removed(&raw.remove, &place.key("remove"), check);
+    for (name, at) in remove.iter().zip(check.items(&place.key("remove"))) {
+        if headers.iter().any(|(set, _)| set == name) {
+            let message = format!(
+                "`{name}` is set by `headers`, and what callers send of it is removed by that; take it out"
+            );
+            check.report(&at, message);
+        }
+    }
+    let answer = place.key("answer");
+    Rewrite {
+        path: raw
+            .path
+            .as_deref()
+            .and_then(|text| target(text, path, &place.key("path"), check)),
+        host: raw
+            .host
+            .as_deref()
+            .and_then(|text| host(text, &place.key("host"), check)),
+        remove,
+        answer_headers: set(&raw.answer, &answer.key("headers"), check),
+        answer_remove: removed(&raw.answer.remove, &answer.key("remove"), check),
+    }
+}
+
+/// A path with parameters of the route's own.
+fn target(text: &str, of: Option<&str>, place: &Place, check: &mut Check<'_>) -> Option<Path> {
+    let template = match Path::parse(text) {
+        Ok(template) => template,
+        Err(problems) => {
+            check.report(place, problems.join("; "));
+            return None;
+        }
+    };
+    // What is wrong with the route's own is told there.
+    let own = Path::parse(of.unwrap_or(EVERY_PATH)).ok()?;
+    for (name, is_tail) in template.parameters() {
+        match own.parameters().find(|(known, _)| *known == name) {
+            None => check.report(
+                place,
+                format!(
+                    "`{{{name}}}` is not in the route's own path, `{}`",
+                    own.as_str()
+                ),
+            ),
+            Some((_, true)) if !is_tail => check.report(
+                place,
+                format!("`{name}` may have several segments; write `{{{name}*}}`"),
+            ),
+            Some(_) => {}
+        }
+    }
+    Some(template)
+}
+
+fn host(text: &str, place: &Place, check: &mut Check<'_>) -> Option<HeaderValue> {
+    let authority: Option<Authority> = text.parse().ok();
+    let authority = authority.filter(|it| !it.as_str().contains('@') && !it.host().is_empty());
+    let value = authority.and_then(|_| HeaderValue::from_str(text).ok());
+    if value.is_none() {
+        check.report(place, "is not a host, with or without a port");
+    }
+    value
+}
+
+fn removed(names: &[String], list: &Place, check: &mut Check<'_>) -> Vec<HeaderName> {
+    let mut removed = Vec::new();
+    for (name, place) in names.iter().zip(check.items(list)) {
+        match field(name) {
+            Ok(name) if removed.contains(&name) => {
+                check.report(&place, format!("`{name}` is there twice"));
+            }
+            Ok(name) => removed.push(name),
+            Err(message) => check.report(&place, message),
+        }
+    }
+    removed
+}
+
+fn set(
+    raw: &written::Answer,
+    place: &Place,
+    check: &mut Check<'_>,
+) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = Vec::new();
+    for (name, text) in &raw.headers {
+        let place = place.key(name);
+        let is_text = text.bytes().all(|it| it == b' ' || it.is_ascii_graphic());
+        let value = HeaderValue::from_str(text.trim()).ok().filter(|_| is_text);
+        match (field(name), value) {
+            (Ok(name), _) if headers.iter().any(|(earlier, _)| *earlier == name) => {
+                check.report(&place, format!("`{name}` is there twice, in other letters"));
+            }
+            (Ok(name), Some(value)) => headers.push((name, value)),
+            (Ok(_), None) => check.report(&place, "only visible ASCII characters are allowed"),
+            (Err(message), _) => check.report(&place, message),
+        }
+    }
+    headers
+}
+
+/// A header field whose meaning is the gate's own affair cannot be changed.
+fn field(name: &str) -> Result<HeaderName, &'static str> {
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "is not a header name")?;
+    let is_ours = RESERVED.contains(&name)
+        || name.as_str().starts_with("x-forwarded-")
+        || [header::CONTENT_ENCODING, header::CONTENT_TYPE, header::DATE].contains(&name)
+        || name == "x-request-id";
+    if is_ours {
+        return Err(
+            "is a header that the gate itself writes, or that says what the body is; leave it",
+        );
+    }
+    Ok(name)
+}
+
+const EVERY_PATH: &str = "/{path*}";

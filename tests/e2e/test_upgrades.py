@@ -1,0 +1,276 @@
+"""Upgrades: a new process takes the place of one that serves, and no caller notices."""
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import requests
+import yaml
+
+import portcullis
+from origin import Origin
+from portcullis import Portcullis, wait_until
+
+# `make soak` asks for many.
+UPGRADES = int(os.environ.get("UPGRADES", 4))
+RELOADS = int(os.environ.get("RELOADS", 4))
+ANSWERS = int(os.environ.get("ANSWERS", 50))
+# Seconds without an answer to anybody; a machine that runs tests stands still at times.
+GAP = float(os.environ.get("GAP", 2))
+
+
+class Chain:
+    """A gate and its successors: the one that serves is the last."""
+
+    def __init__(self, folder, origin, binary=None, **more):
+        self.folder, self.file = folder, folder / "portcullis.yaml"
+        folder.mkdir()
+        self.settings = {
+            "listeners": [{"address": "127.0.0.1:0"}],
+            "admin": {"address": "127.0.0.1:0"},
+            "limits": {"drain_seconds": 3},
+            "upstreams": {"origin": {"servers": [origin.url]}},
+            "routes": [
+                {"match": {"path": "/{rest*}"}, "authenticate": "none", "authorize": "none", "upstream": {"to": "origin"}}
+            ],
+        } | more  # fmt: skip
+        self.write()
+        self.gate = Portcullis(folder, command=["serve", "--config", self.file], binary=binary)
+        self.pid = self.gate.process.pid
+
+    def write(self):
+        self.file.write_text(yaml.safe_dump(self.settings))
+
+    def announced(self):
+        lines = [json.loads(line) for line in self.gate.lines]
+        return [line for line in lines if "listen" in line]
+
+    def upgrade(self):
+        """Upgrades, and returns once the next process serves and the one before it has heard of that."""
+        before, seen = self.pid, len(self.announced())
+        os.kill(before, signal.SIGQUIT)
+        line = wait_until(lambda: self.announced()[seen:], "a successor", within=30)[0]
+        self.pid = line["pid"]
+        wait_until(lambda: handed_over(before, line), "it is handed over", within=30)
+        return line
+
+    def log(self):
+        return self.gate.log.read_text()
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def end(self):
+        for pid in {line["pid"] for line in self.announced()} | {self.gate.process.pid}:
+            if is_there(pid):
+                os.kill(pid, signal.SIGKILL)
+        self.gate.process.wait(10)
+
+
+def is_there(pid):
+    """Whether it runs; one that nobody has asked for its end yet does not."""
+    with contextlib.suppress(OSError):
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1][:4]
+    return False
+
+
+def handed_over(pid, line):
+    """Whether that process has let go of the admin listener."""
+    port = int(line["admin"].rsplit(":", 1)[1])
+    return not is_there(pid) or port not in listening(pid)
+
+
+def listening(pid):
+    """Ports on which a process listens (proc(5))."""
+    inodes = set()
+    with contextlib.suppress(OSError):
+        for fd in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                inodes.add(os.readlink(fd))
+    table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {int(row[1].split(":")[1], 16) for row in table if row[3] == "0A" and f"socket:[{row[9]}]" in inodes}
+
+
+@pytest.fixture
+def origin():
+    origin = Origin()
+    yield origin
+    origin.go.set()
+    origin.stop()
+
+
+@pytest.fixture
+def chain(tmp_path, origin):
+    chain = Chain(tmp_path / "gate", origin)
+    yield chain
+    chain.end()
+
+
+class Callers:
+    """Ask without a pause: each on a connection that it keeps for a while, or on one for each request."""
+
+    def __init__(self, address, count=4):
+        self.host, self.port = address.rsplit(":", 1)
+        self.answered, self.failed, self.stopped = [], [], threading.Event()
+        self.threads = [threading.Thread(target=self.ask, args=(number % 2 == 0,), daemon=True) for number in range(count)]
+        for thread in self.threads:
+            thread.start()
+
+    def ask(self, keeps):
+        connection = None
+        while not self.stopped.is_set():
+            try:
+                connection = connection or http.client.HTTPConnection(self.host, int(self.port), timeout=20)
+                connection.request("GET", "/pets")
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status == 200:
+                    self.answered.append(time.monotonic())
+                else:
+                    self.failed.append(answer.status)
+                if not keeps or answer.will_close:
+                    connection.close()
+                    connection = None
+            except (OSError, http.client.HTTPException) as error:
+                self.failed.append(repr(error))
+                connection = None
+
+    def more(self, count=ANSWERS):
+        seen = len(self.answered)
+        wait_until(lambda: len(self.answered) > seen + count or self.failed, "requests go on", within=60)
+
+    def stop(self):
+        self.stopped.set()
+        for thread in self.threads:
+            thread.join()
+
+    def gap(self):
+        times = sorted(self.answered)
+        return max(later - earlier for earlier, later in zip(times, times[1:]))
+
+
+def test_upgrades_and_reloads_under_load_cost_nobody_an_answer(chain):
+    callers = Callers(chain.gate.listen)
+    callers.more()
+    first = chain.descriptors()
+    for number in range(max(UPGRADES, RELOADS)):
+        if number < UPGRADES:
+            chain.upgrade()
+            callers.more()
+        if number < RELOADS:
+            generation = chain.gate.readyz().json()["generation"]
+            os.kill(chain.pid, signal.SIGHUP)
+            wait_until(lambda: chain.gate.readyz().json()["generation"] > generation, "a new generation")
+            callers.more()
+    last = chain.descriptors()
+    callers.stop()
+    print(
+        f"\n{UPGRADES} upgrades and {RELOADS} reloads: {len(callers.answered)} answers, {len(callers.failed)} failures, "
+        f"longest time without an answer {callers.gap() * 1000:.0f} ms, descriptors {first} at first and {last} at last"
+    )
+    assert callers.failed == []
+    assert callers.gap() < GAP
+    assert last < first + 20
+
+
+def test_what_is_under_way_is_finished_by_the_one_who_began_it(chain, origin):
+    with requests.get(chain.gate.url + "/stream", stream=True, timeout=30) as stream:
+        pieces = stream.iter_content(None)
+        assert next(pieces) == b"first"
+        before = chain.pid
+        chain.upgrade()
+        assert chain.gate.get("/pets").status_code == 200
+        assert is_there(before)
+        origin.go.set()
+        assert b"".join(pieces) == b"second"
+    wait_until(lambda: not is_there(before), "it has ended")
+    assert chain.gate.process.wait(10) == 0
+
+
+def test_a_connection_that_waits_is_not_closed_under_its_request(chain):
+    """It may send one the moment it is to end; the answer tells it that it was the last."""
+    host, port = chain.gate.listen.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=20) as silent:
+        kept = http.client.HTTPConnection(host, int(port), timeout=20)
+        kept.request("GET", "/pets")
+        assert not kept.getresponse().read() == b""
+        chain.upgrade()
+        kept.request("GET", "/pets")
+        answer = kept.getresponse()
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        silent.sendall(b"GET /pets HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert silent.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def test_one_that_cannot_serve_changes_nothing(chain):
+    chain.settings["workers"] = "many"
+    chain.write()
+    os.kill(chain.pid, signal.SIGQUIT)
+    wait_until(lambda: "The upgrade failed; this process stays" in chain.log(), "it is told")
+    assert "workers" in chain.log()
+    assert chain.gate.get("/pets").status_code == 200
+    assert is_there(chain.pid) and len(chain.announced()) == 0
+    del chain.settings["workers"]
+    chain.write()
+    chain.upgrade()
+    assert chain.gate.get("/pets").status_code == 200
+
+
+def test_listeners_change_with_an_upgrade(chain):
+    """Of the same address they are handed on; others are opened, or closed."""
+    first = chain.gate.listeners[0]
+    chain.settings["listeners"].append({"address": "127.0.0.1:0"})
+    chain.write()
+    both = chain.upgrade()["listen"]
+    assert both[0] == first and len(both) == 2
+    for address in both:
+        assert requests.get(f"http://{address}/pets", timeout=10).status_code == 200
+    chain.settings["listeners"].pop()
+    chain.write()
+    assert chain.upgrade()["listen"] == [first]
+    host, port = both[1].rsplit(":", 1)
+
+    def is_closed():
+        with contextlib.suppress(ConnectionRefusedError), socket.create_connection((host, int(port)), timeout=5):
+            return False
+        return True
+
+    wait_until(is_closed, "the other is closed")
+
+
+def test_the_binary_that_is_there_now_is_started(tmp_path, origin):
+    link, other = tmp_path / "portcullis", tmp_path / "other"
+    link.symlink_to(portcullis.BINARY)
+    shutil.copy(portcullis.BINARY, other)
+    chain = Chain(tmp_path / "gate", origin, binary=link)
+    try:
+        assert os.readlink(f"/proc/{chain.pid}/exe") == str(portcullis.BINARY.resolve())
+        link.unlink()
+        link.symlink_to(other)
+        chain.upgrade()
+        assert os.readlink(f"/proc/{chain.pid}/exe") == str(other)
+    finally:
+        chain.end()
+
+
+def test_sigterm_ends_both(chain):
+    """One that is not ready yet goes with the one that started it."""
+    os.kill(chain.pid, signal.SIGQUIT)
+    os.kill(chain.pid, signal.SIGTERM)
+    assert chain.gate.process.wait(15) == 0
+    for line in chain.announced():
+        wait_until(lambda: not is_there(line["pid"]), "the successor has ended")
+
+
+def test_nobody_upgrades_by_hand(chain):
+    found = portcullis.run("serve", "--config", chain.file, "--upgrade")
+    assert found.returncode == 1
+    assert "is for a process that another one starts" in found.stderr
