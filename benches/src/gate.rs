@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow};
-use decision::{Ask, Caller, Claims, Config, Guard, Policies, Request, Single};
+use decision::{Ask, Caller, Certificate, Claims, Config, Guard, Policies, Request, Single};
 use engine::Clock as _;
 use route::{Match, Table};
 use serde_json::Value;
@@ -218,6 +218,10 @@ impl Request for Head {
 
     fn client_ip(&self) -> IpAddr {
         IpAddr::V4(Ipv4Addr::LOCALHOST)
+    }
+
+    fn certificate(&self) -> Option<&Certificate> {
+        None
     }
 }
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import table
 from portcullis import BINARY, PASSWORD, Portcullis
 from postgres import Postgres
 from wire import RawOrigin
@@ -17,6 +18,12 @@ FLOWS = [
     "ALLOW_USER_SRP_AUTH",
     "ALLOW_REFRESH_TOKEN_AUTH",
 ]
+
+
+def pytest_terminal_summary(terminalreporter):
+    if lines := table.lines():
+        terminalreporter.section("protocol × route × event")
+        terminalreporter.write("\n".join(lines) + "\n")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,7 +8,7 @@ from requests.structures import CaseInsensitiveDict
 
 def ask(url, method="GET", fields=(), body=None):
     """Status, header fields in their order, and body, over HTTP/2 without TLS."""
-    command = ["curl", "-sS", "-i", "-m", "20", "--http2-prior-knowledge", "-X", method]
+    command = ["curl", "-sS", "-i", "-m", "20", "--http2-prior-knowledge", *(["--head"] if method == "HEAD" else ["-X", method])]
     for name, value in fields:
         # So curl says a field without a value.
         command += ["-H", f"{name}: {value}" if value else f"{name};"]

@@ -16,8 +16,8 @@ def everything(**more):
     return [{"match": {"path": path}, **OPEN, **more} for path in ("/", "/{rest*}")]
 
 
-def serve(folder, origin, routes=None, listener=None, open_files=None, **more):
-    """Runs a gate in front of an origin; `listener` is said of both listeners."""
+def serve(folder, origin, routes=None, listener=None, open_files=None, env=None, plain=None, **more):
+    """Runs a gate in front of an origin; `listener` is said of both listeners, `plain` of the one without TLS."""
     folder.mkdir(parents=True, exist_ok=True)
     subprocess.run(
         [*CERTIFICATE, "-keyout", folder / "tls.key", "-out", folder / "tls.crt"], check=True, capture_output=True
@@ -25,14 +25,17 @@ def serve(folder, origin, routes=None, listener=None, open_files=None, **more):
     (folder / "tls.key").chmod(0o600)
     tls = {"certificates": [{"cert": "tls.crt", "key": "tls.key"}]}
     settings = {
-        "listeners": [{"address": "127.0.0.1:0", **(listener or {})}, {"address": "127.0.0.1:0", "tls": tls, **(listener or {})}],
+        "listeners": [
+            {"address": "127.0.0.1:0", **(listener or {}), **(plain or {})},
+            {"address": "127.0.0.1:0", "tls": tls, **(listener or {})},
+        ],
         "admin": {"address": "127.0.0.1:0"},
-        "upstreams": {"origin": {"servers": [origin.url]}},
+        "upstreams": {"origin": {"servers": [origin.url]}} if origin else {},
         "routes": routes or everything(),
     } | more  # fmt: skip
     file = folder / "portcullis.yaml"
     file.write_text(yaml.safe_dump(settings))
-    return Portcullis(folder, command=["serve", "--config", file], open_files=open_files)
+    return Portcullis(folder, command=["serve", "--config", file], open_files=open_files, env=env)
 
 
 @contextmanager

@@ -7,12 +7,16 @@ import signal
 import sqlite3
 import subprocess
 import threading
+import time
 
 import pytest
 import requests
 import yaml
 
+import served
+from origin import Origin
 from portcullis import BINARY, PASSWORD, ROOT, environment, refused, run, wait_until
+from wire import connect
 
 
 def settings_of(gate):
@@ -210,6 +214,38 @@ def test_a_taken_port_is_named(gate, tmp_path):
 def test_sigterm_drains(own):
     gate = own()
     assert gate.stop() == 0
+
+
+def is_listening(gate):
+    try:
+        connect(int(gate.listen.rsplit(":", 1)[1])).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def test_a_drain_gives_load_balancers_time_to_see_it(tmp_path):
+    wait, origin = 3, Origin()
+    limits = {"drain_wait_seconds": wait, "drain_seconds": 20}
+    with served.running(tmp_path / "gate", origin, limits=limits) as gate, requests.Session() as kept:
+        assert kept.get(f"{gate.url}/", timeout=5).status_code == 200
+        under_way = requests.get(f"{gate.url}/stream", stream=True, timeout=20).iter_content(None)
+        assert next(under_way) == b"first"
+        begun = time.monotonic()
+        gate.signal(signal.SIGTERM)
+        wait_until(lambda: gate.readyz().status_code == 503, "readiness is gone", within=wait / 3)
+        assert gate.readyz().json()["status"] == "draining"
+        while time.monotonic() - begun < wait * 0.7:
+            for session in (requests, kept):
+                assert session.get(f"{gate.url}/", timeout=5).status_code == 200
+            assert gate.readyz().status_code == 503
+        wait_until(lambda: not is_listening(gate), "listeners are closed", within=wait)
+        assert wait - 0.1 < time.monotonic() - begun
+        assert gate.process.poll() is None and gate.readyz().status_code == 503
+        origin.go.set()
+        assert b"".join(under_way) == b"second"
+        assert gate.process.wait(10) == 0
+    origin.stop()
 
 
 def test_metrics_have_their_names(gate, pool, user, sign_in):

@@ -11,6 +11,7 @@ from concurrent import futures
 
 import grpc
 import pytest
+import requests
 import websockets.exceptions
 import yaml
 from websockets.sync.client import connect
@@ -341,6 +342,11 @@ def test_a_policy_that_reads_the_time_is_asked_again_and_again(gate, issuer):
 # WebSocket
 
 
+def test_operators_see_which_routes_let_websockets_through(gate):
+    routes = requests.get(f"{gate.admin_url}/routes", timeout=5).json()
+    assert {route["name"] for route in routes if route["websocket"]} == {"socket", "cookie"}
+
+
 def test_a_websocket_is_one_stream_of_messages(gate, issuer, origins):
     origins["sockets"].seen.clear()
     with connect(f"ws://{gate.listen}/socket?token={issuer.token()}", subprotocols=["chat"], max_size=None) as socket:
@@ -529,6 +535,24 @@ def test_a_drain_closes_streams_in_their_own_way(gate, issuer):
     assert gate.process.wait(20) == 0
 
 
+def test_streams_that_are_cut_with_the_process_have_records(gate, issuer):
+    events, call = Sse(gate, issuer.token()), Call(gate, issuer.token())
+    gate.signal(signal.SIGTERM)
+    wait_until(lambda: gate.readyz().status_code == 503, "the drain")
+    gate.signal(signal.SIGTERM)
+    assert gate.process.wait(10) == 0
+    with pytest.raises(http.client.IncompleteRead):
+        events.answer.read()
+    call.go.set()
+    call.channel.close()
+    found = lambda: [json.loads(line) for line in gate.lines if '"code":"going_away"' in line]  # noqa: E731
+    cut = {record["route"]: record for record in wait_until(lambda: len(found()) == 2 and found(), "both records")}
+    assert {(record["outcome"], record["status"]) for record in cut.values()} == {("error", 200)}
+    assert cut["events"]["bytes"] == len("data: first\n\n") and cut["events"]["principal"]
+    # A message of gRPC has 5 octets before it.
+    assert cut["pets.Calls"]["bytes"] == 5 + len("hello")
+
+
 def test_events_end_while_their_caller_sends_what_nobody_reads(gate, issuer):
     """Nobody reads of the caller then, by which he would be told otherwise."""
     tokens = user(gate, "eve")
@@ -559,6 +583,32 @@ def test_events_end_while_their_caller_sends_what_nobody_reads(gate, issuer):
         except ConnectionResetError:
             pass
         assert time.monotonic() - out < SOON
+    record = flood_record(gate)
+    assert record["principal"] and record["bytes"] > len("data: first\n\ndata: other\n\n")
+    assert 'portcullis_streams_ended_total{cause="permission"} 1\n' in gate.metrics()
+    assert 'portcullis_streams_open{route="flood"} 0\n' in gate.metrics()
+
+
+def flood_record(gate, code="token_revoked"):
+    """The record of a stream that nobody serves any more."""
+    found = lambda: [json.loads(line) for line in gate.lines if f'"code":"{code}"' in line]  # noqa: E731
+    (record,) = wait_until(found, "its record")
+    assert (record["route"], record["status"], record["method"], record["path"]) == ("flood", 200, "POST", "/flood")
+    return record
+
+
+def test_events_end_over_http2_while_their_caller_sends_what_nobody_reads(gate, issuer):
+    tokens = user(gate, "eve")
+    connection = Http2(int(gate.listen.rsplit(":", 1)[1]))
+    connection.socket.settimeout(SOON + 10)
+    field = (b"authorization", f"Bearer {tokens['AccessToken']}".encode())
+    stream = connection.request([field], end=False, method=b"POST", path=b"/flood", authority=gate.listen.encode())
+    assert connection.fill(stream, lambda: b"other" in connection.bodies.get(stream, b""))
+    gate.idp().global_sign_out(AccessToken=tokens["AccessToken"])
+    out = time.monotonic()
+    assert connection.fill(stream, lambda: stream in connection.ended or stream in connection.reset)
+    assert time.monotonic() - out < SOON
+    flood_record(gate)
 
 
 def test_a_reload_may_take_websocket_away(gate, issuer):

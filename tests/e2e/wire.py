@@ -6,6 +6,9 @@ import socket
 import ssl
 import struct
 import threading
+from collections import defaultdict
+
+from hpack import Decoder
 
 # How long a side may be silent before it is taken to have nothing more to say.
 QUIET = 5
@@ -159,8 +162,9 @@ def head_end(data):
     return min(ends, default=None)
 
 
-def connect(port, tls=False, alpn=(), source="", before=b""):
-    """A connection, from another of this host's addresses if one is given; `before` is sent before TLS."""
+def connect(port, tls=False, alpn=(), source="", before=b"", certificate=None):
+    """A connection, from another of this host's addresses if one is given; `before` is sent before TLS, in which a
+    certificate is shown from a file that has its key too."""
     connection = socket.create_connection(("127.0.0.1", port), timeout=QUIET, source_address=(source, 0))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.sendall(before)
@@ -168,6 +172,8 @@ def connect(port, tls=False, alpn=(), source="", before=b""):
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         context.set_alpn_protocols(list(alpn))
+        if certificate:
+            context.load_cert_chain(certificate)
         connection = context.wrap_socket(connection, server_hostname="localhost")
     return connection
 
@@ -212,10 +218,8 @@ def ask(port, request, tls=False):
 # HTTP/2, RFC 9113, with header fields as literals that are neither indexed nor compressed (RFC 7541 section 6.2.2).
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, CONTINUATION = 0, 1, 3, 4, 6, 7, 9
+DATA, HEADERS, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 5, 6, 7, 8, 9
 ACK, END_STREAM, END_HEADERS = 1, 1, 4
-# Statuses of RFC 7541's static table.
-STATUSES = {0x88: 200, 0x89: 204, 0x8A: 206, 0x8B: 304, 0x8C: 400, 0x8D: 404, 0x8E: 500}
 
 
 def frame(kind, flags, stream, payload=b""):
@@ -254,7 +258,7 @@ def ask_h2(port, request, tls=False):
                 data += more
                 for kind, _, stream, payload in frames(data):
                     if kind == HEADERS and stream == 1:
-                        return STATUSES.get(payload[0], payload)
+                        return int(dict(Decoder().decode(payload))[":status"])
                     if kind == GOAWAY or (kind == RST_STREAM and stream == 1):
                         return None
         except ConnectionResetError:
@@ -270,11 +274,13 @@ class Http2:
         self.data = b""
         self.stream = -1
         self.statuses, self.ended, self.reset, self.bodies = {}, set(), {}, {}
+        self.decoder, self.block = Decoder(), b""
+        # How much may be sent on each stream, and with 0 on all of them (RFC 9113 section 6.9.2).
+        self.windows = defaultdict(lambda: 65535)
         self.farewell = None
         self.closed = False
         self.pongs = 0
-        # Without a table of header fields (SETTINGS_HEADER_TABLE_SIZE) every status is there to be read.
-        self.send(PREFACE + frame(SETTINGS, 0, 0, struct.pack(">HI", 1, 0)))
+        self.send(PREFACE + frame(SETTINGS, 0, 0))
 
     def send(self, data):
         try:
@@ -288,6 +294,18 @@ class Http2:
         flags = END_HEADERS | (END_STREAM if end else 0)
         self.send(frame(HEADERS, flags, self.stream, fields([*pseudo_fields(**pseudo), *pairs])))
         return self.stream
+
+    def fill(self, stream, check):
+        """Sends of a body what is taken of it, until the check holds or the connection ends; whether it held."""
+        room = lambda: min(self.windows[0], self.windows[stream], 16384)  # noqa: E731
+        while not check() and not self.closed:
+            if (size := room()) > 0:
+                self.send(frame(DATA, 0, stream, b"x" * size))
+                self.windows[0] -= size
+                self.windows[stream] -= size
+            else:
+                self.until(lambda: room() > 0 or check())
+        return check()
 
     def ping(self):
         """Waits until all that was sent is read."""
@@ -318,14 +336,23 @@ class Http2:
         taken = 0
         for kind, flags, stream, payload in frames(self.data):
             taken += 9 + len(payload)
-            if kind == HEADERS and stream not in self.statuses:
-                # A table of another size may be announced first (RFC 7541 section 6.3).
-                block = payload.lstrip(b"\x20")
-                self.statuses[stream] = STATUSES.get(block[0]) or literal_status(block)
+            if kind in (HEADERS, CONTINUATION):
+                self.block += payload
+                if flags & END_HEADERS:
+                    # Trailers have none.
+                    for name, value in self.decoder.decode(self.block):
+                        if name == ":status":
+                            self.statuses[stream] = int(value)
+                    self.block = b""
             elif kind == DATA:
                 self.bodies[stream] = self.bodies.get(stream, b"") + payload
+                if payload:
+                    # Room for as much on the connection; a stream has what it began with.
+                    self.send(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", len(payload))))
             elif kind == RST_STREAM:
                 self.reset[stream] = int.from_bytes(payload, "big")
+            elif kind == WINDOW_UPDATE:
+                self.windows[stream] += int.from_bytes(payload, "big")
             elif kind == GOAWAY:
                 self.farewell = int.from_bytes(payload[4:8], "big")
             elif kind == PING and flags & ACK:
@@ -349,22 +376,6 @@ def pseudo_fields(method=b"GET", path=b"/", authority=b"a"):
     return [(b":method", method), (b":scheme", b"http"), (b":path", path), (b":authority", authority)]
 
 
-def literal_status(payload):
-    """A status that is not in the static table: its name is, and three digits follow, perhaps compressed."""
-    value = payload[2:]
-    if not payload[1] & 0x80:
-        return int(value[:3])
-    bits = "".join(f"{octet:08b}" for octet in value[: payload[1] & 0x7F])
-    digits, at = "", 0
-    while len(digits) < 3:
-        # RFC 7541, appendix B: 0, 1 and 2 have five bits, the other digits six.
-        size = 5 if int(bits[at : at + 5], 2) < 3 else 6
-        code = int(bits[at : at + size], 2)
-        digits += str(code if size == 5 else code - 0x19 + 3)
-        at += size
-    return int(digits)
-
-
 def frames(data):
     while len(data) >= 9:
         length = int.from_bytes(data[:3], "big")
@@ -379,7 +390,7 @@ def translated(data):
     pairs, body = [], b""
     for kind, _, _, payload in frames(data[len(PREFACE) :]):
         if kind == HEADERS:
-            pairs = list(literals(payload))
+            pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in Decoder().decode(payload)]
         elif kind == DATA:
             body += payload
     pseudo = {name: value for name, value in pairs if name.startswith(b":")}
@@ -387,22 +398,3 @@ def translated(data):
     lines = [first(b":method", b"GET") + b" " + first(b":path", b"/") + b" HTTP/1.1", b"host: " + first(b":authority", b"a")]
     lines += [name + b": " + value for name, value in pairs if not name.startswith(b":")]
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
-
-
-def literals(block):
-    while block:
-        name, block = text(block[1:])
-        value, block = text(block)
-        yield name, value
-
-
-def text(block):
-    length, at = block[0], 1
-    if length == 127:
-        shift = 0
-        while True:
-            length += (block[at] & 127) << shift
-            shift, at = shift + 7, at + 1
-            if block[at - 1] < 128:
-                break
-    return block[at : at + length], block[at + length :]

@@ -19,6 +19,8 @@ pub struct Callers<'a> {
     pub prefix: Option<&'a str>,
     /// Whether they come with ID tokens, of which attributes are made, or with access tokens, of which `context.token` is.
     pub by_id_token: bool,
+    /// Whether they may show a certificate.
+    pub by_certificate: bool,
 }
 
 /// Why no request of some callers can be permitted.
@@ -37,7 +39,7 @@ pub enum Never {
     Unsatisfiable(Vec<Unmet>),
     /// This `forbid` is always satisfied.
     Forbidden(String),
-    /// The schema requires what the token of these callers does not give.
+    /// The schema requires what these callers do not give.
     Required(String),
 }
 
@@ -118,13 +120,20 @@ impl Guard {
             principal,
             group: self.shared.group_type(),
             has_token: self.applicable.lens.token.is_some(),
+            reads_certificate: self.inputs.read_certificate(),
             resource: &self.resource,
             parent: self.applicable.resource_parent.as_ref().map(entity_text),
         }
     }
 
-    /// What the schema requires of a token that these callers do not have.
+    /// What the schema requires and these callers do not have.
     fn lacking(&self, callers: &Callers<'_>) -> Option<String> {
+        if self.inputs.require_certificate() && !callers.by_certificate {
+            return Some(
+                "the action requires `context.certificate`, and no listener asks for certificates"
+                    .into(),
+            );
+        }
         if callers.by_id_token {
             let required = matches!(&self.applicable.lens.token, Some((_, true)));
             return required.then(|| {

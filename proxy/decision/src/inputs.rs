@@ -1,13 +1,17 @@
 //! What a route's policies read of a request besides its caller, and how it enters the context.
 
 mod plan;
+mod shown;
 mod written;
 
 use std::{borrow::Cow, time::SystemTime};
 
 use cedar_policy::{EntityUid, RestrictedExpression};
 
-use self::plan::Planning;
+use self::{
+    plan::Planning,
+    shown::{Seen, Shown},
+};
 use crate::{
     Code, Outcome, Request, Single, guard::Ask, mention::Paths, project::owned,
     request::path_parameter, schema::Record,
@@ -16,9 +20,10 @@ use crate::{
 /// The plan of a route's context, without `token`.
 #[derive(Debug, Default)]
 pub(crate) struct Inputs {
-    inputs: Vec<Input>,
+    values: Vec<Input>,
     /// Records that policies mention; they are there even when nothing is in them.
     records: Vec<&'static str>,
+    certificate: Shown,
 }
 
 /// One value that a request gives.
@@ -46,11 +51,18 @@ enum Source {
     Header,
 }
 
-/// The values of one request: one for each input of the plan, none where no policy mentions it.
-pub(crate) struct Values<'r>(Vec<Option<Cow<'r, str>>>);
+/// The values of one request.
+pub(crate) struct Values<'r> {
+    /// One for each input of the plan, none where no policy mentions it.
+    texts: Vec<Option<Cow<'r, str>>>,
+    certificate: Option<Seen<'r>>,
+}
 
 /// The context attribute that is made of the access token.
 pub(crate) const TOKEN: &str = "token";
+
+/// The context attribute that is made of the certificate that the caller showed.
+pub(crate) const CERTIFICATE: &str = "certificate";
 
 impl Inputs {
     /// Plans the context of a route; reports what the schema declares that requests of the route cannot give.
@@ -85,22 +97,35 @@ impl Inputs {
         self.mention(Source::ClientIp)
     }
 
+    /// Whether a policy reads what the caller's certificate says, or whether there is one.
+    pub(crate) fn read_certificate(&self) -> bool {
+        self.certificate.mentioned
+    }
+
+    /// Whether the schema requires a certificate.
+    pub(crate) fn require_certificate(&self) -> bool {
+        self.certificate.required
+    }
+
     /// Whether no policy reads anything of the request itself.
     pub(crate) fn are_none(&self) -> bool {
-        self.records.is_empty() && !self.inputs.iter().any(|input| input.mentioned)
+        self.records.is_empty()
+            && !self.certificate.mentioned
+            && !self.values.iter().any(|input| input.mentioned)
     }
 
     /// Asks a request for its values.
     pub(crate) fn resolve<'r>(
-        &self,
+        &'r self,
         request: &'r impl Request,
         now: SystemTime,
     ) -> Result<Values<'r>, Outcome> {
-        let mut values = Vec::with_capacity(self.inputs.len());
-        for input in &self.inputs {
-            values.push(input.resolve(request, now)?);
+        let mut texts = Vec::with_capacity(self.values.len());
+        for input in &self.values {
+            texts.push(input.resolve(request, now)?);
         }
-        Ok(Values(values))
+        let certificate = self.certificate.resolve(request.certificate())?;
+        Ok(Values { texts, certificate })
     }
 
     /// The context's members.
@@ -110,9 +135,9 @@ impl Inputs {
     ) -> Result<Vec<(String, RestrictedExpression)>, Outcome> {
         let within = |record: Option<&'static str>| {
             let inputs = self
-                .inputs
+                .values
                 .iter()
-                .zip(&values.0)
+                .zip(&values.texts)
                 .filter(move |(input, _)| input.record == record);
             inputs.filter_map(|(input, value)| {
                 Some((&*input.name, input.source.expression(value.as_deref()?)))
@@ -125,11 +150,14 @@ impl Inputs {
                 value.map_err(|error| Outcome::refusal(Code::PolicyError, error.to_string()))?;
             members.push(((*record).to_owned(), value));
         }
+        if let Some(seen) = &values.certificate {
+            members.extend(seen.member()?);
+        }
         Ok(members)
     }
 
     fn mention(&self, source: Source) -> bool {
-        self.inputs
+        self.values
             .iter()
             .any(|input| input.mentioned && input.source == source)
     }
@@ -138,8 +166,11 @@ impl Inputs {
 impl Values<'_> {
     /// Appends the values to the key of a remembered decision, so that no two lists of values of one plan read alike.
     pub(crate) fn write_key(&self, key: &mut Vec<u8>) {
-        for value in &self.0 {
+        for value in &self.texts {
             write_text(key, value.as_deref());
+        }
+        if let Some(seen) = &self.certificate {
+            seen.write_key(key);
         }
     }
 }

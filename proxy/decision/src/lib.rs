@@ -6,6 +6,7 @@
 //! [`Policies::load`] reads a directory into an immutable snapshot. [`Policies::guard`] prepares it for one route and
 //! method. [`Guard::decide`] then turns a canonical request and its verified caller into a [`Permit`] or a [`Denied`].
 
+mod certificate;
 mod check;
 mod config;
 mod effect;
@@ -25,6 +26,7 @@ mod said;
 mod schema;
 mod testing;
 
+pub use certificate::{Certificate, CertificateField};
 pub use check::{Checked, check};
 pub use config::Config;
 pub use effect::{Callers, Never, Unmet};

@@ -4,6 +4,8 @@ use std::{borrow::Cow, net::IpAddr};
 
 use serde_json::{Map, Value};
 
+use crate::Certificate;
+
 /// The canonical request that a decision reads and its permit then owns.
 ///
 /// Only what the policies mention is asked for.
@@ -29,6 +31,9 @@ pub trait Request {
 
     /// Who sent it.
     fn client_ip(&self) -> IpAddr;
+
+    /// The certificate that its connection was opened with, if one was shown and is still good.
+    fn certificate(&self) -> Option<&Certificate>;
 }
 
 /// A part of a request that policies read as one value.

@@ -131,12 +131,7 @@ impl Views {
     fn degraded(&self, snapshot: &Snapshot) -> Vec<Degraded> {
         let mut degraded = self.status.degraded();
         degraded.extend(snapshot.degraded());
-        if self.metrics.records_dropped.is_failing() {
-            degraded.push(Degraded {
-                what: "log.decisions".into(),
-                why: "decision records cannot be written and are lost; the log says why".into(),
-            });
-        }
+        degraded.extend(self.metrics.lost.degraded());
         if let Some(why) = self.trouble() {
             degraded.push(Degraded {
                 what: "pools.store".into(),

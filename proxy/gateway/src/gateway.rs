@@ -18,7 +18,9 @@ mod pace;
 pub(crate) mod record;
 pub(crate) mod refuse;
 pub(crate) mod request_id;
+mod respond;
 mod streams;
+pub(crate) mod trace;
 
 use std::{
     sync::Arc,
@@ -55,10 +57,12 @@ use identify::Caller;
 pub(crate) use limit::{Limits, Rule};
 use pace::Flow;
 pub(crate) use pace::Pace;
-use record::{Micros, Recorder};
+use record::{Micros, Recorders, Seen};
 pub(crate) use refuse::Refusal;
 use request_id::RequestId;
+pub(crate) use respond::Answer;
 pub(crate) use streams::{Closing, Streams};
+use trace::Trace;
 
 /// What all requests share.
 pub(crate) struct Gateway {
@@ -66,7 +70,7 @@ pub(crate) struct Gateway {
     pub(crate) mount: Option<Mount>,
     pub(crate) clock: Arc<dyn engine::Clock>,
     pub(crate) metrics: Metrics,
-    pub(crate) recorder: Recorder,
+    pub(crate) recorders: Recorders,
     pub(crate) pace: Pace,
     /// Requests to upstreams that are under way.
     pub(crate) requests: Arc<Connections>,
@@ -83,6 +87,7 @@ pub(crate) struct Ctx {
     time: SystemTime,
     snapshot: Arc<Snapshot>,
     request_id: RequestId,
+    trace: Option<Trace>,
     plan: Option<Arc<Plan>>,
     caller: Option<Caller>,
     permit: Option<Permit<Head>>,
@@ -114,6 +119,8 @@ pub(crate) struct Ctx {
     body: u64,
     /// Interim answers so far.
     interim: u8,
+    /// The answer's status says that it has no body.
+    is_bodiless: bool,
 }
 
 #[async_trait]
@@ -128,6 +135,7 @@ impl ProxyHttp for Gateway {
             time: self.clock.now(),
             snapshot: self.current.load_full(),
             request_id: RequestId::none(),
+            trace: None,
             plan: None,
             caller: None,
             permit: None,
@@ -148,6 +156,7 @@ impl ProxyHttp for Gateway {
             place: None,
             body: 0,
             interim: 0,
+            is_bodiless: false,
         }
     }
 
@@ -171,7 +180,7 @@ impl ProxyHttp for Gateway {
         }
         let verdict = judged?;
         if matches!(verdict, judge::Verdict::Forward) {
-            self.streams.prepare(session, ctx)?;
+            self.streams.prepare(session, ctx, &self.recorders)?;
         }
         match verdict {
             judge::Verdict::Forward if direct::leads(session, ctx) => {
@@ -251,10 +260,11 @@ impl ProxyHttp for Gateway {
         if end && body.as_ref().is_some_and(Bytes::is_empty) {
             *body = None;
         }
+        ctx.count_body(body.as_ref());
         if session.was_upgraded() {
             return Ok(());
         }
-        ctx.count_body(body.as_ref())?;
+        ctx.check_body()?;
         // What is a stream may be as slow as it likes.
         if ctx.is_call() {
             return Ok(());
@@ -269,11 +279,12 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_request_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
-        forward::request(request, ctx)
+        forward::request(request, ctx)?;
+        forward::ask_for_body(session, request).await
     }
 
     async fn upstream_response_filter(
@@ -305,9 +316,16 @@ impl ProxyHttp for Gateway {
         &self,
         _: &mut Session,
         body: &mut Option<Bytes>,
-        _: bool,
+        end: bool,
         ctx: &mut Ctx,
     ) -> pingora::Result<Option<Duration>> {
+        if end {
+            ctx.trace_end();
+        }
+        // On HTTP/2 an upstream can send one all the same.
+        if ctx.is_bodiless {
+            *body = None;
+        }
         if let Some(held) = &mut ctx.held {
             held.follow(body)?;
         }
@@ -337,21 +355,13 @@ impl ProxyHttp for Gateway {
         {
             line.broken_off(Instant::now());
         }
-        if let Some(stream) = ctx.stream.take() {
-            let why = error.and_then(|error| ctx.ended(error));
-            stream.end(error, why.as_ref());
-        }
+        let why = error.and_then(|error| ctx.ended(error));
         ctx.held = None;
-        let took = ctx.started.elapsed();
-        ctx.micros.total = micros(took);
-        if let Some(plan) = &ctx.plan {
-            plan.metrics.count(ctx.outcome, took);
-        } else {
-            ctx.snapshot.unrouted.count(ctx.outcome, took);
+        let took = ctx.conclude(error, why.as_ref());
+        if self.recorders.are_on() {
+            self.recorders.record(ctx, &Seen::of(session, ctx));
         }
-        if self.recorder.is_on() {
-            self.recorder.record(&ctx.record(session));
-        }
+        ctx.export(session, took);
     }
 }
 
@@ -363,20 +373,42 @@ impl Gateway {
             return;
         }
         if ctx.stream.is_some() {
-            self.streams.hold(session, ctx);
+            self.streams.hold(session, ctx, &self.recorders);
         } else {
             Streams::release(ctx);
+        }
+        if let Some(held) = &mut ctx.held {
+            held.note(status);
         }
     }
 }
 
 impl Ctx {
-    /// Counts a piece of the body; fails where it has become longer than its route takes.
-    fn count_body(&mut self, piece: Option<&Bytes>) -> pingora::Result<()> {
+    /// Counts it, as ended by that error or for that reason; says how long it took.
+    fn conclude(&mut self, error: Option<&pingora::Error>, why: Option<&Refusal>) -> Duration {
+        if let Some(stream) = self.stream.take() {
+            stream.end(error, why);
+        }
+        let took = self.started.elapsed();
+        self.micros.total = micros(took);
+        if let Some(plan) = &self.plan {
+            plan.metrics.count(self.outcome, took);
+        } else {
+            self.snapshot.unrouted.count(self.outcome, took);
+        }
+        took
+    }
+
+    /// Counts a piece of the body.
+    fn count_body(&mut self, piece: Option<&Bytes>) {
         let octets = piece.map_or(0, Bytes::len);
         self.body = self
             .body
             .saturating_add(octets.try_into().unwrap_or(u64::MAX));
+    }
+
+    /// Fails where the body has become longer than its route takes.
+    fn check_body(&self) -> pingora::Result<()> {
         match &self.plan {
             Some(plan) if self.body > plan.body_limit => error::too_large(),
             _ => Ok(()),
@@ -385,7 +417,9 @@ impl Ctx {
 
     fn refuse(&mut self, refusal: Refusal) {
         self.outcome = match refusal.line().status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Deny,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST => {
+                Outcome::Deny
+            }
             status if status.is_server_error() => Outcome::Error,
             _ => Outcome::Refuse,
         };
@@ -400,6 +434,15 @@ impl Ctx {
             .as_ref()
             .map(Permit::head)
             .or(self.head.as_ref())
+    }
+}
+
+/// A stream may be abandoned, and whatever is under way be cut off with the process: then nobody tells of its end but this.
+impl Drop for Ctx {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take() {
+            held.abandoned(self);
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod reload;
 mod serve;
 mod snapshot;
 mod status;
+mod traces;
 mod upstream;
 
 use std::process::ExitCode;

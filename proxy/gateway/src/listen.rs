@@ -24,14 +24,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use engine::Clock;
 use ipnet::IpNet;
 use pingora::{
     apps::ServerApp,
-    listeners::tls::Acceptor,
     protocols::{GetSocketDigest as _, Stream, l4},
     services::listening::Service,
 };
 use prometheus::IntCounter;
+use settings::Redirect;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
@@ -46,14 +47,15 @@ pub(crate) use proxy::check_proxy_header;
 pub(crate) use requests::Requests;
 use stalled::Stalling;
 pub(crate) use stream::is_answering;
-pub(crate) use tls::{Certificates, Pem};
+pub(crate) use tls::{Outdated, Shown, Tls, check_certificate};
 
 /// A socket that is bound and listening, and how it speaks.
 pub(crate) struct Bound {
     socket: TcpListener,
     address: SocketAddr,
-    certificates: Option<Arc<Certificates>>,
+    tls: Option<Arc<Tls>>,
     senders: Option<Senders>,
+    redirect: Option<Arc<Redirect>>,
 }
 
 /// The load balancers that may connect, each connection with a header of the PROXY protocol.
@@ -73,10 +75,10 @@ impl Senders {
 }
 
 impl Bound {
-    /// Of a socket that listens; with certificates it speaks TLS only, with senders nobody else may connect.
+    /// Of a socket that listens; with TLS it speaks nothing else, with senders nobody else may connect.
     pub(crate) fn of(
         socket: TcpListener,
-        certificates: Option<Arc<Certificates>>,
+        tls: Option<Arc<Tls>>,
         senders: Option<Senders>,
     ) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
@@ -84,9 +86,18 @@ impl Bound {
         Ok(Self {
             socket,
             address,
-            certificates,
+            tls,
             senders,
+            redirect: None,
         })
+    }
+
+    /// Sends callers without TLS elsewhere, if anywhere.
+    pub(crate) fn redirecting(self, redirect: Option<Redirect>) -> Self {
+        Self {
+            redirect: redirect.map(Arc::new),
+            ..self
+        }
     }
 
     /// Where it listens; the port is the kernel's where 0 was asked for.
@@ -101,7 +112,7 @@ impl Bound {
 
     /// Whether it speaks TLS.
     pub(crate) fn is_tls(&self) -> bool {
-        self.certificates.is_some()
+        self.tls.is_some()
     }
 }
 
@@ -136,7 +147,7 @@ pub(crate) enum Intake {
 }
 
 /// What holds for all connections.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Terms {
     /// For how long the head of a request may come, and the first one from when the connection was there.
     pub(crate) head: Duration,
@@ -148,6 +159,8 @@ pub(crate) struct Terms {
     pub(crate) limits: Arc<LineLimits>,
     /// Of listeners behind load balancers.
     pub(crate) untold: Untold,
+    /// By which certificates of callers end.
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// Counts connections that nobody vouches for, by why.
@@ -198,7 +211,8 @@ pub(crate) async fn serve<A>(
         match accepted {
             Ok(stream) => {
                 let (retire, retired) = watch::channel(false);
-                let line = Line::new(terms.limits.clone(), retire.clone(), Instant::now());
+                let (limits, redirect) = (terms.limits.clone(), way.redirect.clone());
+                let line = Line::new(limits, redirect, retire.clone(), Instant::now());
                 let Some(accepted) = admit(stream, line, &way, &terms, &open) else {
                     continue;
                 };
@@ -209,6 +223,7 @@ pub(crate) async fn serve<A>(
                     line: guarded,
                     patience: terms.head,
                     idle: terms.idle,
+                    clock: terms.clock.clone(),
                     retire,
                     served: connections.spawn(served),
                 };
@@ -225,20 +240,19 @@ pub(crate) async fn serve<A>(
     while connections.join_next().await.is_some() {}
 }
 
-/// How a listener's connections come to speak HTTP.
+/// How a listener's connections come to speak HTTP, and where those are sent that are not served.
 struct Way {
-    acceptor: Option<Acceptor>,
+    tls: Option<Arc<Tls>>,
     senders: Option<Senders>,
+    redirect: Option<Arc<Redirect>>,
 }
 
 impl Way {
     fn of(bound: &Bound) -> Self {
-        let acceptor = |certificates: &Arc<Certificates>| {
-            Acceptor::from_server_config(certificates.server_config())
-        };
         Self {
-            acceptor: bound.certificates.as_ref().map(acceptor),
+            tls: bound.tls.clone(),
             senders: bound.senders.clone(),
+            redirect: bound.redirect.clone(),
         }
     }
 }
@@ -302,7 +316,7 @@ async fn connection<A>(
     if way.senders.is_some() && !is_told(&mut stream, &mut counted, &terms.untold).await {
         return;
     }
-    let Some(stream) = secured(stream, way.acceptor.as_ref()).await else {
+    let Some(stream) = secured(stream, way.tls.as_ref(), &line).await else {
         return;
     };
     line.open(tokio::time::Instant::now());
@@ -325,12 +339,19 @@ async fn is_told(stream: &mut l4::stream::Stream, counted: &mut Counted, untold:
 }
 
 /// The connection with its TLS, if it speaks that; `None` where the handshake failed.
-async fn secured(stream: l4::stream::Stream, acceptor: Option<&Acceptor>) -> Option<Stream> {
-    let Some(acceptor) = acceptor else {
+async fn secured(
+    stream: l4::stream::Stream,
+    tls: Option<&Arc<Tls>>,
+    line: &Line,
+) -> Option<Stream> {
+    let Some(tls) = tls else {
         return Some(Box::new(stream));
     };
-    match timeout(HANDSHAKE, acceptor.tls_handshake(stream)).await {
-        Ok(Ok(stream)) => return Some(Box::new(stream)),
+    match timeout(HANDSHAKE, tls.accept(stream)).await {
+        Ok(Ok((stream, shown))) => {
+            line.set_shown(shown);
+            return Some(Box::new(stream));
+        }
         Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
         Err(_) => tracing::debug!("TLS handshake took too long"),
     }

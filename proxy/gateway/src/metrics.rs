@@ -16,7 +16,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
-use crate::gateway::record::Losses;
+use crate::gateway::record::{Losses, Lost};
 use decisions::Decisions;
 pub(crate) use issuers::IssuerSeen;
 use issuers::Issuers;
@@ -81,7 +81,9 @@ pub(crate) struct Metrics {
     pub(crate) pools: Pools,
     pub(crate) generation: IntGauge,
     pub(crate) reloads: IntCounterVec,
-    pub(crate) records_dropped: Losses,
+    pub(crate) lost: Lost,
+    pub(crate) spans_exported: IntCounter,
+    pub(crate) spans_dropped: IntCounter,
 }
 
 /// Time spent in each stage of the path.
@@ -188,9 +190,9 @@ impl Metrics {
                 "Reloads by result.",
                 ["success", "failure"],
             )?,
-            records_dropped: Losses::new(
-                r.counter("records_dropped_total", "Decision records that were lost.")?,
-            ),
+            lost: lost(&r)?,
+            spans_exported: r.counter("spans_exported_total", "Spans that a collector took.")?,
+            spans_dropped: r.counter("spans_dropped_total", "Spans that were lost.")?,
             registry,
         })
     }
@@ -231,4 +233,19 @@ impl Metrics {
         }
         String::from_utf8(out).unwrap_or_default()
     }
+}
+
+/// By the names that the logs have in the settings.
+fn lost(r: &Register<'_>) -> prometheus::Result<Lost> {
+    let lost = r.counters(
+        "records_dropped_total",
+        "Decision records, and lines of the access log, that were lost.",
+        &["log"],
+    )?;
+    let losses =
+        |log: &'static str, label: &str| Losses::new(log, lost.with_label_values(&[label]));
+    Ok(Lost {
+        decisions: losses("log.decisions", "decisions"),
+        access: losses("log.access", "access"),
+    })
 }

@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use http::{HeaderMap, HeaderName, Method, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use ipnet::IpNet;
 use pingora::proxy::Session;
 
@@ -20,8 +20,9 @@ use crate::{
         head::Head,
         judge,
         refuse::{Malformed, Refusal},
+        trace::context::{self, Parent, TRACEPARENT, TRACESTATE},
     },
-    listen,
+    listen, traces,
 };
 
 pub use stages::Stages;
@@ -76,9 +77,38 @@ pub fn proxy_header(bytes: &[u8]) -> Result<Option<(Option<SocketAddr>, usize)>,
     listen::check_proxy_header(bytes)
 }
 
+/// What policies and upstreams get of a certificate that a caller shows; `None` where no connection comes of it.
+pub fn certificate(octets: &[u8]) -> Option<decision::Certificate> {
+    listen::check_certificate(octets)
+}
+
 /// A chunked body, followed as its octets come: `None` where it is out of form, else whether it is over.
 pub fn chunks<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Option<bool> {
     listen::check_chunks(pieces).ok()
+}
+
+/// Of how many spans a collector's answer says that they were not taken; nothing where it cannot be read.
+pub fn rejected_spans(answer: &[u8]) -> Option<u64> {
+    traces::rejected(answer)
+}
+
+/// The trace and the span that these `traceparent` fields name, and whether they say that it is recorded.
+pub fn trace_parent(fields: &[HeaderValue]) -> Option<([u8; 16], [u8; 8], bool)> {
+    let parent = Parent::read(&headers(TRACEPARENT, fields))?;
+    Some((parent.trace, parent.span, parent.is_sampled()))
+}
+
+/// What goes on of these `tracestate` fields.
+pub fn trace_state(fields: &[HeaderValue]) -> Option<HeaderValue> {
+    context::state(&headers(TRACESTATE, fields))
+}
+
+fn headers(name: &'static str, fields: &[HeaderValue]) -> HeaderMap {
+    let name = HeaderName::from_static(name);
+    fields
+        .iter()
+        .map(|field| (name.clone(), field.clone()))
+        .collect()
 }
 
 /// A request of HTTP/2, taken apart as the protocol does it.

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     mount::Mount,
-    serve::{Overrides, Secured, certificates, router},
+    serve::{Overrides, Secured, router, secured},
     snapshot::{Maker, Snapshot},
     status::{Degraded, Status},
 };
@@ -31,8 +31,8 @@ pub(crate) struct Reloader {
     /// Its operators change with the settings.
     pub(crate) mount: Option<Mount>,
     pub(crate) status: Arc<Status>,
-    /// Those of the listeners that speak TLS, which are as they were at the start.
-    pub(crate) certificates: Vec<Secured>,
+    /// The listeners, as they were at the start but for what their TLS shows and asks for.
+    pub(crate) secured: Vec<Secured>,
     /// What only a restart changes, as it was at the start.
     pub(crate) fixed: Fixed,
     /// INVARIANT: follows each file from before it was read, so no change is lost.
@@ -74,8 +74,7 @@ impl Reloader {
             .make(&settings, before.generation + 1, Some(&before));
         let next =
             made.map_err(|problems| problems.into_iter().map(Degraded::from).collect::<Vec<_>>())?;
-        let fresh =
-            certificates(&settings).map_err(|why| degraded("listeners", format!("{why:#}")))?;
+        let fresh = secured(&settings).map_err(|why| degraded("listeners", format!("{why:#}")))?;
         self.put_in_force(&settings, next, fresh);
         Ok(())
     }
@@ -85,6 +84,7 @@ impl Reloader {
         self.admit_operators(settings);
         let generation = next.generation;
         next.tell();
+        next.export();
         self.maker
             .metrics
             .generation
@@ -100,14 +100,14 @@ impl Reloader {
         tracing::info!(generation, "Reloaded");
     }
 
-    /// Gives each listener its own certificates: one that is new, or gone, in the settings takes a restart. Those of one
+    /// Gives each listener its own TLS: one that is new, or gone, in the settings takes a restart. Those of one
     /// address, as where the kernel chooses ports, are told apart by their order.
     fn renew(&self, mut fresh: Vec<Secured>) {
-        for ours in &self.certificates {
+        for ours in &self.secured {
             let at = fresh.iter().position(|one| one.address == ours.address);
             let fresh = at.map(|at| fresh.remove(at));
-            let fresh = fresh.and_then(|fresh| fresh.certificates);
-            if let (Some(ours), Some(fresh)) = (&ours.certificates, fresh) {
+            let fresh = fresh.and_then(|fresh| fresh.tls);
+            if let (Some(ours), Some(fresh)) = (&ours.tls, fresh) {
                 ours.replace(&fresh);
             }
         }

@@ -20,7 +20,7 @@ use settings::Settings;
 
 use crate::{
     admin,
-    listen::{Bound, Certificates, Pem, Senders, listening},
+    listen::{Bound, Senders, Tls, listening},
 };
 
 pub(crate) use pools::router;
@@ -63,38 +63,30 @@ pub(crate) fn run(file: &Path, inherited: Option<Inherited>) -> anyhow::Result<(
     process.run()
 }
 
-/// A listener of the settings, and its certificates where it speaks TLS.
+/// A listener of the settings, and its TLS where it speaks that.
 #[derive(Debug)]
 pub(crate) struct Secured {
     pub(crate) address: SocketAddr,
-    pub(crate) certificates: Option<Arc<Certificates>>,
+    pub(crate) tls: Option<Arc<Tls>>,
 }
 
-/// Each listener with its certificates.
-pub(crate) fn certificates(settings: &Settings) -> anyhow::Result<Vec<Secured>> {
-    let load = |listener: &settings::Listener| {
-        let address = listener.address;
-        let Some(tls) = &listener.tls else {
-            return Ok(Secured {
-                address,
-                certificates: None,
-            });
-        };
-        let pem = |files: &settings::Certificate| Pem {
-            chain: files.cert.clone(),
-            key: files.key.clone(),
-        };
-        let files: Vec<_> = tls.certificates.iter().map(pem).collect();
-        let loaded = Certificates::load(&files).map_err(|problems| {
+/// Each listener with its certificates, and with who vouches for those of callers.
+pub(crate) fn secured(settings: &Settings) -> anyhow::Result<Vec<Secured>> {
+    let load = |tls: &settings::Tls| {
+        Tls::load(tls).map_err(|problems| {
             let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("{}", lines.join("; "))
-        });
-        Ok(Secured {
-            address,
-            certificates: Some(loaded?),
         })
     };
-    settings.listeners.iter().map(load).collect()
+    let listeners = settings.listeners.iter();
+    listeners
+        .map(|listener| {
+            Ok(Secured {
+                address: listener.address,
+                tls: listener.tls.as_ref().map(load).transpose()?,
+            })
+        })
+        .collect()
 }
 
 /// Why an address cannot be listened on, and what to do about it.
@@ -123,14 +115,14 @@ fn cannot_listen(
 /// Every socket of the settings, bound.
 struct Sockets {
     bound: Vec<Bound>,
-    certificates: Vec<Secured>,
+    secured: Vec<Secured>,
     admin: Option<(TcpListener, SocketAddr)>,
 }
 
 impl Sockets {
     /// Those that were handed on are taken over.
     fn bind(settings: &Settings, mut inherited: Option<&mut Inherited>) -> anyhow::Result<Self> {
-        let certificates = certificates(settings)?;
+        let all = secured(settings)?;
         let mut handed = |listens| inherited.as_mut()?.take(listens);
         let bind = |(listener, secured): (&settings::Listener, &Secured)| {
             let senders = listener.proxy_protocol.as_ref().map(Senders::of);
@@ -138,14 +130,16 @@ impl Sockets {
                 Some(socket) => Ok(socket),
                 None => listening(listener.address),
             };
-            let certificates = secured.certificates.clone();
-            let bound = socket.and_then(|socket| Bound::of(socket, certificates, senders));
+            let tls = secured.tls.clone();
+            let redirect = listener.redirect.map(|to| to.to_https().into());
+            let bound = socket.and_then(|socket| Bound::of(socket, tls, senders));
+            let bound = bound.map(|bound| bound.redirecting(redirect));
             bound.map_err(|error| cannot_listen(listener.address, error, "listeners", "--listen"))
         };
         let bound = settings
             .listeners
             .iter()
-            .zip(&certificates)
+            .zip(&all)
             .map(bind)
             .collect::<Result<_, _>>()?;
         let admin = settings
@@ -160,7 +154,7 @@ impl Sockets {
             .transpose()?;
         Ok(Self {
             bound,
-            certificates,
+            secured: all,
             admin,
         })
     }

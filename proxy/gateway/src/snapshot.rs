@@ -3,6 +3,7 @@
 //! A reload makes a whole new one or none at all, so a request never sees half of two.
 
 mod beside;
+mod circle;
 mod effect;
 #[cfg(test)]
 mod fixture;
@@ -10,6 +11,7 @@ mod issuers;
 mod limits;
 mod routes;
 mod shadow;
+mod traces;
 mod view;
 
 use std::sync::Arc;
@@ -17,18 +19,19 @@ use std::sync::Arc;
 use http::HeaderName;
 use route::Table;
 use serde_json::Value;
-use settings::{Place, Problem, Settings, Template, TokenPlace};
+use settings::{Place, Problem, Redirect, Settings, Template, TokenPlace};
 use token::{IssuerIndex, Requirements, Verifier};
 use tokio::runtime::Handle;
 
 use crate::{
     gateway::{
-        Cors, Guards, Limits, Timeouts,
+        Answer, Cors, Guards, Limits, Timeouts,
         admit::{self, Allowances},
     },
     metrics::{Metrics, RouteMetrics},
     rate::Limiter,
     status::Degraded,
+    traces::{Outlet, Traces},
     upstream::Upstream,
 };
 
@@ -48,6 +51,8 @@ pub(crate) struct Snapshot {
     pub(crate) upstreams: Vec<Arc<Upstream>>,
     /// Rate limits; the next snapshot goes on with those that it has too.
     limiters: Vec<Arc<Limiter>>,
+    /// Where requests are traced.
+    pub(crate) traces: Option<Arc<Traces>>,
     /// The routes as operators see them.
     pub(crate) views: Vec<RouteView>,
     /// The settings as operators see them; without secrets.
@@ -63,6 +68,8 @@ pub(crate) struct Snapshot {
 /// One route, with all that can be found out before a request comes.
 pub(crate) struct Plan {
     pub(crate) name: Arc<str>,
+    /// The template of its path, if it is for certain paths.
+    pub(crate) path: Option<Box<str>>,
     pub(crate) metrics: RouteMetrics,
     /// Names of the path's parameters, from left to right.
     pub(crate) parameters: Vec<Arc<str>>,
@@ -82,12 +89,37 @@ pub(crate) enum Kind {
     Pools,
     /// They go upstream, if the caller may.
     Proxy(Box<Proxy>),
+    /// They are answered here, if the caller may.
+    Respond(Box<Respond>),
+    /// Whoever calls is sent elsewhere.
+    Redirect(Box<Redirect>),
+}
+
+impl Kind {
+    /// Who may use the route; `None` where the route itself does not say.
+    pub(crate) fn access(&self) -> Option<&Access> {
+        match self {
+            Self::Proxy(proxy) => Some(&proxy.access),
+            Self::Respond(respond) => Some(&respond.access),
+            Self::Pools | Self::Redirect(_) => None,
+        }
+    }
+
+    /// Whether requests may go on as WebSocket.
+    pub(crate) fn takes_websocket(&self) -> bool {
+        matches!(self, Self::Proxy(proxy) if proxy.websocket)
+    }
+}
+
+/// Who may use a route.
+pub(crate) struct Access {
+    pub(crate) authenticate: Authenticate,
+    pub(crate) authorize: Authorize,
 }
 
 /// A route to an upstream.
 pub(crate) struct Proxy {
-    pub(crate) authenticate: Authenticate,
-    pub(crate) authorize: Authorize,
+    pub(crate) access: Access,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) headers: Vec<(HeaderName, Template)>,
     /// What is changed of requests and answers; `None` where nothing is.
@@ -95,6 +127,12 @@ pub(crate) struct Proxy {
     pub(crate) timeouts: Timeouts,
     /// Whether requests may go on as WebSocket.
     pub(crate) websocket: bool,
+}
+
+/// A route with an answer of its own.
+pub(crate) struct Respond {
+    pub(crate) access: Access,
+    pub(crate) answer: Answer,
 }
 
 /// How a caller proves who it is.
@@ -127,16 +165,20 @@ pub(crate) struct Maker {
     pub(crate) engine: Option<engine::Engine>,
     /// Where keys are fetched and servers watched; without it, nothing is: for checks.
     pub(crate) background: Option<Handle>,
+    /// Where spans are put.
+    pub(crate) outlet: Outlet,
 }
 
 impl Snapshot {
     /// What is not well at this moment.
     pub(crate) fn degraded(&self) -> Vec<Degraded> {
         let upstreams = self.upstreams.iter().filter_map(|u| u.degraded());
+        let traces = self.traces.iter().filter_map(|traces| traces.degraded());
         let futile = self.futile.iter().cloned().map(Degraded::from);
         self.degraded_issuers()
             .into_iter()
             .chain(upstreams)
+            .chain(traces)
             .chain(futile)
             .collect()
     }
@@ -144,6 +186,13 @@ impl Snapshot {
     /// Whether all is there that requests may need and that comes by itself: keys, revocations, servers' addresses.
     pub(crate) fn is_settled(&self) -> bool {
         self.degraded_issuers().is_empty() && self.upstreams.iter().all(|it| it.is_resolved())
+    }
+
+    /// Has spans go where its settings say; where they say nothing, what is left goes where it went before.
+    pub(crate) fn export(&self) {
+        if let Some(traces) = &self.traces {
+            traces.put_in_force();
+        }
     }
 
     /// Tells the log what is odd.
@@ -178,6 +227,7 @@ impl Maker {
             .map(|upstream| self.upstream(upstream, previous, background))
             .collect();
         let limiters = self.limiters(settings, previous);
+        let traces = self.traces(settings, previous, &mut problems);
         let parts = routes::Parts {
             settings,
             limits: &self.limits,
@@ -188,10 +238,10 @@ impl Maker {
             verifier: &verifier,
         };
         let (routes, views) = routes::build(&parts, &mut problems);
-        let shadowed = routes
-            .iter()
-            .map(|routes| shadow::problems(settings, routes));
-        problems.extend(shadowed.flatten());
+        if let Some(routes) = &routes {
+            problems.extend(shadow::problems(settings, routes));
+            problems.extend(circle::problems(settings, routes));
+        }
         let mut effect = routes
             .as_ref()
             .map(|routes| effect::judge(settings, routes))
@@ -211,6 +261,7 @@ impl Maker {
                 unrouted: self.metrics.route("(none)"),
                 upstreams,
                 limiters,
+                traces,
                 views,
                 config: view::config(settings),
                 remote,
@@ -283,29 +334,23 @@ fn of_policies(settings: &Settings, name: &str, found: &decision::Problem) -> Pr
 
 /// Admission must know the names of all headers that any route sets or policies read.
 fn rules(settings: &Settings, limits: &settings::Limits) -> admit::Rules {
-    let guarded = settings
-        .routes
-        .iter()
-        .filter_map(|route| match &route.handling {
-            settings::Handling::Pools => None,
-            settings::Handling::Upstream(guarded) => Some(guarded),
-        });
     let mut rules = admit::Rules {
         bounds: limits.into(),
         trusted_peers: settings.trusted_peers.clone(),
         trusted_header: settings.trusted_header,
         ..admit::Rules::default()
     };
-    for guarded in guarded {
-        for (name, _) in &guarded.headers {
-            let key = admit::identity_key(name.as_str()).into_owned();
-            rules.identity_headers.insert(key);
+    for route in &settings.routes {
+        if let settings::Handling::Upstream(guarded) = &route.handling {
+            for (name, _) in &guarded.headers {
+                let key = admit::identity_key(name.as_str()).into_owned();
+                rules.identity_headers.insert(key);
+            }
         }
-        if let settings::Authorize::Policies(policies) = &guarded.authorize {
-            policies
-                .headers
-                .iter()
-                .for_each(|name| rules.read(name.clone()));
+        let access = route.handling.access();
+        if let Some(settings::Authorize::Policies(policies)) = access.map(|it| &it.authorize) {
+            let names = policies.headers.iter();
+            names.for_each(|name| rules.read(name.clone()));
         }
     }
     rules
@@ -341,8 +386,10 @@ routes:
             SETTINGS.replace("path: pets", &format!("path: {policies}")),
         )
         .unwrap();
+        let metrics = Metrics::new().unwrap();
         let maker = Maker {
-            metrics: Metrics::new().unwrap(),
+            outlet: Outlet::new(&metrics),
+            metrics,
             limits: settings::Limits::default(),
             engine: None,
             background: None,

@@ -4,6 +4,7 @@ mod balance;
 mod endpoint;
 mod idle;
 mod list;
+mod second_look;
 mod server;
 mod watch;
 
@@ -26,6 +27,7 @@ use endpoint::Common;
 pub(crate) use endpoint::{Endpoint, InUse};
 pub(crate) use idle::Room;
 use list::Endpoints;
+pub(crate) use second_look::SecondLook;
 use server::Server;
 
 /// Servers that do the same work.
@@ -119,6 +121,11 @@ impl Upstream {
     /// servers' addresses and health.
     pub(crate) fn is_made_of(&self, settings: &settings::Upstream) -> bool {
         self.settings == *settings
+    }
+
+    /// Its name in the settings.
+    pub(crate) fn name(&self) -> &str {
+        &self.settings.name
     }
 
     /// How it stands now.
@@ -301,6 +308,8 @@ impl Drop for Pending<'_> {
 const MAX_TRIES: usize = 3;
 /// For how long a connection waits for its next request.
 const IDLE: Duration = Duration::from_mins(1);
+/// Octets of an answer over HTTP/2 that its caller has not taken: so many lie in memory for each who is slow.
+const WINDOW: u32 = 256 * 1024;
 /// After which a silent peer is asked whether it is there, how often, and how many times.
 pub(crate) const KEEPALIVE: Duration = Duration::from_mins(1);
 pub(crate) const PROBE: Duration = Duration::from_secs(15);

@@ -37,6 +37,14 @@ impl Host {
     }
 }
 
+/// One host's name or address as admitted requests have it, without a port: in lower case, an IPv6 address in brackets.
+pub fn host(text: &str) -> Result<String, String> {
+    match Host::parse(Some(text))? {
+        Host::Exact(name) => Ok(name),
+        Host::Wildcard(_) | Host::Any => Err(format!("`{text}` is not one host")),
+    }
+}
+
 /// The address as RFC 5952 writes it, in brackets.
 fn ipv6(rest: &str) -> Option<String> {
     let address: Ipv6Addr = rest.strip_suffix(']')?.parse().ok()?;
@@ -66,7 +74,7 @@ fn check(name: &str, text: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::Host;
+    use super::{Host, host};
 
     #[test]
     fn patterns_are_read() {
@@ -87,6 +95,13 @@ mod tests {
             Host::parse(Some("[0:0::1]")),
             Ok(Host::Exact("[::1]".into()))
         );
+    }
+
+    #[test]
+    fn one_host_is_no_pattern() {
+        assert_eq!(host("WWW.example.com"), Ok("www.example.com".into()));
+        assert_eq!(host("[0:0::1]"), Ok("[::1]".into()));
+        assert!(host("*.example.com").is_err() && host("a:80").is_err() && host("").is_err());
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod table;
 mod template;
 mod tree;
 
+pub use host::host;
 pub use octet::{decodes_twice, is_plain, push_octet};
 pub use problem::{Place, Problem};
 pub use table::{Found, Route, Table};

@@ -55,29 +55,6 @@ impl Template {
         &self.text
     }
 
-    /// Its parameters from left to right, and whether each is the rest of a path.
-    pub fn parameters(&self) -> impl Iterator<Item = (&str, bool)> {
-        self.segments.iter().filter_map(|segment| match segment {
-            Segment::Literal(_) => None,
-            Segment::Param(name) => Some((&**name, false)),
-            Segment::Tail(name) => Some((&**name, true)),
-        })
-    }
-
-    /// A path under it, in canonical spelling if the values are: those of a path that another template took. `None` where a
-    /// value is lacking.
-    pub fn fill<'v>(&self, value: impl Fn(&str) -> Option<&'v str>) -> Option<String> {
-        let mut path = String::new();
-        for segment in &self.segments {
-            path.push('/');
-            match segment {
-                Segment::Literal(text) => path.push_str(text),
-                Segment::Param(name) | Segment::Tail(name) => path.push_str(value(name)?),
-            }
-        }
-        Some(path)
-    }
-
     /// Names of its parameters, from left to right.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {
@@ -112,13 +89,32 @@ impl Template {
 
     /// A path that it takes, canonical where `segment` is, which stands for each of its parameters.
     pub fn example(&self, segment: &str) -> String {
-        self.segments.iter().fold(String::new(), |path, part| {
-            let text = match part {
+        self.fill(|_| Some(segment)).unwrap_or_default()
+    }
+
+    /// The path with these values in the place of its parameters, canonical where they are; `None` where one has none.
+    pub fn fill<'v>(&self, value: impl Fn(&str) -> Option<&'v str>) -> Option<String> {
+        let mut path = String::new();
+        for segment in &self.segments {
+            path.push('/');
+            path.push_str(match segment {
                 Segment::Literal(text) => text,
-                Segment::Param(_) | Segment::Tail(_) => segment,
-            };
-            path + "/" + text
-        })
+                Segment::Param(name) | Segment::Tail(name) => value(name)?,
+            });
+        }
+        Some(path)
+    }
+
+    /// Those of its parameters that paths of another template do not have, or not as this kind, as they are written.
+    pub fn unfilled_by(&self, other: &Self) -> Vec<String> {
+        let missing = self.segments.iter();
+        let missing = missing.filter(|segment| !other.segments.contains(segment));
+        let written = missing.filter_map(|segment| match segment {
+            Segment::Literal(_) => None,
+            Segment::Param(name) => Some(format!("{{{name}}}")),
+            Segment::Tail(name) => Some(format!("{{{name}*}}")),
+        });
+        written.collect()
     }
 
     pub(crate) fn segments(&self) -> &[Segment] {
@@ -298,6 +294,31 @@ mod tests {
         assert_eq!(example("/caf%c3%a9/{a}/b/{rest*}"), "/caf%C3%A9/x/b/x");
         assert_eq!(example("/"), "/");
         assert_eq!(example("/a/"), "/a/");
+    }
+
+    #[test]
+    fn a_template_is_filled_with_the_parameters_of_a_path() {
+        let template = |text: &str| Template::parse(text).unwrap();
+        let from = template("/old/{pet}/{rest*}");
+        let filled = |to: &str, path: &str| {
+            let params = Params::new(&from, path);
+            template(to).fill(|name| params.get(name))
+        };
+        for (to, path, expected) in [
+            ("/new/{rest*}", "/old/7/a/b%20c", Some("/new/a/b%20c")),
+            ("/new/{rest*}", "/old/7/", Some("/new/")),
+            ("/{rest*}", "/old/7/", Some("/")),
+            ("/n%65w/{pet}", "/old/caf%C3%A9/", Some("/new/caf%C3%A9")),
+            ("/", "/old/7/a", Some("/")),
+            ("/{none}", "/old/7/a", None),
+        ] {
+            assert_eq!(filled(to, path).as_deref(), expected, "{to} {path}");
+        }
+        assert_eq!(template("/{pet}/{rest*}").unfilled_by(&from), [""; 0]);
+        assert_eq!(
+            template("/{rest}/{pets}/{pet*}").unfilled_by(&from),
+            ["{rest}", "{pets}", "{pet*}"]
+        );
     }
 
     #[test]

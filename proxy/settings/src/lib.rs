@@ -11,6 +11,7 @@ mod limits;
 mod lines;
 mod listener;
 mod load;
+mod log;
 mod mend;
 mod naming;
 mod pem;
@@ -21,6 +22,7 @@ mod rate_limit;
 mod route;
 mod schema;
 mod secret;
+mod traces;
 mod tree;
 mod upstream;
 pub mod written;
@@ -37,15 +39,18 @@ pub use pools::{Operator, Pools};
 pub use problem::{Problem, Problems};
 pub use rate_limit::{RateLimit, RouteLimit};
 pub use route::{
-    Authorize, Bearer, Guarded, Handling, Policies, REFUSED_METHODS, Rewrite, Route, TokenPlace,
+    Access, Answer, Authorize, Bearer, Guarded, Handling, Policies, REFUSED_METHODS, Redirect,
+    Respond, Rewrite, Route, TokenPlace,
 };
 pub use schema::schema;
+pub use traces::Traces;
 pub use upstream::{
     Address, ClientCertificate, Protocol, Scheme, Server, Tls as UpstreamTls, Upstream,
 };
 pub use written::{
-    Allow, Balance, By, Certificate, Decisions, Eject, HashKey, HealthCheck, Limits, Listener, Log,
-    ProxyProtocol, Timeouts, Tls, TrustedHeader, UpstreamLimits,
+    AccessFormat, AccessLog, Allow, Balance, By, Certificate, ClientCertificateMode,
+    ClientCertificates, Decisions, Eject, HashKey, HealthCheck, Limits, Listener, ListenerRedirect,
+    Log, Output, ProxyProtocol, Timeouts, Tls, TrustParent, TrustedHeader, UpstreamLimits,
 };
 
 /// Settings in which nothing is left to check.
@@ -63,6 +68,8 @@ pub struct Settings {
     pub admin: Option<SocketAddr>,
     /// Logs and records.
     pub log: Log,
+    /// Spans of requests, where somebody collects them.
+    pub traces: Option<Traces>,
     /// Peers whose word on who is behind them is believed.
     pub trusted_peers: Vec<ipnet::IpNet>,
     /// Where they say who is behind them.

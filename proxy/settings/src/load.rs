@@ -1,18 +1,15 @@
 //! From a file to settings, or to everything that is wrong with it.
 
 use std::{
-    collections::HashSet,
     fs,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use tracing_subscriber::filter::{EnvFilter, LevelFilter};
-
 use crate::{
-    Decisions, Lines, Place, Problem, Problems, Settings, check::Check, issuer, limits, listener,
-    mend, naming, pools, rate_limit, route, tree, upstream, written,
+    Lines, Place, Problem, Problems, Settings, check::Check, issuer, limits, listener, log, mend,
+    naming, pools, rate_limit, route, traces, tree, upstream, written,
 };
 
 /// Reads the settings in a file, with the secrets and certificates they name.
@@ -85,9 +82,11 @@ fn settings(raw: written::Settings, file: &Path, check: &mut Check<'_>) -> Setti
             .map(|upstream| upstream.name.as_str())
             .collect(),
         protocols: upstreams.iter().map(|upstream| upstream.protocol).collect(),
+        serves_https: listener::serve_https(&raw.listeners),
+        certificates: listener::ask_for_certificates(check),
     };
     let routes = route::check(raw.routes, &names, check);
-    let listeners = listener::check(raw.listeners, check);
+    let listeners = listener::check(raw.listeners, &raw.trusted_peers, check);
     let admin = raw.admin.map(|admin| admin.address);
     check_addresses(&listeners, admin, check);
     Settings {
@@ -98,7 +97,8 @@ fn settings(raw: written::Settings, file: &Path, check: &mut Check<'_>) -> Setti
         listeners,
         workers: raw.workers,
         admin,
-        log: log(raw.log, check),
+        log: log::check(raw.log, check),
+        traces: raw.traces.and_then(|raw| traces::check(raw, check)),
         trusted_peers: raw.trusted_peers,
         trusted_header: raw.trusted_header,
         tokens: tokens(raw.tokens, check),
@@ -179,40 +179,6 @@ fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let covers =
         |a: IpAddr, b: IpAddr| a == b || (a.is_unspecified() && (a.is_ipv6() || b.is_ipv4()));
     a.port() != 0 && a.port() == b.port() && (covers(a.ip(), b.ip()) || covers(b.ip(), a.ip()))
-}
-
-fn log(mut log: written::Log, check: &mut Check<'_>) -> written::Log {
-    if let Some(level) = log.level.as_deref().filter(|level| !is_filter(level)) {
-        let message =
-            format!("`{level}` is not a level as `info`, nor a filter as `warn,portcullis=debug`");
-        check.report(&Place::from("log").key("level"), message);
-    }
-    let mut seen: HashSet<PathBuf> = HashSet::new();
-    let decisions = match &mut log.decisions {
-        Decisions::File(file) => Some(file),
-        Decisions::Stdout | Decisions::Nowhere => None,
-    };
-    for (name, file) in [("decisions", decisions), ("file", log.file.as_mut())] {
-        let Some(file) = file else { continue };
-        *file = check.path(file);
-        let place = Place::from("log").key(name);
-        if !seen.insert(file.clone()) {
-            check.report(&place, "decision records and the log need a file each");
-        }
-        if file.parent().is_some_and(|folder| !folder.is_dir()) {
-            check.report(
-                &place,
-                format!("the folder of `{}` does not exist; make it", file.display()),
-            );
-        }
-    }
-    log
-}
-
-/// What `tracing` takes. It also takes a word that is no level, for the name of a crate: the log of nothing else.
-fn is_filter(text: &str) -> bool {
-    let is_word = text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    EnvFilter::try_new(text).is_ok() && (!is_word || text.parse::<LevelFilter>().is_ok())
 }
 
 fn tokens(raw: written::Tokens, check: &mut Check<'_>) -> token::Limits {

@@ -43,7 +43,7 @@ pub(crate) fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, S
         let added = store.add(authority.clone());
         added.map_err(|error| {
             let file = file.display();
-            format!("`{file}` holds what cannot be an authority: {error}")
+            format!("`{file}` holds no authority: {error}")
         })?;
     }
     Ok(authorities)
@@ -66,7 +66,7 @@ fn key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
 }
 
 /// In words of our own: the library's quote the file, which may be a key.
-fn not_pem(file: &Path, wanted: &str, error: &pem::Error) -> String {
+pub(crate) fn not_pem(file: &Path, wanted: &str, error: &pem::Error) -> String {
     let file = file.display();
     match error {
         pem::Error::Io(error) => format!("`{file}` cannot be read: {error}"),

@@ -3,8 +3,12 @@
 mod contradiction;
 mod forward;
 mod guard;
+mod handling;
 mod place;
+mod redirect;
+mod respond;
 mod rewrite;
+mod target;
 
 use http::{HeaderName, HeaderValue};
 use route::Match;
@@ -14,6 +18,8 @@ use crate::{
     Cors, Issuer, Place, RateLimit, RouteLimit, Template, check::Check, cors, rate_limit, written,
 };
 
+pub use redirect::Redirect;
+pub use respond::{Answer, Respond};
 pub use written::TokenPlace;
 
 /// One route.
@@ -40,18 +46,40 @@ pub enum Handling {
     Pools,
     /// They go to an upstream, if the caller may.
     Upstream(Box<Guarded>),
+    /// They are answered by the gate, if the caller may.
+    Respond(Box<Respond>),
+    /// Whoever calls is sent elsewhere.
+    Redirect(Box<Redirect>),
+}
+
+impl Handling {
+    /// Who may use the route; `None` where the route itself does not say.
+    pub fn access(&self) -> Option<&Access> {
+        match self {
+            Self::Upstream(guarded) => Some(&guarded.access),
+            Self::Respond(respond) => Some(&respond.access),
+            Self::Pools | Self::Redirect(_) => None,
+        }
+    }
+}
+
+/// Who may use a route.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// Which tokens prove who calls; `None` where nobody is asked.
+    pub authenticate: Option<Bearer>,
+    /// What decides.
+    pub authorize: Authorize,
 }
 
 /// A route to an upstream.
 #[derive(Debug, Clone)]
 pub struct Guarded {
-    /// Which tokens prove who calls; `None` where nobody is asked.
-    pub authenticate: Option<Bearer>,
-    /// What decides.
-    pub authorize: Authorize,
+    /// Who may use it.
+    pub access: Access,
     /// Which of [`crate::Settings::upstreams`].
     pub upstream: usize,
-    /// Headers set from the verified token.
+    /// Headers that tell who calls.
     pub headers: Vec<(HeaderName, Template)>,
     /// What goes there otherwise than it came, and what comes back so.
     pub rewrite: Rewrite,
@@ -123,6 +151,10 @@ pub(crate) struct Names<'n> {
     pub(crate) upstreams: Vec<&'n str>,
     /// Of each of those, what its servers speak.
     pub(crate) protocols: Vec<Option<written::Protocol>>,
+    /// Whether requests come to routes over TLS, or can only come so.
+    pub(crate) serves_https: bool,
+    /// Whether any listener asks for certificates.
+    pub(crate) certificates: bool,
 }
 
 impl Rewrite {
@@ -151,8 +183,9 @@ pub(crate) fn check(
     let checked = raw.into_iter().zip(&places).map(|(raw, place)| {
         let name = name(&raw);
         let matches = raw.r#match.clone();
-        let is_open =
-            raw.serve.is_some() || matches!(raw.authenticate, Some(written::Authenticate::None));
+        let is_open = raw.serve.is_some()
+            || raw.redirect.is_some()
+            || matches!(raw.authenticate, Some(written::Authenticate::None));
         let limits = rate_limit::of_route(&raw.rate_limits, is_open, names, place, check);
         let cors = raw.cors.clone();
         let cors = cors.map(|cors| cors::check(cors, &matches.methods, place, check));
@@ -162,7 +195,7 @@ pub(crate) fn check(
             matches,
             rate_limits: limits,
             cors,
-            handling: handling(raw, names, place, check)?,
+            handling: handling::check(raw, names, place, check)?,
         })
     });
     checked.collect::<Vec<_>>().into_iter().flatten().collect()
@@ -236,82 +269,9 @@ fn name(raw: &written::Route) -> String {
         let host = raw.r#match.host.as_deref().unwrap_or("*");
         format!(
             "{methods} {host}{}",
-            raw.r#match.path.as_deref().unwrap_or("/{path*}")
+            raw.r#match.path.as_deref().unwrap_or(EVERY_PATH)
         )
     })
-}
-
-fn handling(
-    raw: written::Route,
-    names: &Names<'_>,
-    place: &Place,
-    check: &mut Check<'_>,
-) -> Option<Handling> {
-    if check.is_written(&place.key("serve")) {
-        check_served(&raw, place, check);
-        return Some(Handling::Pools);
-    }
-    let authenticate = guard::authenticate(raw.authenticate, names, place, check);
-    let is_open = matches!(authenticate, Some(None));
-    let authorize = guard::authorize(raw.authorize, is_open, names, place, check);
-    let allow = allowed(&raw.admit, place, check);
-    let forward = forward::forward(
-        raw.upstream,
-        raw.r#match.path.as_deref(),
-        is_open,
-        names,
-        place,
-        check,
-    )?;
-    let guarded = Guarded {
-        authenticate: authenticate?,
-        authorize: authorize?,
-        upstream: forward.upstream,
-        headers: forward.headers,
-        rewrite: forward.rewrite,
-        timeouts: forward.timeouts,
-        websocket: forward.websocket,
-        allow,
-        body_bytes: raw.body_bytes,
-    };
-    Some(Handling::Upstream(Box::new(guarded)))
-}
-
-/// What the route lets go of admission.
-fn allowed(raw: &written::Admit, place: &Place, check: &mut Check<'_>) -> Vec<written::Allow> {
-    let list = place.key("admit").key("allow");
-    let mut allowed = Vec::new();
-    for (rule, place) in raw.allow.iter().zip(check.items(&list)) {
-        if allowed.contains(rule) {
-            check.report(&place, format!("`{}` is there twice", rule.as_str()));
-        } else {
-            allowed.push(*rule);
-        }
-    }
-    allowed
-}
-
-fn check_served(raw: &written::Route, place: &Place, check: &mut Check<'_>) {
-    if !check.is_written(&"pools".into()) {
-        check.report(
-            &place.key("serve"),
-            "there is no engine to serve; add `pools`",
-        );
-    }
-    let stray = [
-        ("cors", raw.cors.is_some()),
-        ("authenticate", raw.authenticate.is_some()),
-        ("authorize", raw.authorize.is_some()),
-        ("upstream", raw.upstream.is_some()),
-        ("admit", check.is_written(&place.key("admit"))),
-        ("body_bytes", raw.body_bytes.is_some()),
-    ];
-    for (key, _) in stray.into_iter().filter(|(_, is_there)| *is_there) {
-        check.report(
-            &place.key(key),
-            "says nothing beside `serve`: the engine decides for itself; take one of them out",
-        );
-    }
 }
 
 /// Where a name is in a section; a name that is written with problems of its own is no further problem.
@@ -328,6 +288,9 @@ pub(crate) fn position(
     }
     found
 }
+
+/// What a route without a path takes.
+const EVERY_PATH: &str = "/{path*}";
 
 /// Methods that are refused everywhere: they show a caller what the gate adds to a request, or make a tunnel.
 pub const REFUSED_METHODS: [&str; 3] = ["CONNECT", "TRACE", "TRACK"];

@@ -14,8 +14,8 @@ use url::{Host, Url};
 
 use crate::{Place, check::Check, load::check_name, pem, written};
 
-pub use written::Protocol;
 use written::{Balance, Eject, HashKey, HealthCheck, UpstreamLimits};
+pub use written::{Protocol, Scheme};
 
 /// A service behind the gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct Upstream {
 /// One server of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Server {
-    /// With TLS or without.
+    /// With TLS or without; with it, the certificate is checked against the host's name.
     pub scheme: Scheme,
     /// Where it is.
     pub address: Address,
@@ -62,15 +62,6 @@ pub enum Address {
     },
     /// A Unix socket of this machine, absolute, spoken to without TLS.
     Socket(PathBuf),
-}
-
-/// How a server is spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Scheme {
-    /// Plain.
-    Http,
-    /// TLS, the certificate checked against the host's name.
-    Https,
 }
 
 /// TLS to servers.
@@ -100,10 +91,7 @@ impl fmt::Display for Server {
             Address::Network { host, port } => (host, port),
             Address::Socket(path) => return write!(f, "unix:{}", path.display()),
         };
-        let scheme = match self.scheme {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-        };
+        let scheme = self.scheme.as_str();
         let (open, close) = if host.contains(':') {
             ("[", "]")
         } else {

@@ -1,29 +1,38 @@
 //! The settings as they are written: what serde reads and the JSON schema describes. Nothing here is checked beyond its
 //! type; [`crate::load`] makes [`crate::Settings`] of it.
 
+mod answer;
 mod cors;
 mod form;
 mod issuer;
 mod limits;
 mod listener;
+mod log;
 mod rate_limit;
 mod route;
+mod traces;
 mod upstream;
 
 use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU8, path::PathBuf};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
+pub use answer::{Https, ListenerRedirect, Redirect, RedirectStatus, Respond, ToHttps};
 pub use cors::{Cors, CorsRules, CorsWord};
 pub use issuer::{Fetch, Issuer, Principal, Proxy, Revocations, Signer};
 pub use limits::Limits;
-pub use listener::{Certificate, Listener, ProxyProtocol, Tls};
+pub use listener::{
+    Certificate, ClientCertificateMode, ClientCertificates, Listener, ProxyProtocol, Tls,
+};
+pub(crate) use log::NONE;
+pub use log::{AccessFormat, AccessLog, Decisions, Log, Output};
 pub use rate_limit::{By, RateLimit, RouteLimit};
 pub use route::{
     Admit, Allow, Answer, Authenticate, Authorize, AuthorizeWord, Bearer, Forward, Policies, Route,
     Serve, Timeouts, TokenPlace,
 };
+pub use traces::{TraceHeader, Traces, TrustParent};
 pub use upstream::{
     Balance, Eject, HashKey, Health, HealthCheck, Protocol, Upstream, UpstreamLimits, UpstreamTls,
 };
@@ -65,6 +74,9 @@ pub struct Settings {
     /// Access log, decision records, level.
     #[serde(default)]
     pub log: Log,
+    /// OpenTelemetry traces of requests; none when absent.
+    #[serde(default)]
+    pub traces: Option<Traces>,
     /// Peers (CIDR) whose word on who is behind them is believed.
     #[serde(default)]
     #[serde(deserialize_with = "form::networks")]
@@ -96,6 +108,34 @@ pub enum TrustedHeader {
     Forwarded,
 }
 
+/// A scheme of URLs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scheme {
+    /// Plain.
+    Http,
+    /// With TLS.
+    Https,
+}
+
+impl Scheme {
+    /// As it stands in URLs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    /// The port of URLs that name none.
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
 /// The admin listener.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -103,42 +143,6 @@ pub struct Admin {
     /// Address and port; port 0 lets the kernel choose.
     #[serde(deserialize_with = "form::address")]
     pub address: SocketAddr,
-}
-
-/// Logs and records.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Log {
-    /// A level as `info`, or a `tracing` filter as `warn,portcullis=debug`; `info` when absent.
-    pub level: Option<String>,
-    /// Decision records' file, or `none`; standard output when absent.
-    pub decisions: Decisions,
-    /// The log's file; standard error when absent.
-    pub file: Option<PathBuf>,
-}
-
-/// Where decision records go.
-#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema)]
-#[schemars(with = "Option<String>")]
-pub enum Decisions {
-    /// To standard output.
-    #[default]
-    Stdout,
-    /// To a file.
-    File(PathBuf),
-    /// Nobody wants them: `none`.
-    Nowhere,
-}
-
-impl<'de> Deserialize<'de> for Decisions {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let file = Option::<PathBuf>::deserialize(deserializer)?;
-        Ok(match file {
-            None => Self::Stdout,
-            Some(word) if word.as_os_str() == "none" => Self::Nowhere,
-            Some(path) => Self::File(path),
-        })
-    }
 }
 
 /// What bounds the verification of tokens.

@@ -1,5 +1,5 @@
-//! How what an issuer publishes is fetched: under which certificates, through which proxy. Nothing of it comes from the
-//! environment.
+//! How another service is asked, as an issuer for what it publishes: under which certificates, through which proxy. Nothing of
+//! it comes from the environment.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use reqwest::{Certificate, Client, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-/// The way to an issuer; directly and under the machine's certificate authorities where nothing is said.
+/// The way to a service; directly and under the machine's certificate authorities where nothing is said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transport {
     ca: Option<Arc<[u8]>>,
@@ -46,7 +46,7 @@ impl Transport {
     }
 
     /// A client that goes this way, follows no redirect, unpacks nothing, and gives a request so long in all.
-    pub(crate) fn client(&self, timeout: Duration) -> reqwest::Result<Client> {
+    pub fn client(&self, timeout: Duration) -> reqwest::Result<Client> {
         let mut builder = Client::builder()
             .redirect(redirect::Policy::none())
             .timeout(timeout)

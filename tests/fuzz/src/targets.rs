@@ -3,7 +3,9 @@
 mod admission;
 mod admission2;
 mod bearer;
+mod certificates;
 mod chunks;
+mod collector;
 mod head;
 mod keys;
 mod policies;
@@ -13,6 +15,7 @@ mod settings;
 mod sigv4;
 mod texts;
 mod tokens;
+mod traces;
 mod wire;
 
 /// One target.
@@ -41,6 +44,11 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "chunks",
         run: chunks::run,
+        quick: 8000,
+    },
+    Target {
+        name: "certificates",
+        run: certificates::run,
         quick: 8000,
     },
     Target {
@@ -91,6 +99,16 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "texts",
         run: texts::run,
+        quick: 8000,
+    },
+    Target {
+        name: "traces",
+        run: traces::run,
+        quick: 8000,
+    },
+    Target {
+        name: "collector",
+        run: collector::run,
         quick: 8000,
     },
 ];

@@ -57,8 +57,22 @@ macro_rules! targets {
 }
 
 targets!(
-    admission, admission2, chunks, proxy, routes, tokens, keys, bearer, sigv4, settings, policies,
-    wire, texts
+    admission,
+    admission2,
+    chunks,
+    certificates,
+    proxy,
+    routes,
+    tokens,
+    keys,
+    bearer,
+    sigv4,
+    settings,
+    policies,
+    wire,
+    texts,
+    traces,
+    collector
 );
 
 /// They are in every clone.

@@ -10,7 +10,7 @@ use cedar_policy::{
 
 use super::Callers;
 use crate::{
-    inputs::TOKEN,
+    inputs::{CERTIFICATE, TOKEN},
     resource::{Part, Resource},
 };
 
@@ -34,6 +34,8 @@ pub(super) struct World<'w> {
     pub(super) application: String,
     /// Whether the action has `context.token` in the schema.
     pub(super) has_token: bool,
+    /// Whether policies read of certificates what the action has in the schema.
+    pub(super) reads_certificate: bool,
     pub(super) resource: &'w Resource,
     /// What every resource is in, as policies write it.
     pub(super) parent: Option<String>,
@@ -173,6 +175,9 @@ impl World<'_> {
                 Expr::Var(Var::Principal) => Can::if_possible(self.callers.by_id_token),
                 Expr::Var(Var::Context) if attrs.first().as_str() == TOKEN => {
                     self.token(attrs.len() == 1)
+                }
+                Expr::Var(Var::Context) if attrs.first().as_str() == CERTIFICATE => {
+                    Can::if_possible(self.reads_certificate && self.callers.by_certificate)
                 }
                 _ => Can::BOTH,
             },
@@ -315,8 +320,13 @@ impl World<'_> {
             .callers
             .prefix
             .map(|prefix| format!(" and names as `{prefix}|…`"));
+        let shown = if self.reads_certificate && !self.callers.by_certificate {
+            ", and no certificates, for which no listener asks"
+        } else {
+            ""
+        };
         format!(
-            ", and callers have {kind} tokens{}",
+            ", and callers have {kind} tokens{}{shown}",
             names.unwrap_or_default()
         )
     }

@@ -1,7 +1,8 @@
 //! Plans a route's context, and reports what requests of the route cannot give.
 
-use super::{Input, Inputs, Source, TOKEN};
+use super::{CERTIFICATE, Input, Inputs, Source, TOKEN};
 use crate::{
+    CertificateField,
     guard::Ask,
     mention::Paths,
     schema::{Attribute, Extension, Type},
@@ -42,12 +43,46 @@ impl Planning<'_> {
             TOKEN => self
                 .problems
                 .push(format!("context attribute `{TOKEN}` must be a record")),
+            CERTIFICATE => self.certificate(attribute),
             _ if attribute.required => {
                 self.problems.push(format!(
                     "context attribute `{name}` is required, and nothing gives it a value"
                 ));
             }
             _ => {}
+        }
+    }
+
+    /// Its record is closed, so that a name that is misspelt is told.
+    fn certificate(&mut self, attribute: &Attribute) {
+        let Type::Record(members) = &attribute.ty else {
+            return self.problems.push(format!(
+                "context attribute `{CERTIFICATE}` must be a record"
+            ));
+        };
+        let shown = &mut self.plan.certificate;
+        shown.required = attribute.required;
+        shown.mentioned = self.mentions.touch(&[CERTIFICATE]);
+        for (name, member) in members.iter() {
+            let Some(field) = CertificateField::named(name) else {
+                self.problems.push(format!(
+                    "context attribute `{CERTIFICATE}.{name}` is none of: {}",
+                    CertificateField::names()
+                ));
+                continue;
+            };
+            let (ty, written) = if field.is_list() {
+                (Type::Set(Box::new(Type::String)), "Set<String>")
+            } else {
+                (Type::String, "String")
+            };
+            if member.ty != ty {
+                self.problems.push(format!(
+                    "context attribute `{CERTIFICATE}.{name}` must be of type {written}"
+                ));
+            } else if self.mentions.touch(&[CERTIFICATE, name]) {
+                shown.fields.push(field);
+            }
         }
     }
 
@@ -77,7 +112,7 @@ impl Planning<'_> {
         (required, mentioned): (bool, bool),
     ) {
         if required || mentioned {
-            self.plan.inputs.push(Input {
+            self.plan.values.push(Input {
                 source,
                 record,
                 name: name.into(),

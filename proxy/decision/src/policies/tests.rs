@@ -19,8 +19,12 @@ const SCHEMA: &str = r#"
             scope?: Set<String>, client_id?: String, exp?: Long,
             spent?: decimal, since?: datetime, session?: duration, net?: ipaddr,
         };
+        type Certificate = {
+            subject: String, dns: Set<String>, uris: Set<String>, emails: Set<String>, ips: Set<String>,
+            fingerprint: String, serial?: String,
+        };
         type Ctx = {
-            token?: Token, method: String, host: String, path: String, clientIp: ipaddr, time: datetime,
+            token?: Token, certificate?: Certificate, method: String, host: String, path: String, clientIp: ipaddr, time: datetime,
             pathParameters: { petId?: String }, queryStringParameters: { limit?: String, kind?: String },
             headers: { "x-tenant"?: String },
         };
@@ -46,6 +50,13 @@ const STRICT: &str = r#"
         };
         action "get /odd" appliesTo { principal: User, resource: Application, context: { tenant: String, method: Long, headers: { "x": Long } } };
         action "get /other" appliesTo { principal: Group, resource: Application };
+        action "get /shown" appliesTo {
+            principal: User, resource: Application, context: { certificate: { uris: Set<String> } },
+        };
+        action "get /misspelt" appliesTo {
+            principal: User, resource: Application, context: { certificate?: { dnss?: Set<String>, uris: String, subject: Set<String> } },
+        };
+        action "get /bare" appliesTo { principal: User, resource: Application, context: { certificate?: String } };
     }
 "#;
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 
-use crate::{Problem, load::File};
+use crate::{Certificate, Problem, load::File};
 
 /// A file of tests. It is a list of tests, or a map with the tests and what they have in common.
 #[derive(Debug, Default)]
@@ -49,6 +49,8 @@ pub(super) struct Case {
     #[serde(default)]
     pub(super) headers: BTreeMap<String, String>,
     pub(super) client_ip: Option<IpAddr>,
+    /// What the caller's certificate says; absent where none is shown.
+    pub(super) certificate: Option<Certificate>,
     /// RFC 3339.
     pub(super) time: Option<String>,
     pub(super) action: Option<String>,

@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 
 use super::file::{Case, Common, Route, TokenUse};
-use crate::{Caller, Claims, Request, Single, query_parameter};
+use crate::{Caller, Certificate, Claims, Request, Single, query_parameter};
 
 /// Names and values.
 type Parameters<'a> = Vec<(&'a str, &'a str)>;
@@ -101,6 +101,10 @@ impl Request for Probe<'_> {
         self.case
             .client_ip
             .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
+    fn certificate(&self) -> Option<&Certificate> {
+        self.case.certificate.as_ref()
     }
 }
 

@@ -7,9 +7,9 @@ const SCHEMA: &str = r#"
 entity Group;
 entity User in [Group] = { email?: String };
 entity Application;
-type Ctx = { token?: { scope: Set<String> }, time: datetime, clientIp: ipaddr, headers: { "x-tenant"?: String } };
+type Ctx = { token?: { scope: Set<String> }, time: datetime, clientIp: ipaddr, certificate?: { uris: Set<String> }, headers: { "x-tenant"?: String } };
 action "get /pets/{petId}", "get /pets/mine" appliesTo { principal: User, resource: Application, context: Ctx };
-action "put /pets/{petId}", "delete /pets/{petId}" appliesTo { principal: User, resource: Application, context: Ctx };
+action "put /pets/{petId}", "delete /pets/{petId}", "get /keys" appliesTo { principal: User, resource: Application, context: Ctx };
 "#;
 
 const POLICIES: &str = r#"
@@ -17,6 +17,7 @@ const POLICIES: &str = r#"
 @id("mine") permit(principal, action == Action::"get /pets/mine", resource) when { principal has email };
 @id("hours") permit(principal, action == Action::"put /pets/{petId}", resource) when { context.time < datetime("2026-01-02") };
 @id("home") permit(principal, action == Action::"delete /pets/{petId}", resource) when { context.clientIp.isLoopback() || context.headers has "x-tenant" };
+@id("shown") permit(principal, action == Action::"get /keys", resource) when { context has certificate && context.certificate.uris.contains("spiffe://a/b") };
 "#;
 
 fn directory(tests: &str) -> (tempfile::TempDir, Config) {
@@ -65,6 +66,9 @@ tests:
   - {name: late, claims: {sub: u1, scope: a}, request: PUT /pets/1, time: 2026-01-02T12:00:00+01:00, expect: deny}
   - {name: home, claims: {sub: u1, scope: a}, request: DELETE /pets/1, client_ip: '::1', expect: allow}
   - {name: tenant, claims: {sub: u1, scope: a}, request: DELETE /pets/1, client_ip: 192.0.2.1, headers: {X-Tenant: a}, expect: allow}
+  - {name: shown, claims: {sub: u1, scope: a}, request: GET /keys, certificate: {uris: ['spiffe://a/b']}, expect: allow, by: [shown]}
+  - {name: another, claims: {sub: u1, scope: a}, request: GET /keys, certificate: {dns: [a]}, expect: deny}
+  - {name: unshown, claims: {sub: u1, scope: a}, request: GET /keys, expect: deny}
 ";
     assert_eq!(failures(tests), Vec::<String>::new());
 }
@@ -118,9 +122,14 @@ fn what_is_wrong_with_test_files_is_reported() {
 tests:
   - {name: a, claim: {sub: u1}, request: GET /pets/1, expect: allow}
   - {name: b, claims: {sub: u1}, request: GET /pets/1, expect: maybe}
+  - {name: c, claims: {sub: u1}, request: GET /keys, certificate: {uri: a}, expect: deny}
 ";
     let found = failures(tests);
-    assert_eq!(found.len(), 2, "{found:#?}");
+    assert_eq!(found.len(), 3, "{found:#?}");
+    assert!(
+        found[2].starts_with("5 test `c`: unknown field `uri`"),
+        "{found:#?}"
+    );
     assert!(
         found[0].starts_with("3 test `a`: unknown field `claim`")
             && found[1].starts_with("4 test `b`: unknown variant `maybe`")
@@ -147,7 +156,7 @@ fn results_are_readable() {
     .unwrap()
     .to_string();
     assert!(
-        checked.ends_with(": 4 policies for 4 actions, no problems"),
+        checked.ends_with(": 5 policies for 5 actions, no problems"),
         "{checked}"
     );
 }

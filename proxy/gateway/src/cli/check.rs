@@ -2,12 +2,13 @@
 
 use std::{path::Path, process::ExitCode};
 
-use settings::Problems;
+use settings::{Problems, Redirect, Settings};
 
 use crate::{
     metrics::Metrics,
     serve,
     snapshot::{Maker, RouteView},
+    traces::Outlet,
 };
 
 /// Prints the routes, those that anybody gets through first; or the problems.
@@ -19,13 +20,15 @@ pub(super) fn run(file: &Path) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
+    let metrics = Metrics::new()?;
     let maker = Maker {
-        metrics: Metrics::new()?,
+        outlet: Outlet::new(&metrics),
+        metrics,
         limits: settings.limits,
         engine: None,
         background: None,
     };
-    let mut problems = match serve::certificates(&settings) {
+    let mut problems = match serve::secured(&settings) {
         Ok(_) => Vec::new(),
         Err(error) => {
             let message = format!("{error:#}");
@@ -35,6 +38,9 @@ pub(super) fn run(file: &Path) -> anyhow::Result<ExitCode> {
     match maker.make(&settings, 1, None) {
         Ok(snapshot) if problems.is_empty() => {
             println!("{}\n", listing(&snapshot.views));
+            for line in redirecting(&settings) {
+                println!("{line}");
+            }
             for warning in &snapshot.warnings {
                 println!("warning: {warning}");
             }
@@ -89,8 +95,29 @@ fn row(view: &RouteView) -> [String; 5] {
         format!("{methods} {host}{path}"),
         view.authenticate.clone(),
         authorize,
-        view.upstream.clone().unwrap_or_else(|| "pools".into()),
+        to(view),
     ]
+}
+
+fn to(view: &RouteView) -> String {
+    let answered = |word: &str, what: &String| format!("{word} {what}");
+    let redirect = view.redirect.as_ref().map(|to| answered("redirect", to));
+    let respond = view.respond.as_ref().map(|what| answered("respond", what));
+    let own = redirect.or(respond).or_else(|| view.upstream.clone());
+    own.unwrap_or_else(|| "pools".into())
+}
+
+/// One line for each listener whose callers do not come to any route.
+fn redirecting(settings: &Settings) -> Vec<String> {
+    let listeners = settings.listeners.iter().filter_map(|listener| {
+        let to = Redirect::from(listener.redirect?.to_https());
+        let status = to.status.as_u16();
+        Some(format!(
+            "listener {}: redirect {status} {to}",
+            listener.address
+        ))
+    });
+    listeners.collect()
 }
 
 #[cfg(test)]
@@ -112,6 +139,9 @@ mod tests {
                 vec!["readers-get".into()]
             },
             upstream: Some("pets".into()),
+            redirect: None,
+            respond: None,
+            websocket: false,
             allow: Vec::new(),
             rate_limits: Vec::new(),
             cors: None,

@@ -20,16 +20,15 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Version, header};
 use ipnet::IpNet;
-use settings::TrustedHeader;
+use settings::{Scheme, TrustedHeader};
 
 use super::{
-    head::{Head, Scheme},
+    head::Head,
     refuse::{Malformed, Refusal},
 };
 
 pub(crate) use allowance::Allowances;
 use forwarded::Told;
-pub(super) use forwarded::X_FORWARDED_PROTO;
 pub(crate) use headers::{has_blank_end, identity_key};
 pub(crate) use readings::readings;
 pub(crate) use upgrade::names_websocket;
@@ -125,11 +124,13 @@ pub(crate) fn admit(raw: &Raw<'_>, rules: &Rules) -> Result<Head, Refusal> {
     Ok(Head {
         method: raw.method.clone(),
         version: raw.version,
+        scheme,
         authority,
         path,
         query: query.map(str::to_owned),
         headers,
         client,
+        shown: None,
         parameters: Vec::new(),
         needs,
         websocket: upgrade::asks_websocket(raw),

@@ -18,13 +18,12 @@ use settings::{Allowed, CorsRules, Origins};
 
 use super::{
     Ctx,
-    admit::X_FORWARDED_PROTO,
     head::Head,
     identify::Caller,
     refuse::{Malformed, Refusal},
     request_id::REQUEST_ID,
 };
-use crate::snapshot::{Plan, Proxy};
+use crate::snapshot::Plan;
 
 /// What a route does about pages of other origins.
 pub(crate) enum Cors {
@@ -175,30 +174,27 @@ pub(super) fn allow(
 /// for its token: a browser sends that whoever asks, and no preflight asks before (RFC 6455 section 10.2).
 pub(super) fn check_socket(
     plan: &Plan,
-    proxy: &Proxy,
     head: &Head,
     caller: Option<&Caller>,
 ) -> Result<(), Refusal> {
     if !head.websocket {
         return Ok(());
     }
-    if !proxy.websocket {
+    if !plan.kind.takes_websocket() {
         return Err(Refusal::RouteNotFound);
     }
     let origin = head.headers.get(ORIGIN);
     let Some(origin) = origin.filter(|_| caller.is_some_and(Caller::is_ambient)) else {
         return Ok(());
     };
-    let scheme = head.headers.get(X_FORWARDED_PROTO);
-    let scheme = scheme.map_or(&b""[..], HeaderValue::as_bytes);
-    let ours = [scheme, b"://", head.authority.as_str().as_bytes()].concat();
+    let ours = [head.scheme.as_str(), "://", head.authority.as_str()].concat();
     let is_listed = match &plan.cors {
         Some(Cors::Answer(rules)) if rules.credentials => {
             rules.allowed(&head.headers)?.as_ref() == Some(origin)
         }
         _ => false,
     };
-    if is_listed || ours.eq_ignore_ascii_case(origin.as_bytes()) {
+    if is_listed || ours.as_bytes().eq_ignore_ascii_case(origin.as_bytes()) {
         Ok(())
     } else {
         Err(Refusal::OriginRefused)

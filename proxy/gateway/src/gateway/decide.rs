@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::SystemTime};
 
-use decision::{Code, Decided, Permit, Request, Single};
+use decision::{Certificate, Code, Decided, Permit, Request, Single};
 use http::Method;
 
 use super::{head::Head, identify::Caller, refuse::Refusal};
@@ -134,5 +134,9 @@ impl Request for Head {
 
     fn client_ip(&self) -> IpAddr {
         self.client
+    }
+
+    fn certificate(&self) -> Option<&Certificate> {
+        Self::certificate(self)
     }
 }

@@ -17,7 +17,7 @@ use settings::{HashKey, Rewrite, Template};
 use super::{Ctx, admit, grpc, head::Head, identify::Caller};
 use crate::{
     snapshot::{Kind, Plan, Proxy},
-    upstream::{Endpoint, Turn, Unavailable, Upstream},
+    upstream::{Endpoint, SecondLook, Turn, Unavailable, Upstream},
 };
 use timeouts::Timeouts;
 
@@ -42,20 +42,16 @@ async fn choose(ctx: &mut Ctx) -> pingora::Result<Arc<Endpoint>> {
             (ctx.endpoint, ctx.connection) = (Some(endpoint.clone()), Some(in_use));
             Ok(endpoint)
         }
-        Err(why) => Err(unavailable(why)),
+        Err(why) => {
+            let (kind, said) = match why {
+                Unavailable::Unreachable => (ErrorType::ConnectError, "no server can be reached"),
+                Unavailable::Overloaded => {
+                    (ErrorType::HTTPStatus(503), "no server takes more requests")
+                }
+            };
+            Err(Error::explain(kind, said).into_up())
+        }
     }
-}
-
-fn unavailable(why: Unavailable) -> Box<Error> {
-    let error = match why {
-        Unavailable::Unreachable => {
-            Error::explain(ErrorType::ConnectError, "no server can be reached")
-        }
-        Unavailable::Overloaded => {
-            Error::explain(ErrorType::HTTPStatus(503), "no server takes more requests")
-        }
-    };
-    error.into_up()
 }
 
 /// What chooses the request's server: its key, where the upstream has requests of one key go to one server.
@@ -89,6 +85,11 @@ pub(super) fn await_stream(peer: &mut HttpPeer, ctx: &Ctx) {
     peer.options.read_timeout = usual.map(|usual| usual.max(STREAM_SILENCE));
     if ctx.is_websocket() {
         peer.options.alpn = ALPN::H1;
+        // Connections of others are not such, nor are these for others.
+        let within = ctx.timeouts().connect;
+        peer.options.custom_l4 = Some(Arc::new(SecondLook { within }));
+        peer.options.idle_timeout = Some(Duration::ZERO);
+        peer.group_key ^= WEBSOCKETS;
     }
 }
 
@@ -127,11 +128,27 @@ pub(super) fn try_again(session: &Session, ctx: &Ctx, error: &mut Error, reused:
 /// Replaces Pingora's copy of the request with one that is made from the permit; only the body's framing is kept.
 pub(super) fn request(request: &mut RequestHeader, ctx: &Ctx) -> pingora::Result<()> {
     *request = upstream_head(permitted(ctx)?, request, ctx.rewrite())?;
-    Ok(())
+    ctx.carry_trace(request)
+}
+
+/// Asks a caller on HTTP/1.1 for the body that he holds back (RFC 9110 section 10.1.1) where the upstream speaks HTTP/2, of
+/// whose interim answers Pingora hands none on.
+pub(super) async fn ask_for_body(
+    session: &mut Session,
+    request: &RequestHeader,
+) -> pingora::Result<()> {
+    let waits = session.req_header().version == Version::HTTP_11
+        && request.version == Version::HTTP_2
+        && request.headers.contains_key(header::EXPECT);
+    if !waits {
+        return Ok(());
+    }
+    let asked = session.as_downstream_mut().write_continue_response().await;
+    asked.map_err(Error::into_down)
 }
 
 /// The head that may be forwarded.
-fn permitted(ctx: &Ctx) -> pingora::Result<&Head> {
+pub(super) fn permitted(ctx: &Ctx) -> pingora::Result<&Head> {
     let Some(permit) = &ctx.permit else {
         return Error::e_explain(ErrorType::InternalError, "a request without a permit");
     };
@@ -184,11 +201,11 @@ pub(crate) fn upstream_head(
     Ok(out)
 }
 
-/// Sets the route's headers from the verified token; one whose claims are absent stays absent, and so does one that would
-/// read otherwise upstream than in the token.
-pub(super) fn claims(headers: &[(HeaderName, Template)], caller: &Caller, head: &mut Head) {
+/// Sets the route's headers, of the verified token and the caller's certificate; one of what is absent stays absent, and so
+/// does one that would read otherwise upstream than there.
+pub(super) fn tell(headers: &[(HeaderName, Template)], caller: Option<&Caller>, head: &mut Head) {
     for (name, template) in headers {
-        let value = template.render(caller.claims());
+        let value = template.render(caller.map(Caller::claims), head.certificate());
         let value = value.and_then(|text| HeaderValue::try_from(text).ok());
         if let Some(value) = value.filter(|value| !admit::has_blank_end(value.as_bytes())) {
             head.headers.insert(name.clone(), value);
@@ -221,7 +238,7 @@ impl Ctx {
         let plan: &Plan = self.plan.as_deref()?;
         match &plan.kind {
             Kind::Proxy(proxy) => Some(proxy),
-            Kind::Pools => None,
+            Kind::Pools | Kind::Respond(_) | Kind::Redirect(_) => None,
         }
     }
 
@@ -242,6 +259,8 @@ impl Ctx {
 
 /// The one protocol that a connection may go on in.
 pub(super) const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
+/// Tells their connections from those that wait for any request.
+const WEBSOCKETS: u64 = 1 << 63;
 /// Between two octets of what may be silent for long by its nature.
 pub(super) const STREAM_SILENCE: Duration = Duration::from_hours(1);
 /// By which an upstream's deadline is later than its caller's.

@@ -2,9 +2,12 @@
 
 use std::{fmt::Write as _, net::IpAddr, sync::Arc};
 
+use decision::Certificate;
 use http::{HeaderMap, Method, Version};
+use settings::Scheme;
 
 use super::admit::Allowances;
+use crate::listen::Shown;
 
 /// A request's head after admission.
 ///
@@ -15,11 +18,15 @@ pub(crate) struct Head {
     pub(crate) method: Method,
     /// In which it was asked.
     pub(crate) version: Version,
+    /// By which the caller reached us, or the trusted peer in front.
+    pub(crate) scheme: Scheme,
     pub(crate) authority: Authority,
     pub(crate) path: String,
     pub(crate) query: Option<String>,
     pub(crate) headers: HeaderMap,
     pub(crate) client: IpAddr,
+    /// What the caller's connection showed, where it has TLS; it was checked with the head.
+    pub(crate) shown: Option<Arc<Shown>>,
     /// The path's parameters under its route's template; none before routing.
     pub(crate) parameters: Vec<(Arc<str>, String)>,
     /// What its route must allow.
@@ -36,31 +43,10 @@ impl Head {
             None => self.path.clone(),
         }
     }
-}
 
-/// How the caller reached us, or the trusted peer in front.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scheme {
-    /// Without TLS.
-    Http,
-    /// Over TLS.
-    Https,
-}
-
-impl Scheme {
-    /// As it stands in URLs and in `X-Forwarded-Proto`.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-
-    pub(crate) fn default_port(self) -> u16 {
-        match self {
-            Self::Http => 80,
-            Self::Https => 443,
-        }
+    /// The certificate that the caller showed.
+    pub(crate) fn certificate(&self) -> Option<&Certificate> {
+        self.shown.as_ref()?.names()
     }
 }
 
@@ -90,5 +76,11 @@ impl Authority {
     /// The host alone: what routes match.
     pub(crate) fn host(&self) -> &str {
         self.text.get(..self.host_len).unwrap_or(&self.text)
+    }
+
+    /// The port, where it is not the scheme's default.
+    pub(crate) fn port(&self) -> Option<u16> {
+        let port = self.text.get(self.host_len..)?.strip_prefix(':')?;
+        port.parse().ok()
     }
 }

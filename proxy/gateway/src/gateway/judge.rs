@@ -1,15 +1,21 @@
-//! The way of a request up to its permit: admit, route, identify, decide; or the engine's own answer.
+//! The way of a request up to its permit: admit, route, identify, decide; or the engine's answer, or the gate's own.
 
+mod answered;
 mod loosened;
 mod preflight;
 mod sent;
 
-use std::{mem, sync::Arc, time::Instant};
+use std::{
+    mem,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use decision::{Basis, Permit};
 use http::{Method, header};
 use pingora::proxy::Session;
 use route::Found;
+use settings::Scheme;
 
 use super::{
     Ctx, Gateway, admit, cors,
@@ -20,12 +26,13 @@ use super::{
     micros,
     refuse::{Malformed, Refusal},
     request_id::{REQUEST_ID_NAME, RequestId},
+    trace::Trace,
 };
 use crate::{
-    listen::{BadChunk, Body, Line},
+    listen::{BadChunk, Body, Line, Outdated},
     metrics::Outcome,
     mount::Unserved,
-    snapshot::{Kind, Plan, Proxy, Snapshot},
+    snapshot::{Access, Kind, Plan, Snapshot},
 };
 pub(super) use sent::peer;
 pub(crate) use sent::raw;
@@ -52,12 +59,23 @@ pub(super) async fn judge(
     session: &mut Session,
     ctx: &mut Ctx,
 ) -> pingora::Result<Verdict> {
-    if let Some(line) = Line::of(session.digest()) {
+    let line = Line::of(session.digest());
+    let elsewhere = line.and_then(Line::redirect).cloned();
+    if let Some(line) = line {
         line.head_is_read();
     }
-    let (head, plan, preflight) = match admitted(gate, session, ctx) {
-        Ok(routed) => routed,
+    let mut head = match admitted(gate, session, ctx) {
+        Ok(head) => head,
         Err(refusal) => return Ok(refusal.into()),
+    };
+    // What only a route could allow is judged where this leads.
+    if let Some(to) = elsewhere.filter(|_| head.scheme == Scheme::Http) {
+        return Box::pin(answered::redirect(session, ctx, head, &to)).await;
+    }
+    let asked = cors::asked(&head, session);
+    let (plan, preflight) = match routed(ctx, &mut head, asked.as_ref()) {
+        Ok(routed) => routed,
+        Err(refusal) => return Ok(ctx.stop(head, refusal)),
     };
     if let (true, Some(cors)) = (preflight, &plan.cors) {
         return Box::pin(preflight::judge(gate, session, ctx, head, &plan, cors)).await;
@@ -71,11 +89,15 @@ pub(super) async fn judge(
             if let Err(refusal) = check_room(gate, session, ctx, &head, &plan) {
                 return Ok(ctx.stop(head, refusal));
             }
-            match permit(gate, ctx, head, &plan, proxy).await {
-                Ok(()) => Ok(Verdict::Forward),
-                Err(refusal) => Ok(refusal.into()),
+            if let Err(refusal) = permit(gate, ctx, head, &plan, &proxy.access).await {
+                return Ok(refusal.into());
             }
+            Ok(Verdict::Forward)
         }
+        Kind::Respond(route) => {
+            Box::pin(answered::respond(gate, session, ctx, head, &plan, route)).await
+        }
+        Kind::Redirect(to) => Box::pin(answered::redirect(session, ctx, head, to)).await,
     }
 }
 
@@ -99,15 +121,13 @@ fn check_room(
     ctx.place.as_ref().map(|_| ()).ok_or(Refusal::Overloaded)
 }
 
-/// Admits and routes; says whether it is a preflight that the route's settings speak of.
-fn admitted(
-    gate: &Gateway,
-    session: &mut Session,
-    ctx: &mut Ctx,
-) -> Result<(Head, Arc<Plan>, bool), Refusal> {
+/// Admits.
+fn admitted(gate: &Gateway, session: &mut Session, ctx: &mut Ctx) -> Result<Head, Refusal> {
     let peer = peer(session);
-    let given = session.req_header().headers.get(&REQUEST_ID_NAME);
+    let sent = &session.req_header().headers;
+    let given = sent.get(&REQUEST_ID_NAME);
     ctx.request_id = RequestId::new(given.filter(|_| ctx.snapshot.rules.trusts(peer)));
+    ctx.trace = Trace::of(&ctx.snapshot, sent, peer);
     let head = admit::admit(&raw(session, peer), &ctx.snapshot.rules);
     // Pingora reads the body of a request to upgrade as one without end, and only a route can let one be that.
     session.req_header_mut().remove_header(&header::UPGRADE);
@@ -115,14 +135,11 @@ fn admitted(
     let mut head = head?;
     head.headers.insert(REQUEST_ID_NAME, ctx.request_id.value());
     check_octets(session)?;
-    let asked = cors::asked(&head, session);
-    match routed(ctx, &mut head, asked.as_ref()) {
-        Ok((plan, preflight)) => Ok((head, plan, preflight)),
-        Err(refusal) => {
-            ctx.head = Some(head);
-            Err(refusal)
-        }
+    if let Err(refusal) = check_shown(session, &mut head, ctx.time) {
+        ctx.head = Some(head);
+        return Err(refusal);
     }
+    Ok(head)
 }
 
 /// The line must be what the parser says it is, what has come of a chunked body must be in form, and what comes is followed
@@ -146,7 +163,21 @@ fn check_octets(session: &Session) -> Result<(), Refusal> {
     followed.map_err(|BadChunk| Malformed::Chunk.into())
 }
 
-/// Routes: a preflight to where the method would lead that it asks for, if that route speaks of preflights.
+/// What the caller's connection showed must be good still, and goes with the head.
+fn check_shown(session: &Session, head: &mut Head, now: SystemTime) -> Result<(), Refusal> {
+    let line = Line::of(session.digest());
+    let Some(shown) = line.and_then(Line::shown) else {
+        return Ok(());
+    };
+    shown
+        .check(now)
+        .map_err(|Outdated| Refusal::CertificateOutdated)?;
+    head.shown = Some(shown.clone());
+    Ok(())
+}
+
+/// Routes: a preflight to where the method would lead that it asks for, if that route speaks of preflights; says whether it
+/// is one of those.
 fn routed(
     ctx: &mut Ctx,
     head: &mut Head,
@@ -228,28 +259,30 @@ async fn permit(
     ctx: &mut Ctx,
     mut head: Head,
     plan: &Plan,
-    proxy: &Proxy,
+    access: &Access,
 ) -> Result<(), Refusal> {
-    head.websocket &= proxy.websocket;
-    let caller = match identified(gate, ctx, &mut head, proxy).await {
+    head.websocket &= plan.kind.takes_websocket();
+    let caller = match identified(gate, ctx, &mut head, plan, access).await {
         Ok(caller) => caller,
         Err(refusal) => {
             ctx.head = Some(head);
             return Err(refusal);
         }
     };
-    let socket = cors::check_socket(plan, proxy, &head, caller.as_ref());
+    let socket = cors::check_socket(plan, &head, caller.as_ref());
     if let Err(refusal) = socket.and_then(|()| ctx.limit_late(caller.as_ref())) {
         (ctx.head, ctx.caller) = (Some(head), caller);
         return Err(refusal);
     }
-    let decided = decide::decide(&proxy.authorize, head, caller.as_ref(), ctx.time);
+    let decided = decide::decide(&access.authorize, head, caller.as_ref(), ctx.time);
     ctx.micros.decide = ctx.observe(&gate.metrics.stages.decide);
     ctx.caller = caller;
     count(gate, ctx, &decided);
     match decided {
         Ok(permit) => {
-            ctx.turn = forward::turn(&proxy.upstream, permit.head(), ctx.caller.as_ref());
+            if let Kind::Proxy(proxy) = &plan.kind {
+                ctx.turn = forward::turn(&proxy.upstream, permit.head(), ctx.caller.as_ref());
+            }
             ctx.permit = Some(permit);
             Ok(())
         }
@@ -266,15 +299,18 @@ async fn identified(
     gate: &Gateway,
     ctx: &mut Ctx,
     head: &mut Head,
-    proxy: &Proxy,
+    plan: &Plan,
+    access: &Access,
 ) -> Result<Option<Caller>, Refusal> {
     let tokens = &ctx.snapshot.verifier;
-    let identified = identify::identify(&proxy.authenticate, tokens, head, ctx.time).await;
+    let identified = identify::identify(&access.authenticate, tokens, head, ctx.time).await;
     ctx.micros.identify = ctx.observe(&gate.metrics.stages.identify);
     let caller = identified?;
     if let Some(caller) = &caller {
         gate.metrics.token_cache.count(caller.is_remembered());
-        forward::claims(&proxy.headers, caller, head);
+    }
+    if let Kind::Proxy(proxy) = &plan.kind {
+        forward::tell(&proxy.headers, caller.as_ref(), head);
     }
     Ok(caller)
 }

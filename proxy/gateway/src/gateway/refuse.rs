@@ -8,13 +8,15 @@ mod malformed;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
-use pingora::{http::ResponseHeader, protocols::http::HttpTask, proxy::Session};
+use pingora::{http::ResponseHeader, proxy::Session};
 use serde::Serialize;
 
 use super::{
-    Ctx, linger,
+    Ctx,
     request_id::{REQUEST_ID, RequestId},
+    respond,
 };
+use crate::listen;
 pub(crate) use malformed::Malformed;
 
 /// Why a request goes no further.
@@ -39,6 +41,8 @@ pub(crate) enum Refusal {
     },
     /// No route takes such a method.
     MethodRefused,
+    /// The route would send its caller where he comes from.
+    RedirectLoop,
     /// More is under way than may be, for all callers or for this one.
     Overloaded,
     /// The token is absent or bad, or cannot be judged now.
@@ -47,6 +51,8 @@ pub(crate) enum Refusal {
         /// The scopes the route asks for.
         scopes: Vec<String>,
     },
+    /// What the caller's connection showed at its handshake would not be taken any more.
+    CertificateOutdated,
     /// The policies do not permit it; the code is the decision's.
     Denied { code: &'static str },
     /// A preflight, or a WebSocket with a cookie for its token, of a page of an origin that the route does not allow.
@@ -149,13 +155,15 @@ impl Refusal {
                 "use another method, in capitals; this one is taken nowhere",
                 false,
             ),
-            Self::Overloaded => line(
-                S::SERVICE_UNAVAILABLE,
-                "overloaded",
-                "too many requests are under way; try again later, and with fewer at once",
+            Self::RedirectLoop => loop_line(),
+            Self::Overloaded => overloaded_line(),
+            Self::Token { why, .. } => token_line(*why),
+            Self::CertificateOutdated => line(
+                S::MISDIRECTED_REQUEST,
+                "certificate_outdated",
+                "the certificate of this connection is not taken any more; begin a new connection, with a good one",
                 true,
             ),
-            Self::Token { why, .. } => token_line(*why),
             Self::Denied { code } => line(
                 S::FORBIDDEN,
                 code,
@@ -164,30 +172,10 @@ impl Refusal {
             ),
             Self::OriginRefused => origin_line(),
             Self::RateLimited { .. } => rate_line(),
-            Self::UpstreamUnreachable => line(
-                S::BAD_GATEWAY,
-                "upstream_unreachable",
-                "the service behind the gate cannot be reached",
-                true,
-            ),
-            Self::UpstreamOverloaded => line(
-                S::SERVICE_UNAVAILABLE,
-                "upstream_overloaded",
-                "the service behind the gate takes no more requests at the moment",
-                true,
-            ),
-            Self::UpstreamTimeout => line(
-                S::GATEWAY_TIMEOUT,
-                "upstream_timeout",
-                "the service behind the gate did not answer in time",
-                true,
-            ),
-            Self::UpstreamInvalid => line(
-                S::BAD_GATEWAY,
-                "upstream_invalid",
-                "the service behind the gate gave no valid answer",
-                true,
-            ),
+            Self::UpstreamUnreachable => unreachable_line(),
+            Self::UpstreamOverloaded => full_line(),
+            Self::UpstreamTimeout => timeout_line(),
+            Self::UpstreamInvalid => invalid_line(),
             Self::EngineUnavailable => line(
                 S::SERVICE_UNAVAILABLE,
                 "engine_unavailable",
@@ -203,6 +191,14 @@ impl Refusal {
                 false,
             ),
         }
+    }
+
+    /// Whether it is the upstream's failure.
+    pub(crate) fn is_of_upstream(&self) -> bool {
+        matches!(
+            self,
+            Self::UpstreamUnreachable | Self::UpstreamTimeout | Self::UpstreamInvalid
+        )
     }
 
     /// The rate limit that refused.
@@ -257,6 +253,27 @@ fn token_line(why: token::Refusal) -> Line {
     }
 }
 
+fn overloaded_line() -> Line {
+    Line {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        code: "overloaded",
+        title: "Service Unavailable",
+        detail: "too many requests are under way; try again later, and with fewer at once"
+            .to_owned(),
+        retry: true,
+    }
+}
+
+fn loop_line() -> Line {
+    Line {
+        status: StatusCode::NOT_FOUND,
+        code: "redirect_loop",
+        title: "Not Found",
+        detail: "the route would send this request back to where it comes from".to_owned(),
+        retry: false,
+    }
+}
+
 fn origin_line() -> Line {
     Line {
         status: StatusCode::FORBIDDEN,
@@ -284,6 +301,46 @@ fn deadline_line() -> Line {
         code: "deadline_exceeded",
         title: "Gateway Timeout",
         detail: "the call was not done within its own `grpc-timeout`".to_owned(),
+        retry: true,
+    }
+}
+
+fn unreachable_line() -> Line {
+    Line {
+        status: StatusCode::BAD_GATEWAY,
+        code: "upstream_unreachable",
+        title: title(StatusCode::BAD_GATEWAY),
+        detail: "the service behind the gate cannot be reached".to_owned(),
+        retry: true,
+    }
+}
+
+fn full_line() -> Line {
+    Line {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        code: "upstream_overloaded",
+        title: title(StatusCode::SERVICE_UNAVAILABLE),
+        detail: "the service behind the gate takes no more requests at the moment".to_owned(),
+        retry: true,
+    }
+}
+
+fn timeout_line() -> Line {
+    Line {
+        status: StatusCode::GATEWAY_TIMEOUT,
+        code: "upstream_timeout",
+        title: title(StatusCode::GATEWAY_TIMEOUT),
+        detail: "the service behind the gate did not answer in time".to_owned(),
+        retry: true,
+    }
+}
+
+fn invalid_line() -> Line {
+    Line {
+        status: StatusCode::BAD_GATEWAY,
+        code: "upstream_invalid",
+        title: title(StatusCode::BAD_GATEWAY),
+        detail: "the service behind the gate gave no valid answer".to_owned(),
         retry: true,
     }
 }
@@ -349,50 +406,31 @@ fn problem(refusal: &Refusal, request_id: &RequestId) -> pingora::Result<(Respon
     Ok((head, body))
 }
 
-/// Answers a request with its refusal; of a body that the caller is still sending, little is read.
+/// Answers a request with its refusal.
 pub(crate) async fn respond(
     session: &mut Session,
     refusal: &Refusal,
     ctx: &Ctx,
 ) -> pingora::Result<()> {
     // After what is out of form, nobody knows where the next request begins.
-    if !session.is_body_done() || matches!(refusal, Refusal::Malformed(_)) {
+    let is_last = matches!(
+        refusal,
+        Refusal::Malformed(_) | Refusal::CertificateOutdated
+    );
+    if is_last {
         session.set_keepalive(None);
     }
-    let asked = &session.req_header().headers;
-    let (mut head, body) = answer(refusal, &ctx.request_id, asked)?;
-    ctx.tell_limits(&mut head)?;
-    ctx.mark_origin(&mut head)?;
-    let sending = linger::is_sending(session);
-    write(session, head, body).await?;
-    if sending {
-        linger::read_rest(session).await;
+    if let (Refusal::CertificateOutdated, Some(line)) =
+        (refusal, listen::Line::of(session.digest()))
+    {
+        line.retire();
     }
-    Ok(())
-}
-
-async fn write(
-    session: &mut Session,
-    mut head: ResponseHeader,
-    body: Bytes,
-) -> pingora::Result<()> {
-    if body.is_empty() && session.req_header().version == Version::HTTP_2 {
-        // Trailers alone are a head that is the end, not a head with an empty body behind it.
-        let task = HttpTask::Header(Box::new(head), true);
-        return session.write_response_tasks(vec![task]).await.map(|_| ());
-    }
-    if body.is_empty() {
+    let asked = session.req_header();
+    let (mut head, body) = answer(refusal, &ctx.request_id, &asked.headers)?;
+    if body.is_empty() && asked.version != Version::HTTP_2 {
         head.insert_header(header::CONTENT_LENGTH, 0)?;
     }
-    let bodiless = session.req_header().method == http::Method::HEAD;
-    session
-        .write_response_header(Box::new(head), bodiless)
-        .await?;
-    if bodiless {
-        session.as_downstream_mut().finish_body().await
-    } else {
-        session.write_response_body(Some(body), true).await
-    }
+    respond::send(session, ctx, head, body).await
 }
 
 /// Seconds after which what is unavailable may be back.

@@ -14,14 +14,21 @@ use std::{
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use decision::Permit;
-use http::{Version, header};
+use http::{StatusCode, Version, header};
 use pingora::{Error, proxy::Session};
 use tokio::{
     task::yield_now,
     time::{MissedTickBehavior, interval},
 };
 
-use super::{Ctx, error::is_over, forward::WEBSOCKET, grpc, refuse::Refusal};
+use super::{
+    Ctx,
+    error::is_over,
+    forward::WEBSOCKET,
+    grpc,
+    record::{Recorders, Seen},
+    refuse::Refusal,
+};
 use crate::{
     listen::{self, Line},
     snapshot::Snapshot,
@@ -59,19 +66,28 @@ pub(super) struct Stream {
     held: Arc<Held>,
     /// What its server sends, where that is WebSocket.
     frames: Option<Frames>,
+    /// For its record, where nobody tells of its end: the answer's status, and the octets of the answer's body.
+    answered: Option<StatusCode>,
+    sent: u64,
+    recorders: Recorders,
 }
 
 impl Streams {
     /// Keeps what permitted the stream at hand; without a permit there is nothing to keep.
-    pub(super) fn hold(self: &Arc<Self>, session: &mut Session, ctx: &mut Ctx) {
-        self.keep(session, ctx);
+    pub(super) fn hold(
+        self: &Arc<Self>,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        recorders: &Recorders,
+    ) {
+        self.keep(session, ctx, recorders);
         if let Some(stream) = &ctx.held {
             stream.held.is_to_be_permitted();
         }
     }
 
     /// Keeps the request at hand in sight, if it is not already.
-    fn keep(self: &Arc<Self>, session: &mut Session, ctx: &mut Ctx) {
+    fn keep(self: &Arc<Self>, session: &mut Session, ctx: &mut Ctx, recorders: &Recorders) {
         if ctx.held.is_some() {
             return;
         }
@@ -89,6 +105,9 @@ impl Streams {
             number,
             held,
             frames: None,
+            answered: None,
+            sent: 0,
+            recorders: recorders.clone(),
         });
     }
 
@@ -97,6 +116,7 @@ impl Streams {
         self: &Arc<Self>,
         session: &mut Session,
         ctx: &mut Ctx,
+        recorders: &Recorders,
     ) -> pingora::Result<()> {
         let is_socket = ctx.is_websocket();
         if is_socket {
@@ -109,9 +129,9 @@ impl Streams {
         }
         if is_socket || ctx.is_call() {
             session.set_read_timeout(None);
-            self.hold(session, ctx);
+            self.hold(session, ctx, recorders);
         } else if ctx.total().is_some() {
-            self.keep(session, ctx);
+            self.keep(session, ctx, recorders);
         }
         Ok(())
     }
@@ -183,9 +203,45 @@ impl Stream {
         self.frames = Some(Frames::default());
     }
 
+    /// Notes the status of its answer.
+    pub(super) fn note(&mut self, status: StatusCode) {
+        self.answered = Some(status);
+    }
+
+    /// Counts what goes to the caller.
+    pub(super) fn count(&mut self, piece: Option<&Bytes>) {
+        let octets = piece.map_or(0, Bytes::len);
+        let octets = octets.try_into().unwrap_or(u64::MAX);
+        self.sent = self.sent.saturating_add(octets);
+    }
+
     /// Follows what the server sends; once the stream is to end, nothing goes on, of a WebSocket nothing behind the frame at
     /// hand.
     pub(super) fn follow(&mut self, piece: &mut Option<Bytes>) -> pingora::Result<()> {
+        self.cut(piece)?;
+        self.count(piece.as_ref());
+        Ok(())
+    }
+
+    /// Tells of the end of a request that nobody serves any more.
+    pub(super) fn abandoned(self, ctx: &mut Ctx) {
+        let why = self.held.why().cloned().unwrap_or(Refusal::GoingAway);
+        ctx.refuse(why.clone());
+        ctx.conclude(None, Some(&why));
+        let Some(head) = ctx.head() else { return };
+        let seen = Seen {
+            method: &head.method,
+            version: head.version,
+            headers: &head.headers,
+            client: head.client,
+            answered: self.answered,
+            received: ctx.body,
+            sent: self.sent,
+        };
+        self.recorders.record(ctx, &seen);
+    }
+
+    fn cut(&mut self, piece: &mut Option<Bytes>) -> pingora::Result<()> {
         let Some(frames) = &mut self.frames else {
             return self.held.ending.check();
         };

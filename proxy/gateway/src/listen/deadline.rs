@@ -1,8 +1,9 @@
 //! Deadlines for whole request heads: Pingora's own timeout is for each read, so a slow sender could hold a connection
 //! for ever. One task for each connection sees to it, so that requests cost no timers.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use engine::Clock;
 use tokio::{
     sync::watch,
     task::AbortHandle,
@@ -21,6 +22,8 @@ pub(super) struct Guarded {
     pub(super) patience: Duration,
     /// For how long it may bring nothing at all after a request of HTTP/1; HTTP/2 has a timeout of its own.
     pub(super) idle: Duration,
+    /// By which its caller's certificate ends.
+    pub(super) clock: Arc<dyn Clock>,
     /// Ends it once its requests are done.
     pub(super) retire: watch::Sender<bool>,
     /// Ends it at once.
@@ -31,15 +34,14 @@ pub(super) struct Guarded {
 pub(super) async fn guard(connection: Guarded, mut intake: watch::Receiver<Intake>) {
     let Guarded {
         line,
-        patience,
-        idle,
         retire,
         served,
-    } = connection;
+        ..
+    } = &connection;
     tokio::select! {
         () = retire.closed() => return,
         () = line.abandoned() => return served.abort(),
-        () = late(&line, patience, idle) => return served.abort(),
+        () = late(&connection) => return served.abort(),
         // An error is a sender that is gone, which closes too.
         _ = intake.wait_for(|intake| *intake != Intake::Open) => {}
     }
@@ -48,7 +50,7 @@ pub(super) async fn guard(connection: Guarded, mut intake: watch::Receiver<Intak
     tokio::select! {
         () = retire.closed() => return,
         () = line.abandoned() => return served.abort(),
-        () = late(&line, patience, idle) => return served.abort(),
+        () = late(&connection) => return served.abort(),
         _ = intake.wait_for(|intake| *intake == Intake::Closed) => {}
     }
     if !line.has_requested() {
@@ -57,15 +59,22 @@ pub(super) async fn guard(connection: Guarded, mut intake: watch::Receiver<Intak
     tokio::select! {
         () = retire.closed() => {}
         () = line.abandoned() => served.abort(),
-        () = late(&line, patience, idle) => served.abort(),
+        () = late(&connection) => served.abort(),
     }
 }
 
 /// Ends when the head at hand is late, or nothing of it came while the connection was idle. When that began is known to a
 /// patience only: to know it better, each request would read the clock once more.
-async fn late(line: &Line, patience: Duration, idle: Duration) {
+///
+/// It looks up often enough to retire a connection before its caller's certificate is over: who has a new one by then comes back
+/// with it, and is refused nothing.
+async fn late(connection: &Guarded) {
+    let (line, patience, idle) = (&connection.line, connection.patience, connection.idle);
     let mut quiet = None;
     loop {
+        if line.is_over_by(|| connection.clock.now() + 2 * patience) {
+            line.retire();
+        }
         let now = Instant::now();
         match line.head(now, patience) {
             Head::Late => return,
@@ -91,11 +100,26 @@ mod tests {
         time::{sleep, timeout},
     };
 
+    use std::time::{SystemTime, UNIX_EPOCH};
+
     use super::*;
-    use crate::listen::line::Body;
+    use crate::listen::{line::Body, tls::Shown};
+
+    /// A clock that is told the time.
+    struct Fixed(SystemTime);
+
+    impl Clock for Fixed {
+        fn now(&self) -> SystemTime {
+            self.0
+        }
+    }
+
+    /// What it shows.
+    const NOON: SystemTime = UNIX_EPOCH;
 
     const PATIENCE: Duration = Duration::from_secs(3);
     const IDLE: Duration = Duration::from_mins(1);
+    const SECOND: Duration = Duration::from_secs(1);
 
     /// A connection that is there now, with the task that serves it, and the end of the process.
     fn guarded() -> (Line, JoinHandle<()>, watch::Sender<Intake>) {
@@ -111,6 +135,7 @@ mod tests {
             line: line.clone(),
             patience: PATIENCE,
             idle: IDLE,
+            clock: Arc::new(Fixed(NOON)),
             retire,
             served: served.abort_handle(),
         };
@@ -127,13 +152,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_another_process_does_not_have_may_still_ask() {
-        let (_line, mut served, down) = guarded();
+        let (_line, served, down) = guarded();
         down.send_replace(Intake::Handed);
         sleep(PATIENCE / 2).await;
-        assert!(
-            !(&mut served).is_finished(),
-            "its request may be on its way"
-        );
+        assert!(!served.is_finished(), "its request may be on its way");
         down.send_replace(Intake::Closed);
         let ended = timeout(PATIENCE / 4, served).await.unwrap();
         assert!(ended.unwrap_err().is_cancelled());
@@ -193,6 +215,18 @@ mod tests {
         drop(line.begin_stream());
         line.read(b"any frame").unwrap();
         timeout(PATIENCE * 9, served).await.unwrap_err();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_retires_before_its_callers_certificate_ends() {
+        for (left, retires) in [(PATIENCE + 2 * SECOND, true), (2 * PATIENCE, false)] {
+            let (line, mut served, _down) = guarded();
+            line.set_shown(Shown::good_until(NOON + left));
+            drop(line.begin_stream());
+            let going_on = timeout(PATIENCE * 9, &mut served).await;
+            going_on.expect_err("what is under way is finished");
+            assert_eq!(line.is_retired(), retires, "{left:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

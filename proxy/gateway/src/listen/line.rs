@@ -4,11 +4,11 @@
 use std::{
     io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use http::StatusCode;
@@ -17,12 +17,14 @@ use pingora::{
     protocols::{Digest, GetProxyDigest, raw_connect::ProxyDigest},
 };
 use prometheus::IntCounter;
+use settings::Redirect;
 use tokio::{sync::watch, time};
 
 use super::{
     chunks::{BadChunk, Chunks},
     ending::{Abandon, Ending},
     head::{after_head, is_line_in_form},
+    tls::Shown,
 };
 
 /// A connection.
@@ -45,6 +47,8 @@ pub(crate) struct LineLimits {
 #[derive(Debug)]
 struct Shared {
     limits: Arc<LineLimits>,
+    /// Of its listener.
+    redirect: Option<Arc<Redirect>>,
     requested: AtomicBool,
     requests: AtomicU32,
     under_way: AtomicU32,
@@ -54,6 +58,8 @@ struct Shared {
     ends: AtomicBool,
     ending: Mutex<Option<Ending>>,
     abandon: Abandon,
+    /// Of a connection with TLS, once hands are shaken.
+    shown: OnceLock<Arc<Shown>>,
     /// Ends it once its requests are done.
     retire: watch::Sender<bool>,
 }
@@ -117,9 +123,15 @@ pub(super) struct UnderWay(Line);
 
 impl Line {
     /// A connection that begins now; `retire` ends it once its requests are done.
-    pub(super) fn new(limits: Arc<LineLimits>, retire: watch::Sender<bool>, now: Instant) -> Self {
+    pub(super) fn new(
+        limits: Arc<LineLimits>,
+        redirect: Option<Arc<Redirect>>,
+        retire: watch::Sender<bool>,
+        now: Instant,
+    ) -> Self {
         Self(Arc::new(Shared {
             limits,
+            redirect,
             requested: AtomicBool::new(false),
             requests: AtomicU32::new(0),
             under_way: AtomicU32::new(0),
@@ -136,6 +148,7 @@ impl Line {
             ends: AtomicBool::new(false),
             ending: Mutex::default(),
             abandon: Abandon::default(),
+            shown: OnceLock::new(),
             retire,
         }))
     }
@@ -163,12 +176,50 @@ impl Line {
             resets: u32::MAX,
             reset_too_often: IntCounter::new("resets", "-").unwrap(),
         };
-        Self::new(Arc::new(limits), watch::channel(false).0, Instant::now())
+        Self::new(
+            Arc::new(limits),
+            None,
+            watch::channel(false).0,
+            Instant::now(),
+        )
+    }
+
+    /// Where its listener sends callers without TLS, if anywhere.
+    pub(crate) fn redirect(&self) -> Option<&Arc<Redirect>> {
+        self.0.redirect.as_ref()
+    }
+
+    /// Whether it takes no more requests.
+    #[cfg(test)]
+    pub(super) fn is_retired(&self) -> bool {
+        *self.0.retire.borrow()
     }
 
     /// Whether a request was awaited on it, or a stream begun: before that, it has said nothing, or speaks TLS.
     pub(super) fn has_requested(&self) -> bool {
         self.0.requested.load(Ordering::Relaxed)
+    }
+
+    /// Hands are shaken.
+    pub(super) fn set_shown(&self, shown: Shown) {
+        // They are shaken once.
+        let _ = self.0.shown.set(Arc::new(shown));
+    }
+
+    /// What its caller showed, where it speaks TLS.
+    pub(crate) fn shown(&self) -> Option<&Arc<Shown>> {
+        self.0.shown.get()
+    }
+
+    /// Whether its caller showed a certificate that is over by this time.
+    pub(super) fn is_over_by(&self, time: impl FnOnce() -> SystemTime) -> bool {
+        let shown = self.shown().filter(|shown| shown.names().is_some());
+        shown.is_some_and(|shown| shown.is_over(time()))
+    }
+
+    /// Takes no more requests than those that are under way.
+    pub(crate) fn retire(&self) {
+        self.0.retire.send_replace(true);
     }
 
     /// The time for the first head begins now, and not before TLS was spoken.
@@ -203,7 +254,7 @@ impl Line {
         self.reader().rest();
         let limit = shared.limits.requests;
         if begun >= limit {
-            shared.retire.send_replace(true);
+            self.retire();
             // A caller who goes on after the farewell, which he needs not to answer.
             if begun - limit > FAREWELL {
                 self.cut("the connection has had its requests");

@@ -1,126 +1,133 @@
-//! Certificates of TLS listeners: chosen by server name, swapped whole at a reload.
+//! The TLS of listeners, swapped whole at a reload: certificates of their own, and who vouches for those of callers.
+
+mod callers;
+mod certificate;
+mod own;
+mod shown;
+mod subject;
 
 use std::{path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
+use pingora::{
+    Error, ErrorType,
+    listeners::tls::Acceptor,
+    protocols::{
+        Ssl as _,
+        l4::stream::Stream,
+        tls::{TlsRef, TlsStream},
+    },
+};
 use rustls::{
     ServerConfig,
-    client::verify_server_name,
-    crypto::aws_lc_rs::sign::any_supported_type,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
-    server::{ClientHello, ParsedCertificate, ResolvesServerCert},
-    sign::CertifiedKey,
+    server::{NoServerSessionStorage, ResolvesServerCert, danger::ClientCertVerifier},
 };
 
-/// The certificates of one listener, in force from the next handshake on.
-pub(crate) struct Certificates(ArcSwap<Chosen>);
+use callers::Callers;
+use own::Own;
+pub(crate) use shown::{Outdated, Shown};
 
-/// PEM files of one certificate.
-#[derive(Debug, Clone)]
-pub(crate) struct Pem {
-    /// The chain, leaf first.
-    pub(crate) chain: PathBuf,
-    /// The private key.
-    pub(crate) key: PathBuf,
+/// The TLS of one listener, in force from the next handshake on.
+pub(crate) struct Tls(ArcSwap<InForce>);
+
+/// What is in force at one time.
+struct InForce {
+    config: Arc<ServerConfig>,
+    /// Who vouches for callers; absent where none are asked for certificates.
+    callers: Option<Arc<Callers>>,
 }
 
-/// A certificate that cannot be used.
+/// What cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {why}", file.display())]
-pub(crate) struct TlsProblem {
-    file: PathBuf,
-    why: String,
+pub(crate) enum TlsProblem {
+    /// A certificate of the listener's own, or its key.
+    #[error("{}: {why}", file.display())]
+    Own { file: PathBuf, why: String },
+    /// Authorities of callers, or their revocation lists.
+    #[error("client certificates: {0}")]
+    Callers(String),
 }
 
-/// In the order of the settings; the first is the default.
-#[derive(Debug)]
-struct Chosen(Vec<Arc<CertifiedKey>>);
-
-impl Certificates {
-    /// Loads chains and keys from PEM files; the first is for clients that name no host, or one that no other is for.
-    pub(crate) fn load(files: &[Pem]) -> Result<Arc<Self>, Vec<TlsProblem>> {
-        Chosen::load(files).map(|chosen| Arc::new(Self(ArcSwap::from_pointee(chosen))))
+impl Tls {
+    /// Loads what a listener's settings name.
+    pub(crate) fn load(settings: &settings::Tls) -> Result<Arc<Self>, Vec<TlsProblem>> {
+        InForce::load(settings).map(|loaded| Arc::new(Self(ArcSwap::from_pointee(loaded))))
     }
 
-    /// Puts other files' certificates in force.
+    /// Puts another's in force. Connections that are open are held against it at their next request.
     pub(crate) fn replace(&self, other: &Self) {
         self.0.store(other.0.load_full());
     }
 
-    /// TLS 1.2 and 1.3, HTTP/2 before HTTP/1.1.
-    pub(super) fn server_config(self: &Arc<Self>) -> Arc<ServerConfig> {
-        let resolver: Arc<dyn ResolvesServerCert> = self.clone();
-        let mut config = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_cert_resolver(resolver);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Arc::new(config)
+    /// Shakes hands.
+    pub(super) async fn accept(
+        self: &Arc<Self>,
+        stream: Stream,
+    ) -> pingora::Result<(TlsStream<Stream>, Shown)> {
+        let in_force = self.0.load_full();
+        let acceptor = Acceptor::from_server_config(in_force.config.clone());
+        let stream = acceptor.tls_handshake(stream).await?;
+        let chain = stream.get_ssl().and_then(TlsRef::peer_cert_chain_der);
+        let shown = Shown::new(self, in_force, chain.unwrap_or_default());
+        let shown = shown.map_err(|error| {
+            Error::because(
+                ErrorType::TLSHandshakeFailure,
+                "a caller's certificate",
+                error,
+            )
+        })?;
+        Ok((stream, shown))
     }
 }
 
-impl std::fmt::Debug for Certificates {
+impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Certificates").finish_non_exhaustive()
+        f.debug_struct("Tls").finish_non_exhaustive()
     }
 }
 
-impl ResolvesServerCert for Certificates {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.load().for_name(hello.server_name())
-    }
-}
-
-impl Chosen {
-    fn load(files: &[Pem]) -> Result<Self, Vec<TlsProblem>> {
-        let mut chosen = Vec::with_capacity(files.len());
-        let mut problems = Vec::new();
-        for file in files {
-            match certified(file) {
-                Ok(certified) => chosen.push(Arc::new(certified)),
-                Err(problem) => problems.push(problem),
+impl InForce {
+    fn load(settings: &settings::Tls) -> Result<Self, Vec<TlsProblem>> {
+        let own = Own::load(&settings.certificates);
+        let callers = settings.client_certificates.as_ref();
+        let callers = callers.map(Callers::load).transpose();
+        match (own, callers) {
+            (Ok(own), Ok(callers)) => {
+                let callers = callers.map(Arc::new);
+                let config = Arc::new(config(own, callers.as_ref()));
+                Ok(Self { config, callers })
+            }
+            (own, callers) => {
+                let mut problems = own.err().unwrap_or_default();
+                problems.extend(callers.err().map(TlsProblem::Callers));
+                Err(problems)
             }
         }
-        if problems.is_empty() {
-            Ok(Self(chosen))
-        } else {
-            Err(problems)
+    }
+}
+
+/// The names of a certificate, where they can be read.
+pub(crate) fn check_certificate(octets: &[u8]) -> Option<decision::Certificate> {
+    certificate::read(octets).ok().map(|(names, _)| names)
+}
+
+/// TLS 1.2 and 1.3, HTTP/2 before HTTP/1.1.
+fn config(own: Own, callers: Option<&Arc<Callers>>) -> ServerConfig {
+    let own: Arc<dyn ResolvesServerCert> = Arc::new(own);
+    let builder = ServerConfig::builder();
+    let mut config = match callers {
+        None => builder.with_no_client_auth().with_cert_resolver(own),
+        Some(callers) => {
+            let callers: Arc<dyn ClientCertVerifier> = callers.clone();
+            let mut config = builder
+                .with_client_cert_verifier(callers)
+                .with_cert_resolver(own);
+            // A session that is resumed has the certificate of its first handshake, and nobody verifies it again.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+            config
         }
-    }
-
-    /// The first certificate that is valid for the name, else the first of all.
-    fn for_name(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
-        let fitting = name
-            .and_then(|name| ServerName::try_from(name).ok())
-            .and_then(|name| self.0.iter().find(|certified| is_for(certified, &name)));
-        fitting.or(self.0.first()).cloned()
-    }
-}
-
-fn is_for(certified: &CertifiedKey, name: &ServerName<'_>) -> bool {
-    certified
-        .cert
-        .first()
-        .and_then(|leaf| ParsedCertificate::try_from(leaf).ok())
-        .is_some_and(|leaf| verify_server_name(&leaf, name).is_ok())
-}
-
-fn certified(file: &Pem) -> Result<CertifiedKey, TlsProblem> {
-    let problem = |path: &PathBuf, why: String| TlsProblem {
-        file: path.clone(),
-        why,
     };
-    let chain: Vec<_> = CertificateDer::pem_file_iter(&file.chain)
-        .and_then(Iterator::collect)
-        .map_err(|error| problem(&file.chain, error.to_string()))?;
-    if chain.is_empty() {
-        return Err(problem(&file.chain, "holds no certificate".into()));
-    }
-    let key = PrivateKeyDer::from_pem_file(&file.key)
-        .map_err(|error| problem(&file.key, error.to_string()))?;
-    let key = any_supported_type(&key).map_err(|error| problem(&file.key, error.to_string()))?;
-    let certified = CertifiedKey::new(chain, key);
-    certified
-        .keys_match()
-        .map_err(|error| problem(&file.key, error.to_string()))?;
-    Ok(certified)
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config
 }

@@ -88,27 +88,21 @@ impl Streams {
 }
 
 impl Stream {
-    /// Counts it as ended by that error, or by the gate for this reason, or as complete.
+    /// Counts it as ended by the gate for this reason, or by that error, or as complete.
     pub(crate) fn end(mut self, error: Option<&Error>, why: Option<&Refusal>) {
-        let cause = match error.map(Error::esource) {
-            Some(_) if why == Some(&Refusal::GoingAway) => &self.causes.cut,
-            Some(_) if is_deadline(why) => &self.causes.deadline,
-            Some(_) if why.is_some() => &self.causes.permission,
-            None => &self.causes.finished,
-            Some(ErrorSource::Downstream) => &self.causes.caller,
-            Some(ErrorSource::Upstream) => &self.causes.upstream,
-            Some(ErrorSource::Internal | ErrorSource::Unset) => &self.causes.cut,
+        let cause = match (why, error.map(Error::esource)) {
+            (Some(Refusal::GoingAway), _)
+            | (None, Some(ErrorSource::Internal | ErrorSource::Unset)) => &self.causes.cut,
+            (Some(Refusal::DeadlineExceeded | Refusal::UpstreamTimeout), _) => {
+                &self.causes.deadline
+            }
+            (Some(_), _) => &self.causes.permission,
+            (None, None) => &self.causes.finished,
+            (None, Some(ErrorSource::Downstream)) => &self.causes.caller,
+            (None, Some(ErrorSource::Upstream)) => &self.causes.upstream,
         };
         self.ended = cause.clone();
     }
-}
-
-/// The caller's own, or the route's.
-fn is_deadline(why: Option<&Refusal>) -> bool {
-    matches!(
-        why,
-        Some(Refusal::DeadlineExceeded | Refusal::UpstreamTimeout)
-    )
 }
 
 impl Drop for Stream {
@@ -158,19 +152,21 @@ mod tests {
         three.end(Some(&Error::new_up(ErrorType::ReadTimedout)), None);
         let over = Error::new_down(ErrorType::ReadError);
         four.end(Some(&over), Some(&Refusal::RouteNotFound));
+        // Abandoned, so that nobody saw an error.
+        open().end(None, Some(&Refusal::RouteNotFound));
         open().end(Some(&over), Some(&Refusal::DeadlineExceeded));
         drop(five);
         has("portcullis_streams_open{route=\"events\"} 0\n");
-        for cause in [
-            "finished",
-            "caller",
-            "upstream",
-            "permission",
-            "deadline",
-            "cut",
+        for (cause, count) in [
+            ("finished", 1),
+            ("caller", 1),
+            ("upstream", 1),
+            ("permission", 2),
+            ("deadline", 1),
+            ("cut", 1),
         ] {
             has(&format!(
-                "portcullis_streams_ended_total{{cause=\"{cause}\"}} 1\n"
+                "portcullis_streams_ended_total{{cause=\"{cause}\"}} {count}\n"
             ));
         }
     }

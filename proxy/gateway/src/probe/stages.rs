@@ -58,6 +58,7 @@ impl Stages {
             code: None,
             limit: None,
             principal: Some(PRINCIPAL),
+            certificate: None,
             action: Some(ACTION),
             resource: Some(RESOURCE),
             policies: policies.to_vec(),

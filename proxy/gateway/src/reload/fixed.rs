@@ -23,7 +23,8 @@ impl Fixed {
             .iter()
             .map(|listener| {
                 let tls = listener.tls.is_some();
-                (listener.address, tls, listener.proxy_protocol.as_ref())
+                let senders = listener.proxy_protocol.as_ref();
+                (listener.address, tls, senders, listener.redirect)
             })
             .collect();
         let pools = settings.pools.as_ref();

@@ -71,6 +71,7 @@ fn terms(gateway: &Gateway, limits: &settings::Limits, head: Duration) -> Terms 
             reset_too_often: of.reset_too_often(),
         }),
         untold: of.untold(),
+        clock: gateway.clock.clone(),
     }
 }
 

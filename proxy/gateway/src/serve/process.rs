@@ -18,7 +18,7 @@ use settings::Settings;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -31,13 +31,14 @@ use crate::{
     admin::{self, Views},
     gateway::{
         Closing, Gateway, Streams,
-        record::{Recorder, Writer},
+        record::{Recorders, Writers},
     },
     listen::{Bound, Connections, Intake},
     logs,
     reload::{self, Fixed, Reloader, Watch},
     snapshot::Snapshot,
     status::Status,
+    traces::Exporter,
 };
 use shared::Shared;
 
@@ -51,7 +52,8 @@ pub(crate) struct Process {
     admin: Option<(TcpListener, SocketAddr)>,
     public_url: Option<String>,
     logs: logs::Sink,
-    writer: Writer,
+    writers: Writers,
+    exporter: Exporter,
     gateway: Gateway,
     views: Views,
     reloader: Reloader,
@@ -80,8 +82,9 @@ pub(crate) struct Running {
     reload: mpsc::Sender<()>,
     current: Arc<ArcSwap<Snapshot>>,
     status: Arc<Status>,
-    recorder: Recorder,
-    writer: Writer,
+    recorders: Recorders,
+    writers: Writers,
+    exporter: Exporter,
     logs: logs::Sink,
     /// How long others are given to see that it takes nothing new on, and then requests to be done.
     wait: Duration,
@@ -157,25 +160,24 @@ impl Process {
         let fixed = Fixed::of(&settings);
         let public_url = pools::public_url(&mut settings, &overrides, &sockets.bound)?;
         let shared = Shared::open(&settings, &runtimes, signals.as_mut())?;
-        let dropped = shared.metrics.records_dropped.clone();
-        let (recorder, writer) = Recorder::start(&settings.log.decisions, dropped)
-            .context("decision records cannot be written")?;
+        let (recorders, writers) = Recorders::start(&settings.log, &shared.metrics.lost)?;
         runtimes.background.spawn(shared.review());
         let file = settings.file.clone();
         let limits = &settings.limits;
         let (connections, requests) = limits::shares(limits, &shared.metrics, &shared.current);
         Ok(Self {
             connections,
-            gateway: shared.gateway(limits, recorder, requests),
+            exporter: shared.export(&runtimes),
+            gateway: shared.gateway(limits, recorders, requests),
             views: shared.views(),
-            reloader: shared.reloader(file, overrides, watch, fixed, sockets.certificates),
+            reloader: shared.reloader(file, overrides, watch, fixed, sockets.secured),
             runtimes,
             bound: sockets.bound,
             head: Duration::from_secs(limits.header_seconds.into()),
             admin: sockets.admin,
             public_url,
             logs,
-            writer,
+            writers,
             settings,
             signals,
             inherited,
@@ -241,7 +243,7 @@ impl Process {
         let (intake, taken) = watch::channel(Intake::Open);
         let (reload, asked) = mpsc::channel(1);
         let status = self.reloader.status.clone();
-        let recorder = self.gateway.recorder.clone();
+        let recorders = self.gateway.recorders.clone();
         let streams = self.gateway.streams.clone();
         let background = &self.runtimes.background;
         let current = self.views.current.clone();
@@ -266,8 +268,9 @@ impl Process {
             reload,
             current,
             status,
-            recorder,
-            writer: self.writer,
+            recorders,
+            writers: self.writers,
+            exporter: self.exporter,
             logs: self.logs,
             wait: Duration::from_secs(self.settings.limits.drain_wait_seconds.into()),
             grace: Duration::from_secs(self.settings.limits.drain_seconds.into()),
@@ -360,7 +363,7 @@ impl Running {
     }
 
     fn reopen(&self) {
-        self.recorder.reopen();
+        self.recorders.reopen();
         match self.logs.reopen() {
             Ok(()) => tracing::info!("Log files reopened"),
             Err(error) => tracing::error!(%error, "Log file cannot be reopened"),
@@ -373,6 +376,7 @@ impl Running {
             End::Drain | End::HandOver => self.grace,
             End::Stop => Duration::ZERO,
         };
+        let farewell = grace.min(FAREWELL);
         // Its own would take callers on whom nobody answers.
         drop(self.sockets);
         let mut served = self.served;
@@ -393,12 +397,16 @@ impl Running {
                     self.streams.close(Closing::Endless);
                 }
             }
-            if timeout(grace, &mut served).await.is_ok() {
-                return true;
+            let end = Instant::now() + grace;
+            let mut finished = timeout(grace, &mut served).await.is_ok();
+            if !finished {
+                self.intake.send_replace(Intake::Closed);
+                self.streams.close(Closing::All);
+                finished = timeout(farewell, served).await.is_ok();
             }
-            self.intake.send_replace(Intake::Closed);
-            self.streams.close(Closing::All);
-            timeout(grace.min(FAREWELL), served).await.is_ok()
+            let left = end.saturating_duration_since(Instant::now());
+            self.exporter.finish(left.max(farewell)).await;
+            finished
         };
         let finished = self.runtimes.background.block_on(async {
             tokio::select! {
@@ -410,8 +418,8 @@ impl Running {
             tracing::warn!("Requests were cut off");
         }
         self.runtimes.stop();
-        drop(self.recorder);
-        self.writer.finish();
+        drop(self.recorders);
+        self.writers.finish();
     }
 }
 
@@ -426,7 +434,7 @@ async fn is_ready(successor: &mut Option<Successor>) {
             }
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn tell_failed(error: &anyhow::Error) {
@@ -439,7 +447,7 @@ fn tell_failed(error: &anyhow::Error) {
 /// For what a successor lacks at first; then it serves as it is.
 const SETTLED: Duration = Duration::from_secs(10);
 const PACE: Duration = Duration::from_millis(10);
-/// For streams that the end of the grace finds open, to be closed in their own way.
+/// For streams that the end of the grace finds open, to be closed in their own way, and for spans that wait then.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 async fn serve_admin(socket: TcpListener, address: SocketAddr, views: Views) {

@@ -240,7 +240,7 @@ impl Listens {
     }
 }
 
-/// Says which process is the service from now on, where systemd runs this one (sd_notify(3)).
+/// Says which process is the service from now on, where systemd runs this one (`sd_notify(3)`).
 fn tell_systemd(pid: u32) {
     let Some(path) = env::var_os("NOTIFY_SOCKET") else {
         return;

@@ -15,10 +15,10 @@ pub(super) fn warnings(settings: &Settings, table: &Table<Arc<Plan>>) -> Vec<Pro
         .iter()
         .filter_map(|route| match &route.handling {
             Handling::Upstream(guarded) => Some((route, &**guarded)),
-            Handling::Pools => None,
+            Handling::Pools | Handling::Respond(_) | Handling::Redirect(_) => None,
         });
     let (open, protected): (Vec<_>, Vec<_>) =
-        upstreams.partition(|(_, guarded)| guarded.authenticate.is_none());
+        upstreams.partition(|(_, guarded)| guarded.access.authenticate.is_none());
     let mut found = Vec::new();
     for (route, guarded) in protected {
         let shared = open
@@ -118,7 +118,7 @@ fn spellings(protected: &Route, open: &Route) -> Vec<Spelling> {
     paths.flat_map(each).collect()
 }
 
-fn example_host(pattern: Option<&str>) -> String {
+pub(super) fn example_host(pattern: Option<&str>) -> String {
     match pattern.map(str::to_ascii_lowercase) {
         None => "any.example".to_owned(),
         Some(pattern) => match pattern.strip_prefix('*') {
@@ -129,7 +129,7 @@ fn example_host(pattern: Option<&str>) -> String {
 }
 
 /// What stands for a parameter; nobody names a route's own segment like this.
-const SEGMENT: &str = "any-Segment";
+pub(super) const SEGMENT: &str = "any-Segment";
 
 #[cfg(test)]
 mod tests;

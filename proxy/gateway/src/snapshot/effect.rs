@@ -7,10 +7,10 @@ use std::{
 
 use decision::{Callers, Guard, Never};
 use route::Table;
-use settings::{Bearer, Guarded, Handling, Issuer, Place, Problem, Route, Settings};
+use settings::{Access, Bearer, Issuer, Place, Problem, Route, Settings};
 use token::{Kind as IssuerKind, TokenUse};
 
-use super::{Authorize, Kind, Plan};
+use super::{Authorize, Plan};
 use crate::gateway::Guards;
 
 /// What was found.
@@ -32,15 +32,14 @@ pub(super) fn judge(settings: &Settings, table: &Table<Arc<Plan>>) -> Effect {
     };
     for route in &settings.routes {
         let plan = table.routes().find(|found| found.name() == route.name);
-        let (Handling::Upstream(guarded), Some(Kind::Proxy(proxy))) =
-            (&route.handling, plan.map(|plan| &plan.value().kind))
-        else {
+        let planned = plan.and_then(|plan| plan.value().kind.access());
+        let (Some(access), Some(planned)) = (route.handling.access(), planned) else {
             continue;
         };
         if let (Some(bearer), Authorize::Policies(guards)) =
-            (&guarded.authenticate, &proxy.authorize)
+            (&access.authenticate, &planned.authorize)
         {
-            judging.route(route, guarded, bearer, guards);
+            judging.route(route, access, bearer, guards);
         }
     }
     judging.finish()
@@ -59,7 +58,7 @@ struct Judging<'s> {
 type Named<'s> = (&'s str, Callers<'s>);
 
 impl<'s> Judging<'s> {
-    fn route(&mut self, route: &Route, guarded: &Guarded, bearer: &Bearer, guards: &Guards) {
+    fn route(&mut self, route: &Route, access: &Access, bearer: &Bearer, guards: &Guards) {
         let callers = self.callers(bearer);
         let place = route.place.key("authorize");
         let whole: Vec<_> = guards.iter().map(|guard| nevers(guard, &callers)).collect();
@@ -73,7 +72,7 @@ impl<'s> Judging<'s> {
         } else {
             self.partly(&place, guards, &callers);
         }
-        if let settings::Authorize::Policies(asked) = &guarded.authorize {
+        if let settings::Authorize::Policies(asked) = &access.authorize {
             self.count(asked.policies, guards, &callers);
         }
     }
@@ -169,6 +168,10 @@ impl<'s> Judging<'s> {
             .issuers
             .iter()
             .filter_map(|at| self.settings.issuers.get(*at));
+        let by_certificate = self.settings.listeners.iter().any(|listener| {
+            let tls = listener.tls.as_ref();
+            tls.is_some_and(|tls| tls.client_certificates.is_some())
+        });
         let kinds = |issuer: &'s Issuer| {
             let asked = &bearer.requirements.token_use;
             let all: Vec<bool> = match issuer.kind() {
@@ -184,6 +187,7 @@ impl<'s> Judging<'s> {
                     Callers {
                         prefix,
                         by_id_token,
+                        by_certificate,
                     },
                 )
             })

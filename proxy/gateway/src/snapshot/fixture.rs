@@ -3,7 +3,7 @@
 use settings::Problem;
 
 use super::{Maker, Snapshot};
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, traces::Outlet};
 
 pub(super) const SCHEMA: &str = r#"
 namespace Pets {
@@ -33,8 +33,10 @@ pub(super) fn make(
     .unwrap();
     let settings =
         settings::load(&path("portcullis.yaml")).unwrap_or_else(|found| panic!("{found}"));
+    let metrics = Metrics::new().unwrap();
     let maker = Maker {
-        metrics: Metrics::new().unwrap(),
+        outlet: Outlet::new(&metrics),
+        metrics,
         limits: settings::Limits::default(),
         engine: None,
         background: None,

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use decision::{Ask, Policies, default_action};
 use http::Method;
 use route::{Table, Template};
-use settings::{Guarded, Handling, Problem, Route, Settings};
+use settings::{Handling, Problem, Route, Settings};
 use token::Verifier;
 
-use super::{Authenticate, Authorize, Kind, Plan, Proxy, RouteView};
+use super::{Access, Authenticate, Authorize, Kind, Plan, Proxy, Respond, RouteView};
 use crate::{
-    gateway::{Cors, Guards, admit::Allowances},
+    gateway::{Answer, Cors, Guards, admit::Allowances},
     metrics::Metrics,
     rate::Limiter,
     upstream::Upstream,
@@ -56,8 +56,8 @@ pub(super) fn build(
 /// What a route lets go of admission.
 fn allows(handling: &Handling) -> Allowances {
     match handling {
-        Handling::Pools => Allowances::default(),
         Handling::Upstream(guarded) => guarded.allow.iter().copied().collect(),
+        Handling::Pools | Handling::Respond(_) | Handling::Redirect(_) => Allowances::default(),
     }
 }
 
@@ -66,17 +66,14 @@ impl Parts<'_> {
     fn plan(&self, route: &Route, problems: &mut Vec<Problem>) -> Option<Plan> {
         let template = Template::parse(route.matches.path.as_deref().unwrap_or(EVERY_PATH)).ok()?;
         let parameters: Vec<Arc<str>> = template.names().map(Arc::from).collect();
-        let kind = match &route.handling {
-            Handling::Pools => Kind::Pools,
-            Handling::Upstream(guarded) => {
-                let names: Vec<&str> = parameters.iter().map(|name| &**name).collect();
-                Kind::Proxy(Box::new(
-                    self.proxy(route, guarded, &template, &names, problems)?,
-                ))
-            }
-        };
+        let access = route.handling.access().map(|access| {
+            let names: Vec<&str> = parameters.iter().map(|name| &**name).collect();
+            self.access(route, access, &template, &names, problems)
+        });
+        let kind = self.kind(&route.handling, access.flatten())?;
         Some(Plan {
             name: route.name.as_str().into(),
+            path: route.matches.path.as_deref().map(Box::from),
             metrics: self.metrics.route(&route.name),
             parameters,
             allows: allows(&route.handling),
@@ -87,24 +84,44 @@ impl Parts<'_> {
         })
     }
 
-    /// The pools have a limit of their own.
+    /// Of requests to upstreams: the pools have a limit of their own, and nobody reads what comes with others.
     fn body_limit(&self, handling: &Handling) -> u64 {
-        let usual = self.limits.body_bytes;
-        match handling {
-            Handling::Pools => usual,
-            Handling::Upstream(guarded) => guarded.body_bytes.unwrap_or(usual),
-        }
+        let own = match handling {
+            Handling::Upstream(guarded) => guarded.body_bytes,
+            Handling::Pools | Handling::Respond(_) | Handling::Redirect(_) => None,
+        };
+        own.unwrap_or(self.limits.body_bytes)
     }
 
-    fn proxy(
+    /// What is done for those who have access; `None` where it must be said who that is, and could not be.
+    fn kind(&self, handling: &Handling, access: Option<Access>) -> Option<Kind> {
+        Some(match handling {
+            Handling::Pools => Kind::Pools,
+            Handling::Redirect(redirect) => Kind::Redirect(redirect.clone()),
+            Handling::Respond(respond) => Kind::Respond(Box::new(Respond {
+                access: access?,
+                answer: Answer::of(&respond.answer),
+            })),
+            Handling::Upstream(guarded) => Kind::Proxy(Box::new(Proxy {
+                access: access?,
+                upstream: self.upstreams.get(guarded.upstream)?.clone(),
+                headers: guarded.headers.clone(),
+                rewrite: (!guarded.rewrite.is_empty()).then(|| Box::new(guarded.rewrite.clone())),
+                timeouts: guarded.timeouts.into(),
+                websocket: guarded.websocket,
+            })),
+        })
+    }
+
+    fn access(
         &self,
         route: &Route,
-        guarded: &Guarded,
+        access: &settings::Access,
         template: &Template,
         parameters: &[&str],
         problems: &mut Vec<Problem>,
-    ) -> Option<Proxy> {
-        let authorize = match &guarded.authorize {
+    ) -> Option<Access> {
+        let authorize = match &access.authorize {
             settings::Authorize::None => Authorize::None,
             settings::Authorize::Authenticated => Authorize::Authenticated,
             settings::Authorize::Policies(ask) => {
@@ -112,19 +129,14 @@ impl Parts<'_> {
                 Authorize::Policies(Box::new(guards))
             }
         };
-        Some(Proxy {
-            authenticate: self.authenticate(guarded)?,
+        Some(Access {
+            authenticate: self.authenticate(access)?,
             authorize,
-            upstream: self.upstreams.get(guarded.upstream)?.clone(),
-            headers: guarded.headers.clone(),
-            rewrite: (!guarded.rewrite.is_empty()).then(|| Box::new(guarded.rewrite.clone())),
-            timeouts: guarded.timeouts.into(),
-            websocket: guarded.websocket,
         })
     }
 
-    fn authenticate(&self, guarded: &Guarded) -> Option<Authenticate> {
-        let Some(bearer) = &guarded.authenticate else {
+    fn authenticate(&self, access: &settings::Access) -> Option<Authenticate> {
+        let Some(bearer) = &access.authenticate else {
             return Some(Authenticate::None);
         };
         let index = |issuer: &usize| {

@@ -28,8 +28,8 @@ fn why_never(written: &settings::Route, route: &Route, table: &Table<Arc<Plan>>)
         return None;
     }
     let allows = match &written.handling {
-        Handling::Pools => false,
         Handling::Upstream(guarded) => guarded.allow.contains(&Allow::EmptySegment),
+        Handling::Pools | Handling::Respond(_) | Handling::Redirect(_) => false,
     };
     if !allows {
         let why = "never matches: requests with `//` are refused where `admit.allow` has no `empty_segment`";

@@ -1,11 +1,12 @@
 //! What operators see of a snapshot: routes, issuers and settings, without secrets.
 
+use http::header;
 use serde::Serialize;
 use serde_json::{Value, json};
-use settings::{Cors, Handling, Issuer, Route, Settings, TokenPlace};
+use settings::{Cors, Handling, Issuer, ListenerRedirect, Redirect, Route, Settings, TokenPlace};
 use token::KeySet;
 
-use super::{Authorize, Kind, Plan};
+use super::{Authorize, Plan};
 
 /// A route, in `/routes` and in `portcullis check`.
 #[derive(Debug, Clone, Serialize)]
@@ -22,6 +23,12 @@ pub(crate) struct RouteView {
     /// `@id`s of the policies that can apply.
     pub(crate) policies: Vec<String>,
     pub(crate) upstream: Option<String>,
+    /// The status and where callers are sent.
+    pub(crate) redirect: Option<String>,
+    /// The status and kind of content of a static answer.
+    pub(crate) respond: Option<String>,
+    /// Whether requests may go on as WebSocket.
+    pub(crate) websocket: bool,
     /// Rules of admission that do not hold here.
     pub(crate) allow: Vec<&'static str>,
     /// Names of its rate limits.
@@ -117,6 +124,9 @@ impl RouteView {
             actions: Vec::new(),
             policies: Vec::new(),
             upstream: None,
+            redirect: None,
+            respond: None,
+            websocket: false,
             allow: Vec::new(),
             rate_limits: names(route, settings),
             cors: route.cors.as_ref().map(|cors| match cors {
@@ -125,11 +135,9 @@ impl RouteView {
             }),
             open: false,
         };
-        if let Handling::Upstream(guarded) = &route.handling {
-            view.guard(guarded, settings);
-        }
-        if let Kind::Proxy(proxy) = &plan.kind
-            && let Authorize::Policies(guards) = &proxy.authorize
+        view.handle(&route.handling, settings);
+        if let Some(access) = plan.kind.access()
+            && let Authorize::Policies(guards) = &access.authorize
         {
             for guard in guards.iter() {
                 view.actions.push(guard.action().to_owned());
@@ -142,10 +150,30 @@ impl RouteView {
         view
     }
 
-    fn guard(&mut self, guarded: &settings::Guarded, settings: &Settings) {
-        self.open = guarded.authenticate.is_none();
-        self.allow = guarded.allow.iter().map(|rule| rule.as_str()).collect();
-        self.authenticate = match &guarded.authenticate {
+    fn handle(&mut self, handling: &Handling, settings: &Settings) {
+        if let Some(access) = handling.access() {
+            self.guard(access, settings);
+        }
+        match handling {
+            Handling::Pools => {}
+            Handling::Upstream(guarded) => {
+                self.websocket = guarded.websocket;
+                self.allow = guarded.allow.iter().map(|rule| rule.as_str()).collect();
+                let upstream = settings.upstreams.get(guarded.upstream);
+                self.upstream = upstream.map(|upstream| upstream.name.clone());
+            }
+            Handling::Respond(respond) => self.respond = Some(content(&respond.answer)),
+            Handling::Redirect(to) => {
+                self.open = true;
+                (self.authenticate, self.authorize) = ("none".into(), "none".into());
+                self.redirect = Some(format!("{} {to}", to.status.as_u16()));
+            }
+        }
+    }
+
+    fn guard(&mut self, access: &settings::Access, settings: &Settings) {
+        self.open = access.authenticate.is_none();
+        self.authenticate = match &access.authenticate {
             None => "none".into(),
             Some(bearer) => {
                 let names = bearer
@@ -157,7 +185,7 @@ impl RouteView {
                 format!("bearer {names}{}", places(&bearer.places))
             }
         };
-        self.authorize = match &guarded.authorize {
+        self.authorize = match &access.authorize {
             settings::Authorize::None => "none".into(),
             settings::Authorize::Authenticated => "authenticated".into(),
             settings::Authorize::Policies(asked) => settings
@@ -165,9 +193,16 @@ impl RouteView {
                 .get(asked.policies)
                 .map_or_else(String::new, |(name, _)| format!("policies {name}")),
         };
-        let upstream = settings.upstreams.get(guarded.upstream);
-        self.upstream = upstream.map(|upstream| upstream.name.clone());
     }
+}
+
+/// `200 text/plain`, or the status alone.
+fn content(answer: &settings::Answer) -> String {
+    let mut fields = answer.headers.iter();
+    let kind = fields.find(|(name, _)| *name == header::CONTENT_TYPE);
+    let kind = kind.and_then(|(_, kind)| kind.to_str().ok());
+    let kind = kind.map_or_else(String::new, |kind| format!(" {kind}"));
+    format!("{}{kind}", answer.status.as_u16())
 }
 
 /// Where a token may stand, unless that is the header alone.
@@ -205,12 +240,15 @@ pub(super) fn config(settings: &Settings) -> Value {
                 "address": listener.address,
                 "tls": listener.tls.is_some(),
                 "proxy_protocol": listener.proxy_protocol.as_ref().map(|proxy| &proxy.from),
+                "redirect": listener.redirect.map(redirect),
             }))
             .collect::<Vec<_>>(),
         "admin": settings.admin,
+        "log": settings.log,
         "limits": settings.limits,
         "trusted_peers": settings.trusted_peers,
         "trusted_header": settings.trusted_header,
+        "traces": settings.traces.as_ref().map(traces),
         "issuers": issuers.map(Issuer::name).collect::<Vec<_>>(),
         "policies": settings.policies
             .iter()
@@ -247,6 +285,22 @@ pub(super) fn config(settings: &Settings) -> Value {
 /// Whether each is said, and nothing of it but the name.
 fn tls(tls: &settings::UpstreamTls) -> Value {
     json!({"ca": tls.ca.is_some(), "name": tls.name, "certificate": tls.certificate.is_some()})
+}
+
+fn redirect(redirect: ListenerRedirect) -> Value {
+    let to = Redirect::from(redirect.to_https());
+    json!({"status": to.status.as_u16(), "to": to.to_string()})
+}
+
+fn traces(traces: &settings::Traces) -> Value {
+    let headers = traces.headers.iter();
+    json!({
+        "otlp": traces.url,
+        "headers": headers.map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+        "sample": traces.sample,
+        "service_name": traces.service_name,
+        "trust_parent": traces.trust_parent,
+    })
 }
 
 fn pools(pools: &settings::Pools) -> Value {

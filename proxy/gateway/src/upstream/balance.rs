@@ -129,7 +129,7 @@ fn hashed(key: impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// The finalizer of SplitMix64 (Steele, Lea, Flood 2014): each bit depends on all.
+/// The finalizer of `SplitMix64` (Steele, Lea, Flood 2014): each bit depends on all.
 fn mixed(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -107,6 +107,11 @@ impl Endpoint {
         self.server.label()
     }
 
+    /// Where the settings say that its server is: a host or the path of a socket, and the port of a host.
+    pub(crate) fn named(&self) -> (&str, Option<u16>) {
+        self.server.named()
+    }
+
     pub(super) fn server(&self) -> &Arc<Server> {
         &self.server
     }

@@ -20,7 +20,7 @@ use pingora::{
 use prometheus::IntGauge;
 use settings::{Address, Protocol, Scheme};
 
-use super::{Endpoint, IDLE, KEEPALIVE, PROBE, PROBES};
+use super::{Endpoint, IDLE, KEEPALIVE, PROBE, PROBES, WINDOW};
 use crate::metrics::Metrics;
 
 /// One server of the settings.
@@ -91,6 +91,14 @@ impl Server {
         &self.label
     }
 
+    /// Where the settings say that it is: a host or the path of a socket, and the port of a host.
+    pub(super) fn named(&self) -> (&str, Option<u16>) {
+        match &self.at.address {
+            Address::Network { host, port } => (host, Some(*port)),
+            Address::Socket(path) => (path.to_str().unwrap_or_default(), None),
+        }
+    }
+
     /// The name that must be looked up, with the port, if there is one.
     pub(super) fn name(&self) -> Option<(&str, u16)> {
         match &self.at.address {
@@ -135,7 +143,7 @@ impl Server {
 
     fn made(&self, mut peer: HttpPeer) -> HttpPeer {
         peer.options = self.options.clone();
-        peer.client_cert_key = self.certificate.clone();
+        peer.client_cert_key.clone_from(&self.certificate);
         peer.group_key = self.group;
         peer
     }
@@ -198,6 +206,7 @@ impl Server {
 fn options(tls: bool, protocol: Option<Protocol>) -> PeerOptions {
     let mut options = PeerOptions::new();
     options.idle_timeout = Some(IDLE);
+    options.h2_stream_window_size = Some(WINDOW);
     options.tcp_keepalive = Some(TcpKeepalive {
         idle: KEEPALIVE,
         interval: PROBE,

@@ -1,8 +1,10 @@
+mod answers;
 mod contradictions;
 mod issuers;
 mod naming;
 mod sections;
 mod shape;
+mod traces;
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -117,7 +119,7 @@ fn good_settings_are_resolved() {
     let Handling::Upstream(guarded) = &route.handling else {
         panic!("not an upstream's route")
     };
-    let bearer = guarded.authenticate.as_ref().unwrap();
+    let bearer = guarded.access.authenticate.as_ref().unwrap();
     let names: Vec<_> = bearer
         .issuers
         .iter()
@@ -125,7 +127,7 @@ fn good_settings_are_resolved() {
         .collect();
     assert_eq!(names, ["staff", "aws"]);
     assert_eq!(bearer.requirements.scopes, ["pets/read"]);
-    let Authorize::Policies(policies) = &guarded.authorize else {
+    let Authorize::Policies(policies) = &guarded.access.authorize else {
         panic!("no policies")
     };
     assert_eq!(

@@ -32,11 +32,12 @@ pub(super) fn forward(
     let Some(raw) = raw else {
         check.report(
             &place,
-            "is left out; write `{to: NAME}`, or `serve: pools` for the engine",
+            "is left out; write `{to: NAME}`, or beside `match` one of `redirect`, `respond` and, for the engine, \
+             `serve: pools`",
         );
         return None;
     };
-    let headers = headers(&raw, is_open, &place, check);
+    let headers = headers(&raw, is_open, names, &place, check);
     let rewrite = rewrite::rewrite(&raw, path, &headers, &place, check);
     check_timeouts(&raw.timeouts, &place.key("timeouts"), check);
     let to = place.key("to");
@@ -59,13 +60,14 @@ pub(super) fn forward(
 fn headers(
     raw: &written::Forward,
     is_open: bool,
+    names: &Names<'_>,
     place: &Place,
     check: &mut Check<'_>,
 ) -> Vec<(HeaderName, Template)> {
     let mut headers: Vec<(HeaderName, Template)> = Vec::new();
     for (name, text) in &raw.headers {
         let place = place.key("headers").key(name);
-        match header(name, text, is_open) {
+        match header(name, text, is_open, names.certificates) {
             Ok((name, _)) if headers.iter().any(|(earlier, _)| *earlier == name) => {
                 check.report(&place, format!("`{name}` is there twice, in other letters"));
             }
@@ -89,16 +91,32 @@ fn check_timeouts(timeouts: &Timeouts, place: &Place, check: &mut Check<'_>) {
     }
 }
 
-fn header(name: &str, text: &str, is_open: bool) -> Result<(HeaderName, Template), String> {
+fn header(
+    name: &str,
+    text: &str,
+    is_open: bool,
+    certificates: bool,
+) -> Result<(HeaderName, Template), String> {
     let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "is not a header name")?;
-    if RESERVED.contains(&name) || name.as_str().starts_with("x-forwarded-") {
+    if is_reserved(&name) {
         return Err("is a header that the gate itself writes or takes away; choose another".into());
     }
     let template = Template::parse(text)?;
     if is_open && template.has_claims() {
         return Err("there is no token to take a claim from where `authenticate` is `none`".into());
     }
+    if template.has_certificate() && !certificates {
+        return Err(
+            "no listener asks for certificates; write `client_certificates` beside its `certificates`"
+                .into(),
+        );
+    }
     Ok((name, template))
+}
+
+/// Whether no settings can say it, as the gate does or nobody may.
+pub(super) fn is_reserved(name: &HeaderName) -> bool {
+    RESERVED.contains(name) || name.as_str().starts_with("x-forwarded-")
 }
 
 /// Framing and hop-by-hop headers (RFC 9110 section 7.6.1), the host, and what the gate writes of its own.

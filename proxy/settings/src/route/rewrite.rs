@@ -1,9 +1,8 @@
 //! What a route changes of requests that are permitted and of their answers, checked.
 
 use http::{HeaderName, HeaderValue, header, uri::Authority};
-use route::Template as Path;
 
-use super::{Rewrite, forward::RESERVED};
+use super::{Rewrite, forward::RESERVED, target};
 use crate::{Place, Template, check::Check, written};
 
 /// `path` is the route's own template, `headers` what it sets.
@@ -28,7 +27,7 @@ pub(super) fn rewrite(
         path: raw
             .path
             .as_deref()
-            .and_then(|text| target(text, path, &place.key("path"), check)),
+            .and_then(|text| target::check(text, path, &place.key("path"), check)),
         host: raw
             .host
             .as_deref()
@@ -37,36 +36,6 @@ pub(super) fn rewrite(
         answer_headers: set(&raw.answer, &answer.key("headers"), check),
         answer_remove: removed(&raw.answer.remove, &answer.key("remove"), check),
     }
-}
-
-/// A path with parameters of the route's own.
-fn target(text: &str, of: Option<&str>, place: &Place, check: &mut Check<'_>) -> Option<Path> {
-    let template = match Path::parse(text) {
-        Ok(template) => template,
-        Err(problems) => {
-            check.report(place, problems.join("; "));
-            return None;
-        }
-    };
-    // What is wrong with the route's own is told there.
-    let own = Path::parse(of.unwrap_or(EVERY_PATH)).ok()?;
-    for (name, is_tail) in template.parameters() {
-        match own.parameters().find(|(known, _)| *known == name) {
-            None => check.report(
-                place,
-                format!(
-                    "`{{{name}}}` is not in the route's own path, `{}`",
-                    own.as_str()
-                ),
-            ),
-            Some((_, true)) if !is_tail => check.report(
-                place,
-                format!("`{name}` may have several segments; write `{{{name}*}}`"),
-            ),
-            Some(_) => {}
-        }
-    }
-    Some(template)
 }
 
 fn host(text: &str, place: &Place, check: &mut Check<'_>) -> Option<HeaderValue> {
@@ -129,5 +98,3 @@ fn field(name: &str) -> Result<HeaderName, &'static str> {
     }
     Ok(name)
 }
-
-const EVERY_PATH: &str = "/{path*}";

@@ -1,7 +1,7 @@
-//! Texts of a fixed form: what has another form is told with the form it should have, and with the text where it can be
+//! Texts and numbers of a fixed form: what has another form is told with the form it should have, and with the text where it can be
 //! nothing secret.
 
-use std::{fmt, marker::PhantomData, net::SocketAddr, str::FromStr};
+use std::{fmt, marker::PhantomData, net::SocketAddr, num::NonZeroU16, str::FromStr};
 
 use ipnet::IpNet;
 use serde::{
@@ -21,6 +21,18 @@ pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec
         .into_iter()
         .map(|Formed(network)| network)
         .collect())
+}
+
+/// A port that can be connected to.
+pub(super) fn port<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<NonZeroU16>, D::Error> {
+    let port = |number: u64| u16::try_from(number).ok().and_then(NonZeroU16::new);
+    let wrong = || de::Error::custom("must be a port, 1 to 65535");
+    let number = Option::<u64>::deserialize(deserializer)?;
+    number
+        .map(|number| port(number).ok_or_else(wrong))
+        .transpose()
 }
 
 /// What a text of some form is read as.

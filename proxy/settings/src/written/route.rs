@@ -8,9 +8,9 @@ use serde::{
     de::{self, MapAccess, Unexpected, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{Cors, RouteLimit};
+use super::{Cors, Redirect, Respond, RouteLimit};
 
-/// One route.
+/// One route: it says one of `serve`, `upstream`, `redirect` and `respond`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
@@ -38,6 +38,12 @@ pub struct Route {
     /// Where permitted requests go.
     #[serde(default)]
     pub upstream: Option<Forward>,
+    /// Where callers are sent instead, all of them (then neither `authenticate` nor `authorize` is said).
+    #[serde(default)]
+    pub redirect: Option<Redirect>,
+    /// What the gate itself answers to permitted requests instead.
+    #[serde(default)]
+    pub respond: Option<Respond>,
     /// What is admitted here and refused elsewhere.
     #[serde(default)]
     pub admit: Admit,
@@ -197,7 +203,7 @@ pub struct Forward {
     /// The host that is asked for there, with a port where it is not the usual one; the caller's when absent.
     #[serde(default)]
     pub host: Option<String>,
-    /// Headers set from the verified token: name to template, as `{claims.sub}`.
+    /// Headers that tell who calls: name to template, as `{claims.sub}` of the verified token, or `{certificate.subject}`.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// Header fields of the request that do not go there.

@@ -138,7 +138,7 @@ impl Default for Eject {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct UpstreamLimits {
-    /// Requests under way at each server; WebSockets and other streams count for as long as they are open. Any number when
+    /// Requests under way at each server; streams count for as long as they are open. Any number when
     /// absent.
     pub connections: Option<u32>,
     /// Requests that wait until a server takes them; others are answered with 503.

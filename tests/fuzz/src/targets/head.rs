@@ -167,7 +167,10 @@ fn folded(name: &str) -> String {
 }
 
 fn is_ours(key: &str) -> bool {
+    let bare = key.strip_prefix("x-").unwrap_or(key);
+    let shown = ["client-cert", "ssl-client-", "forwarded-client-cert"];
     matches!(key, "x-user" | "x-user-groups")
+        || shown.iter().any(|name| bare.starts_with(name))
         || key.starts_with("x-amzn-oidc-")
         || key.starts_with("x-portcullis-")
 }

@@ -16,6 +16,11 @@ use crate::{Ask, Callers, Guard};
 const ACCESS: Callers<'static> = Callers {
     prefix: Some("pool"),
     by_id_token: false,
+    by_certificate: true,
+};
+const UNSHOWN: Callers<'static> = Callers {
+    by_certificate: false,
+    ..ACCESS
 };
 const ID: Callers<'static> = Callers {
     by_id_token: true,
@@ -23,7 +28,7 @@ const ID: Callers<'static> = Callers {
 };
 const NAMELESS: Callers<'static> = Callers {
     prefix: None,
-    by_id_token: false,
+    ..ACCESS
 };
 
 fn never(guard: &Guard, callers: &Callers<'_>) -> String {
@@ -230,11 +235,39 @@ fn permits_that_no_caller_of_a_route_can_meet_are_told_one_by_one() {
     assert_eq!(guard.never(&ACCESS), None);
 }
 
-/// The kind of caller that a test's caller is.
-fn kind(who: &Who) -> Callers<'_> {
+#[test]
+fn certificates_that_no_listener_asks_for_are_told() {
+    let shown = permit(
+        "principal, action, resource",
+        "when { context has certificate && context.certificate.uris.contains(\"a\") }",
+    );
+    assert_eq!(shown.never(&ACCESS), None);
+    assert!(never(&shown, &UNSHOWN).contains("no certificates, for which no listener asks"));
+    let unless = guard(
+        r#"@id("p") permit(principal, action, resource);
+           @id("f") forbid(principal, action, resource) unless { context has certificate };"#,
+    );
+    assert_eq!(unless.never(&ACCESS), None);
+    assert_eq!(never(&unless, &UNSHOWN), "policy `f` forbids every request");
+    let other = permit("principal, action, resource", "when { context has token }");
+    assert_eq!(other.never(&UNSHOWN), None);
+    let ask = Ask {
+        action: "get /shown",
+        resource: None,
+        ..GET
+    };
+    let text = r#"@id("p") permit(principal, action, resource);"#;
+    let required = policies_under(STRICT, text).guard(&ask).unwrap();
+    assert_eq!(required.never(&ACCESS), None);
+    assert!(never(&required, &UNSHOWN).starts_with("the action requires `context.certificate`"));
+}
+
+/// The kind of caller that a test's caller is, whose requests come with a certificate or never do.
+fn kind<'w>(who: &'w Who, request: &Req) -> Callers<'w> {
     Callers {
         prefix: who.prefix.as_deref(),
         by_id_token: who.access_claims.is_none(),
+        by_certificate: request.certificate.is_some(),
     }
 }
 
@@ -259,7 +292,7 @@ proptest! {
         for (who, request) in asked {
             let who = one_token(who);
             for guard in &guards {
-                if let Some(never) = guard.never(&kind(&who)) {
+                if let Some(never) = guard.never(&kind(&who, &request)) {
                     let permit = guard.decide_afresh(request.clone(), &who, noon());
                     prop_assert!(permit.is_err(), "{} {}", never, text);
                 }
@@ -283,11 +316,12 @@ proptest! {
             let resource = format!("Pets::{ty}::\"{id}\"");
             let ask = Ask { action: "get /x", resource: Some(&resource), parameters: &[], headers: &[] };
             let guard = guards.entry(resource.clone()).or_insert_with(|| policies.guard(&ask).unwrap());
-            let outcome = outcome(guard, &Req::default(), &who);
-            if let Some(never) = guard.never(&kind(&who)) {
+            let request = Req::default();
+            let outcome = outcome(guard, &request, &who);
+            if let Some(never) = guard.never(&kind(&who, &request)) {
                 prop_assert!(!outcome.is_permit(), "{} {:?} {}", never, world, text);
             }
-            for unmet in guard.unmet(&[kind(&who)]) {
+            for unmet in guard.unmet(&[kind(&who, &request)]) {
                 prop_assert!(!outcome.policies().any(|id| id == unmet.policy), "{} {:?} {}", unmet, world, text);
             }
         }

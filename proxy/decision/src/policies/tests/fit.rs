@@ -74,6 +74,25 @@ fn contexts_that_requests_cannot_give_are_reported() {
         ..GET
     });
     assert_eq!(odd.lines().count(), 3, "{odd}");
+    let misspelt = problems(Ask {
+        action: "get /misspelt",
+        resource: None,
+        ..GET
+    });
+    for told in [
+        "`certificate.dnss` is none of: subject, dns, uris, emails, ips, fingerprint, serial",
+        "`certificate.subject` must be of type String",
+        "`certificate.uris` must be of type Set<String>",
+    ] {
+        assert!(misspelt.contains(told), "{misspelt}");
+    }
+    assert_eq!(misspelt.lines().count(), 3, "{misspelt}");
+    let bare = problems(Ask {
+        action: "get /bare",
+        resource: None,
+        ..GET
+    });
+    assert!(bare.contains("`certificate` must be a record"), "{bare}");
     assert!(
         problems(Ask {
             action: "get /other",

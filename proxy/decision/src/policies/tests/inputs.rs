@@ -1,6 +1,7 @@
 //! What policies see of a request and of its caller.
 
 use super::*;
+use crate::Certificate;
 
 #[test]
 fn a_path_parameter_is_data() {
@@ -169,6 +170,62 @@ fn a_forbid_is_not_passed_by_another_spelling_of_a_query_name() {
         };
         let decided = decide(&guard, request, &Who::new("u", &["readers"]));
         assert_eq!(decided.outcome().code(), expected, "{query}");
+    }
+}
+
+#[test]
+fn a_certificate_is_there_or_not() {
+    let guard = guard(
+        r#"@id("c") permit(principal, action, resource) when {
+            context has certificate && context.certificate.uris.contains("spiffe://example.org/api") &&
+            context.certificate.subject == "CN=api" };"#,
+    );
+    let code = |certificate: Option<Certificate>| {
+        let request = Req {
+            certificate,
+            ..Req::default()
+        };
+        let decided = decide(&guard, request, &Who::new("u", &[]));
+        decided.outcome().code()
+    };
+    let certificate = Certificate {
+        subject: "CN=api".into(),
+        uris: vec![
+            "https://example.org".into(),
+            "spiffe://example.org/api".into(),
+        ],
+        ..Certificate::default()
+    };
+    assert_eq!(code(Some(certificate.clone())), Code::Permitted);
+    assert_eq!(code(None), Code::NoPermit);
+    let other = Certificate {
+        uris: vec!["spiffe://example.org/api/".into()],
+        ..certificate
+    };
+    assert_eq!(code(Some(other)), Code::NoPermit);
+}
+
+/// As one that the schema requires of headers.
+#[test]
+fn a_certificate_that_is_required_must_be_shown() {
+    let text = r#"@id("s") permit(principal, action == Pets::Action::"get /shown", resource);"#;
+    let ask = Ask {
+        action: "get /shown",
+        resource: None,
+        parameters: &[],
+        headers: &[],
+    };
+    let guard = policies_under(STRICT, text).guard(&ask).unwrap();
+    for (certificate, code) in [
+        (None, Code::InputMissing),
+        (Some(Certificate::default()), Code::Permitted),
+    ] {
+        let request = Req {
+            certificate,
+            ..Req::default()
+        };
+        let decided = decide(&guard, request, &Who::new("u", &[]));
+        assert_eq!(decided.outcome().code(), code);
     }
 }
 

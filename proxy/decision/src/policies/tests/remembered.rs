@@ -9,10 +9,10 @@ use super::{
     GET, SCHEMA, load, noon,
     world::{Req, Who},
 };
-use crate::{Ask, Basis, Code, Denied, Guard, Outcome, Permit};
+use crate::{Ask, Basis, Certificate, Code, Denied, Guard, Memory, Outcome, Permit};
 
 /// Conditions of which each mentions something else.
-pub(super) const CONDITIONS: [&str; 27] = [
+pub(super) const CONDITIONS: [&str; 33] = [
     "principal == Pets::User::\"pool|a\"",
     "principal in Pets::Group::\"pool|a\"",
     "principal is Pets::User in Pets::Group::\"pool|b\"",
@@ -40,6 +40,12 @@ pub(super) const CONDITIONS: [&str; 27] = [
     "context has token.session && context.token.session > duration(\"1h\")",
     "context has token.net && context.token.net.isInRange(ip(\"10.0.0.0/8\"))",
     "context has token && context.token has net && context.token.net.isIpv4()",
+    "context has certificate",
+    "context has certificate && context.certificate.subject like \"CN=a*\"",
+    "context has certificate && context.certificate.dns.contains(\"a\")",
+    "context has certificate && context.certificate.uris.containsAll([\"a\", \"b\"])",
+    "context has certificate && [\"a\"] == context.certificate.emails",
+    "context has certificate.serial && context.certificate.serial == \"a\"",
 ];
 
 pub(super) fn policies_of(conditions: &'static [&'static str]) -> impl Strategy<Value = String> {
@@ -129,6 +135,26 @@ pub(super) fn some_who() -> impl Strategy<Value = Who> {
     )
 }
 
+fn some_certificate() -> impl Strategy<Value = Option<Certificate>> {
+    let list = || {
+        let names = prop::collection::vec(prop::sample::select(vec!["a", "b"]), 0..3);
+        names.prop_map(|names| names.into_iter().map(str::to_owned).collect())
+    };
+    let subject = prop::sample::select(vec!["CN=a", "CN=b", ""]);
+    let serial = prop::sample::select(vec!["a", "b"]);
+    let certificate = (subject, list(), list(), list(), serial).prop_map(
+        |(subject, dns, uris, emails, serial)| Certificate {
+            subject: subject.to_owned(),
+            dns,
+            uris,
+            emails,
+            serial: serial.to_owned(),
+            ..Certificate::default()
+        },
+    );
+    prop::option::of(certificate)
+}
+
 pub(super) fn some_request() -> impl Strategy<Value = Req> {
     let query = prop::sample::select(vec![
         "",
@@ -145,12 +171,14 @@ pub(super) fn some_request() -> impl Strategy<Value = Req> {
         query,
         some_text(),
         0..4_u8,
+        some_certificate(),
     )
-        .prop_map(|(pet, query, tenant, ip)| Req {
+        .prop_map(|(pet, query, tenant, ip, certificate)| Req {
             pet: pet.to_owned(),
             query: query.to_owned(),
             tenant,
             ip: [10, 0, 0, ip].into(),
+            certificate,
         })
 }
 
@@ -250,6 +278,59 @@ fn absent_and_empty_claims_stay_apart() {
     let token = r#"@id("r") permit(principal, action, resource) when { context has token };"#;
     let empty = Who::new("u", &[]).access(&json!({}));
     assert_apart(token, &empty, &Who::new("u", &[]));
+}
+
+/// Lists that would join alike, and fields that would change places, are not one certificate.
+#[test]
+fn certificates_that_differ_in_what_is_read_stay_apart() {
+    let text = r#"@id("r") permit(principal, action, resource) when {
+        context has certificate && context.certificate.dns.contains("a") && context.certificate.uris.contains("b") };"#;
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let of = |dns: &[&str], uris: &[&str]| Certificate {
+        dns: names(dns),
+        uris: names(uris),
+        ..Certificate::default()
+    };
+    let guard = load(SCHEMA, text).unwrap().guard(&GET).unwrap();
+    let decide = |certificate: Option<Certificate>| {
+        let request = Req {
+            certificate,
+            ..Req::default()
+        };
+        super::decide(&guard, request, &Who::new("u", &[]))
+    };
+    let both = of(&["a"], &["b"]);
+    let others = [
+        None,
+        Some(Certificate::default()),
+        Some(of(&["a", "b"], &[])),
+        Some(of(&[], &["a", "b"])),
+        Some(of(&["ab"], &[])),
+        Some(of(&["a"], &[])),
+        Some(of(&["b"], &["a"])),
+    ];
+    for (certificate, code) in [(Some(both.clone()), Code::Permitted)]
+        .into_iter()
+        .chain(others.map(|other| (other, Code::NoPermit)))
+    {
+        let first = decide(certificate.clone());
+        assert_eq!(first.outcome().code(), code, "{certificate:?}");
+        assert_eq!(first.memory(), Memory::Miss, "{certificate:?}");
+        let again = decide(certificate);
+        assert_eq!(
+            (again.outcome().code(), again.memory()),
+            (code, Memory::Hit)
+        );
+    }
+    let unread = Certificate {
+        serial: "7".into(),
+        ..both
+    };
+    assert_eq!(
+        decide(Some(unread)).memory(),
+        Memory::Hit,
+        "nobody asks for it"
+    );
 }
 
 /// Users and groups as resources, which the schema also lets be in the application.

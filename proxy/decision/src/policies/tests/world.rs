@@ -4,7 +4,7 @@ use std::{borrow::Cow, net::IpAddr};
 
 use serde_json::{Map, Value};
 
-use crate::{Caller, Claims, Request, Single};
+use crate::{Caller, Certificate, Claims, Request, Single};
 
 /// A request whose parts are what a test says.
 #[derive(Debug, Clone)]
@@ -13,6 +13,7 @@ pub(super) struct Req {
     pub(super) query: String,
     pub(super) tenant: Option<String>,
     pub(super) ip: IpAddr,
+    pub(super) certificate: Option<Certificate>,
 }
 
 impl Default for Req {
@@ -22,6 +23,7 @@ impl Default for Req {
             query: String::new(),
             tenant: None,
             ip: [192, 0, 2, 1].into(),
+            certificate: None,
         }
     }
 }
@@ -56,6 +58,10 @@ impl Request for Req {
 
     fn client_ip(&self) -> IpAddr {
         self.ip
+    }
+
+    fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()
     }
 }
 

@@ -3,9 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use settings::TrustedHeader;
-
-use crate::gateway::head::Scheme;
+use settings::{Scheme, TrustedHeader};
 
 /// Nothing is told by a peer that is not trusted.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -130,8 +128,7 @@ fn text(value: &HeaderValue) -> &str {
 }
 
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-pub(in crate::gateway) const X_FORWARDED_PROTO: HeaderName =
-    HeaderName::from_static("x-forwarded-proto");
+pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 #[cfg(test)]
 mod tests {

@@ -4,14 +4,14 @@ use std::{borrow::Cow, fmt::Write as _, net::IpAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use settings::{Allow, TrustedHeader};
+use settings::{Allow, Scheme, TrustedHeader};
 
 use super::{
     Allowances, Rules,
     forwarded::{X_FORWARDED_FOR, X_FORWARDED_PROTO},
 };
 use crate::gateway::{
-    head::{Authority, Scheme},
+    head::Authority,
     refuse::{Malformed, Refusal},
 };
 
@@ -143,7 +143,20 @@ fn goes_on(key: &str, believed: bool) -> bool {
 fn is_ours(key: &str, rules: &Rules) -> bool {
     key.starts_with("x-amzn-oidc-")
         || key.starts_with("x-portcullis-")
+        || tells_of_certificate(key)
         || rules.identity_headers.contains(key)
+}
+
+/// Whether proxies that end TLS tell of a caller's certificate so: `Client-Cert` of RFC 9440, Envoy, Traefik, load balancers of
+/// AWS and Azure, and what is in use with nginx and `HAProxy`. TLS ends here, and nothing vouches for what a caller says of it.
+fn tells_of_certificate(key: &str) -> bool {
+    let name = key.strip_prefix("x-").unwrap_or(key);
+    name.starts_with("client-cert")
+        || name.starts_with("ssl-client-")
+        || name.starts_with("forwarded-client-cert")
+        || name.starts_with("forwarded-tls-client-cert")
+        || name.starts_with("amzn-mtls-")
+        || name.starts_with("arr-clientcert")
 }
 
 /// HTTP/2 may split a cookie over several fields; further on there is one (RFC 9113 section 8.2.3).

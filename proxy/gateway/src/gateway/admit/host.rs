@@ -2,8 +2,10 @@
 
 use std::net::Ipv6Addr;
 
+use settings::Scheme;
+
 use crate::gateway::{
-    head::{Authority, Scheme},
+    head::Authority,
     refuse::{Malformed, Refusal},
 };
 

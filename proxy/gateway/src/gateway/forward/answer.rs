@@ -119,7 +119,10 @@ impl Ctx {
             return self.mark_origin(answer);
         }
         fit(answer, caller);
+        self.trace_answer(answer.status);
         self.outcome = Outcome::Allow;
+        self.is_bodiless =
+            [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&answer.status);
         // Asked anew after an answer within which the caller may be slow.
         self.flow = None;
         let plan = self.plan.as_ref();

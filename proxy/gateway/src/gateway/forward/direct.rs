@@ -5,6 +5,7 @@
 
 use std::{future::ready, sync::Arc};
 
+use bytes::Bytes;
 use decision::Permit;
 use http::{Version, header};
 use pingora::{
@@ -89,6 +90,7 @@ pub(in crate::gateway) async fn forward(
         };
         let error = match exchange(gate, &mut connection.session, session, ctx).await {
             Ok(last) => {
+                ctx.trace_end();
                 // Others can use it while the caller takes the last of the answer.
                 release(direct, connection).await;
                 ctx.connection = None;
@@ -166,6 +168,10 @@ async fn exchange(
             }
             Err(error) => return Err(error),
         };
+        if let Some(held) = &mut ctx.held {
+            let pieces = tasks.iter().filter_map(piece);
+            pieces.for_each(|piece| held.count(Some(piece)));
+        }
         if tasks.last().is_some_and(is_last) {
             return Ok(tasks);
         }
@@ -197,6 +203,7 @@ async fn release(direct: &Direct, connection: Connection) {
 fn request(sent: &RequestHeader, ctx: &Ctx) -> pingora::Result<RequestHeader> {
     let mut request = upstream_head(permitted(ctx)?, sent, ctx.rewrite())?;
     request.set_version(Version::HTTP_11);
+    ctx.carry_trace(&mut request)?;
     Ok(request)
 }
 
@@ -255,6 +262,14 @@ fn delimit(answer: &mut ResponseHeader) -> pingora::Result<()> {
         answer.insert_header(header::TRANSFER_ENCODING, "chunked")?;
     }
     Ok(())
+}
+
+/// A piece of an answer's body.
+fn piece(task: &HttpTask) -> Option<&Bytes> {
+    match task {
+        HttpTask::Body(piece, _) => piece.as_ref(),
+        _ => None,
+    }
 }
 
 /// Whether the answer has ended as it should.

@@ -118,11 +118,13 @@ mod tests {
         Head {
             method: Method::GET,
             version: http::Version::HTTP_11,
+            scheme: settings::Scheme::Http,
             authority: Authority::new("a.test".into(), None),
             path: path.into(),
             query,
             headers: headers.iter().map(field).collect(),
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            shown: None,
             parameters: Vec::new(),
             needs: Allowances::default(),
             websocket: false,

@@ -59,7 +59,7 @@ fn pass(
 ) -> Verdict {
     let limited = ctx.limit_early(&head);
     let taken = limited.and_then(|()| check_room(gate, session, ctx, &head, plan));
-    let cleared = taken.and_then(|()| identify::withdraw(&proxy.authenticate, &mut head));
+    let cleared = taken.and_then(|()| identify::withdraw(&proxy.access.authenticate, &mut head));
     if let Err(refusal) = cleared {
         return ctx.stop(head, refusal);
     }

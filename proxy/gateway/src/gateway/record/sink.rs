@@ -1,47 +1,11 @@
-//! Where records are written: whole lines, in batches, with every lost one counted.
+//! Where lines are written: whole, in batches, with every lost one counted.
 
 use std::{
-    io::{self, Write},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    io::{self, Stdout, Write},
     time::{Duration, Instant},
 };
 
-use prometheus::IntCounter;
-
-/// Records that were lost; cloning shares the count.
-#[derive(Debug, Clone)]
-pub(crate) struct Losses {
-    count: IntCounter,
-    failing: Arc<AtomicBool>,
-}
-
-impl Losses {
-    /// Counts with this counter.
-    pub(crate) fn new(count: IntCounter) -> Self {
-        Self {
-            count,
-            failing: Arc::default(),
-        }
-    }
-
-    /// Counts some.
-    pub(super) fn add(&self, lost: u64) {
-        self.count.inc_by(lost);
-    }
-
-    /// How many there were.
-    pub(super) fn count(&self) -> u64 {
-        self.count.get()
-    }
-
-    /// Whether the last records could not be written.
-    pub(crate) fn is_failing(&self) -> bool {
-        self.failing.load(Ordering::Relaxed)
-    }
-}
+use super::losses::Losses;
 
 /// Writes lines; what cannot be written is lost rather than kept, since it would fill the memory.
 pub(super) struct Sink {
@@ -94,31 +58,24 @@ impl Sink {
             }
             self.torn = false;
         }
-        let mut written = 0;
-        while let Some(left) = text.get(written..).filter(|left| !left.is_empty()) {
-            match self.out.write(left) {
-                Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
-                Ok(count) => written += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return (written, Err(error)),
-            }
+        match put(&mut self.out, text) {
+            (written, Ok(())) => (written, self.out.flush()),
+            failed => failed,
         }
-        (written, self.out.flush())
     }
 
     fn recovered(&self) {
-        if self.losses.failing.swap(false, Ordering::Relaxed) {
-            tracing::info!(
-                lost = self.losses.count(),
-                "Decision records are written again"
-            );
+        let (log, lost) = (self.losses.log(), self.losses.count());
+        if self.losses.set_failing(false) {
+            tracing::info!(log, lost, "Records are written again");
         }
     }
 
     fn failed(&mut self, error: &io::Error, now: Instant) {
-        self.losses.failing.store(true, Ordering::Relaxed);
+        let (log, lost) = (self.losses.log(), self.losses.count());
+        self.losses.set_failing(true);
         if self.tells(now) {
-            tracing::error!(%error, lost = self.losses.count(), "Decision records cannot be written");
+            tracing::error!(log, %error, lost, "Records cannot be written");
         }
     }
 
@@ -134,6 +91,36 @@ impl Sink {
     }
 }
 
+/// Standard output, which may have the lines of several writers: those that are written together stay together.
+pub(super) struct Shared(pub(super) Stdout);
+
+impl Write for Shared {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        match put(&mut self.0.lock(), text) {
+            (0, Err(error)) => Err(error),
+            (written, _) => Ok(written),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// How much of it was written, and why not all.
+fn put(out: &mut impl Write, text: &[u8]) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    while let Some(left) = text.get(written..).filter(|left| !left.is_empty()) {
+        match out.write(left) {
+            Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, Ok(()))
+}
+
 fn lines(text: &[u8]) -> u64 {
     text.iter().map(|byte| u64::from(*byte == b'\n')).sum()
 }
@@ -142,7 +129,7 @@ const BETWEEN_ERRORS: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     use super::*;
 
@@ -178,8 +165,7 @@ mod tests {
     }
 
     fn sink(disk: &Disk) -> Sink {
-        let losses = Losses::new(IntCounter::new("dropped", "dropped").unwrap());
-        Sink::new(Box::new(disk.clone()), false, losses)
+        Sink::new(Box::new(disk.clone()), false, Losses::for_tests())
     }
 
     #[test]
@@ -189,14 +175,14 @@ mod tests {
         disk.make_room(6);
         sink.write(b"one\ntwo\nsix\n", now);
         assert_eq!(sink.losses.count(), 2);
-        assert!(sink.losses.is_failing());
+        assert!(sink.losses.degraded().is_some());
         sink.write(b"ten\n", now);
         assert_eq!(sink.losses.count(), 3);
         disk.make_room(100);
         sink.write(b"end\n", now);
         assert_eq!(disk.text(), "one\ntw\nend\n");
         assert_eq!(sink.losses.count(), 3);
-        assert!(!sink.losses.is_failing());
+        assert!(sink.losses.degraded().is_none());
     }
 
     #[test]

@@ -48,7 +48,7 @@ fn status(refusal: &Refusal) -> u16 {
     match refusal.line().status {
         StatusCode::GATEWAY_TIMEOUT => DEADLINE_EXCEEDED,
         StatusCode::BAD_REQUEST | StatusCode::INTERNAL_SERVER_ERROR => INTERNAL,
-        StatusCode::UNAUTHORIZED => UNAUTHENTICATED,
+        StatusCode::UNAUTHORIZED | StatusCode::MISDIRECTED_REQUEST => UNAUTHENTICATED,
         StatusCode::FORBIDDEN => PERMISSION_DENIED,
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => UNIMPLEMENTED,
         StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
@@ -112,6 +112,7 @@ mod tests {
         }
         assert_eq!(status(&Refusal::RouteNotFound), 12);
         assert_eq!(trailers(&Refusal::RouteNotFound)[STATUS], "7");
+        assert_eq!(status(&Refusal::CertificateOutdated), 16);
         assert_eq!(status(&Refusal::UpstreamTimeout), 4);
         assert_eq!(status(&Refusal::DeadlineExceeded), 4);
         assert_eq!(status(&Refusal::UpstreamUnreachable), 14);

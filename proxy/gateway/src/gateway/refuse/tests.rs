@@ -1,4 +1,8 @@
-use std::collections::HashSet;
+use std::{
+    collections::{BTreeSet, HashSet},
+    fs,
+    path::Path,
+};
 
 use super::*;
 
@@ -17,6 +21,7 @@ fn every_refusal() -> Vec<Refusal> {
         M::HostInvalid,
         M::HostRepeated,
         M::HeaderAmbiguous,
+        M::HeaderValue,
         M::LengthInvalid,
         M::TransferEncoding,
         M::LineEnd,
@@ -42,6 +47,7 @@ fn every_refusal() -> Vec<Refusal> {
         token(token::Refusal::Expired),
         token(token::Refusal::ScopeMissing),
         token(token::Refusal::KeysUnavailable),
+        Refusal::CertificateOutdated,
         Refusal::Denied {
             code: "policy_denied",
         },
@@ -96,7 +102,7 @@ fn every_refusal_is_a_problem_with_a_code_of_its_own() {
 fn only_what_may_pass_later_is_retryable() {
     for refusal in every_refusal() {
         let line = refusal.line();
-        let later = matches!(line.status.as_u16(), 408 | 429 | 502..=504);
+        let later = matches!(line.status.as_u16(), 408 | 421 | 429 | 502..=504);
         assert_eq!(line.retry, later, "{}", line.code);
     }
 }
@@ -133,4 +139,60 @@ fn each_status_has_its_header() {
         allow: "GET, HEAD".into(),
     };
     assert_eq!(header(&method, "allow").as_deref(), Some("GET, HEAD"));
+}
+
+/// Codes are found by their form in the tables that have them, so that a new one is missed nowhere.
+#[test]
+fn the_operators_table_explains_every_code() {
+    let sources = [
+        "gateway/src/gateway/refuse.rs",
+        "gateway/src/gateway/refuse/malformed.rs",
+        "token/src/refusal.rs",
+        "decision/src/outcome.rs",
+    ];
+    let others = [
+        // A decision's that refuses nothing, the challenge's realm, and errors of RFC 6750.
+        "permitted",
+        "portcullis",
+        "invalid_request",
+        "invalid_token",
+        "insufficient_scope",
+    ];
+    let read = |file: &str| {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
+        fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+    };
+    let mut codes = BTreeSet::new();
+    for source in sources.map(read) {
+        let source = source.split("#[cfg(test)]").next().unwrap();
+        codes.extend(words(source, '"').map(str::to_owned));
+    }
+    for other in others {
+        assert!(codes.remove(other), "{other}");
+    }
+    for refusal in every_refusal() {
+        let code = refusal.line().code;
+        assert!(codes.contains(code), "{code}");
+    }
+    let operations = read("../docs/operations.md");
+    let table = operations.split("| status | code | means | do |").nth(1);
+    let table = table.unwrap().split("\n\n").next().unwrap();
+    let mut explained = BTreeSet::new();
+    for row in table.lines().skip(2) {
+        let cell = row.split('|').nth(2).unwrap();
+        for code in words(cell, '`') {
+            assert!(explained.insert(code.to_owned()), "{code} stands twice");
+        }
+    }
+    let missing: Vec<_> = codes.difference(&explained).collect();
+    assert!(missing.is_empty(), "not in docs/operations.md: {missing:?}");
+    let gone: Vec<_> = explained.difference(&codes).collect();
+    assert!(gone.is_empty(), "in docs/operations.md alone: {gone:?}");
+}
+
+/// What stands between two of these, and has the form of a code.
+fn words(text: &str, between: char) -> impl Iterator<Item = &str> {
+    let is_code =
+        |word: &&str| word.len() > 1 && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    text.split(between).filter(is_code)
 }

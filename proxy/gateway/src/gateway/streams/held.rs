@@ -22,8 +22,8 @@ use crate::{
         judge,
         refuse::Refusal,
     },
-    listen::Ending,
-    snapshot::{Authorize, Kind, Proxy, Snapshot},
+    listen::{Ending, Outdated},
+    snapshot::{Access, Authorize, Kind, Snapshot},
 };
 
 /// A permit's inputs.
@@ -159,7 +159,8 @@ impl Held {
             Some(_) => grounds.is_some() && stand.grounds == grounds,
         };
         let second = now.duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs());
-        let is_over = stand.over_at.is_some_and(|over| over <= second);
+        let is_over = stand.over_at.is_some_and(|over| over <= second)
+            || self.head.shown.as_ref().is_some_and(|it| it.is_over(now));
         let is_later = stand.next.is_some_and(|next| next <= now);
         (!is_same || !stands || is_over || is_later).then_some(Before {
             caller: stand.caller.clone(),
@@ -175,16 +176,21 @@ impl Held {
         now: SystemTime,
     ) -> Result<Stand, Refusal> {
         let mut head = self.head.clone();
+        if let Some(shown) = &head.shown {
+            let outdated = |Outdated| Refusal::CertificateOutdated;
+            shown.check(now).map_err(outdated)?;
+        }
         let method = head.method.clone();
         let plan = judge::find(snapshot, &mut head, &method)?;
         let Kind::Proxy(proxy) = &plan.kind else {
             return Err(Refusal::RouteNotFound);
         };
-        let next = reads_time(proxy, &head).then(|| now + TIME_PACE);
+        let access = &proxy.access;
+        let next = reads_time(access, &head).then(|| now + TIME_PACE);
         let (tokens, caller) = (&snapshot.verifier, before.caller.as_ref());
-        let caller = identify::again(&proxy.authenticate, tokens, caller, &head, now).await?;
-        cors::check_socket(&plan, proxy, &head, caller.as_ref())?;
-        let decided = decide::decide(&proxy.authorize, head, caller.as_ref(), now);
+        let caller = identify::again(&access.authenticate, tokens, caller, &head, now).await?;
+        cors::check_socket(&plan, &head, caller.as_ref())?;
+        let decided = decide::decide(&access.authorize, head, caller.as_ref(), now);
         decided.map_err(|denial| denial.refusal)?;
         let verified = caller.as_ref().map(Caller::verified);
         Ok(Stand {
@@ -231,8 +237,8 @@ struct Before {
     grounds: Option<Grounds>,
 }
 
-fn reads_time(proxy: &Proxy, head: &Head) -> bool {
-    match &proxy.authorize {
+fn reads_time(access: &Access, head: &Head) -> bool {
+    match &access.authorize {
         Authorize::Policies(guards) => guards
             .of(&head.method)
             .is_some_and(decision::Guard::reads_time),

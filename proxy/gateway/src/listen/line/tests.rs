@@ -4,7 +4,10 @@ use super::*;
 
 fn line(limits: LineLimits) -> (Line, watch::Receiver<bool>) {
     let (retire, retired) = watch::channel(false);
-    (Line::new(Arc::new(limits), retire, Instant::now()), retired)
+    (
+        Line::new(Arc::new(limits), None, retire, Instant::now()),
+        retired,
+    )
 }
 
 fn limits() -> LineLimits {

@@ -10,13 +10,14 @@ use super::super::{
 };
 use crate::{
     admin::Views,
-    gateway::{Direct, Gateway, Pace, Streams, record::Recorder},
+    gateway::{Direct, Gateway, Pace, Streams, record::Recorders},
     listen::Connections,
     metrics::Metrics,
     mount::Mount,
     reload::{Fixed, Reloader, Watch},
     snapshot::{Maker, Snapshot},
     status::Status,
+    traces::{Exporter, Outlet},
 };
 
 pub(super) struct Shared {
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     maker: Maker,
     status: Arc<Status>,
     streams: Arc<Streams>,
+    outlet: Outlet,
 }
 
 impl Shared {
@@ -42,7 +44,9 @@ impl Shared {
         let runtime = runtimes.engine.handle();
         let engine = pools::open(settings, &clock, runtime, &metrics, signals)?;
         let mount = pools::mount(settings, engine.as_ref(), runtime, &metrics);
+        let outlet = Outlet::new(&metrics);
         let maker = Maker {
+            outlet: outlet.clone(),
             metrics: metrics.clone(),
             limits: settings.limits,
             engine: engine.clone(),
@@ -58,7 +62,13 @@ impl Shared {
             maker,
             status: Arc::default(),
             streams: Arc::default(),
+            outlet,
         })
+    }
+
+    /// Sends what requests are traced with, for as long as what this gives lives.
+    pub(super) fn export(&self, runtimes: &Runtimes) -> Exporter {
+        Exporter::start(self.outlet.clone(), runtimes.background.handle())
     }
 
     /// Ends streams that are permitted no more, for as long as it is asked.
@@ -70,7 +80,7 @@ impl Shared {
     pub(super) fn gateway(
         &self,
         limits: &settings::Limits,
-        recorder: Recorder,
+        recorders: Recorders,
         requests: Arc<Connections>,
     ) -> Gateway {
         let silence = Duration::from_secs(limits.body_idle_seconds.into());
@@ -79,7 +89,7 @@ impl Shared {
             mount: self.mount.clone(),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
-            recorder,
+            recorders,
             pace: Pace::with_silence(silence),
             requests,
             direct: Direct::keeping(idle_connections().1),
@@ -104,7 +114,7 @@ impl Shared {
         overrides: Overrides,
         watch: Watch,
         fixed: Fixed,
-        certificates: Vec<Secured>,
+        secured: Vec<Secured>,
     ) -> Reloader {
         Reloader {
             file,
@@ -113,7 +123,7 @@ impl Shared {
             current: self.current,
             mount: self.mount,
             status: self.status,
-            certificates,
+            secured,
             fixed,
             watch,
         }
@@ -124,6 +134,7 @@ fn first(maker: &Maker, settings: &Settings) -> anyhow::Result<Snapshot> {
     let made = maker.make(settings, 1, None);
     let snapshot = made.map_err(|problems| Problems::new(&settings.file, problems))?;
     snapshot.tell();
+    snapshot.export();
     maker.metrics.generation.set(1);
     Ok(snapshot)
 }

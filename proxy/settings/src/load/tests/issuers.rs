@@ -1,7 +1,7 @@
 //! Issuers: complete, and no two the same.
 
 use super::{Folder, GOOD};
-use crate::{Handling, Issuer, TokenPlace};
+use crate::{Issuer, TokenPlace};
 
 #[test]
 fn issuers_must_make_sense() {
@@ -216,16 +216,10 @@ fn places_of_tokens_are_checked() {
             "[header, {cookie: __Host-sid}, {query: access_token}]",
         ))
         .unwrap();
-    let places = settings
-        .routes
-        .iter()
-        .find_map(|route| match &route.handling {
-            Handling::Upstream(guarded) => guarded
-                .authenticate
-                .as_ref()
-                .map(|bearer| bearer.places.clone()),
-            Handling::Pools => None,
-        });
+    let places = settings.routes.iter().find_map(|route| {
+        let bearer = route.handling.access()?.authenticate.as_ref()?;
+        Some(bearer.places.clone())
+    });
     assert_eq!(
         places.unwrap(),
         [

@@ -3,6 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use super::{Folder, GOOD};
+use crate::{AccessFormat, Decisions, Output};
 
 #[test]
 fn routes_must_make_sense() {
@@ -230,6 +231,85 @@ fn listeners_must_make_sense() {
     }
 }
 
+/// The TLS listener of [`GOOD`], asking for certificates as said.
+fn asking(clients: &str) -> String {
+    let tls = "key: tls/a.key}]";
+    GOOD.replace(tls, &format!("{tls}, client_certificates: {clients}"))
+}
+
+#[test]
+fn authorities_of_callers_must_be_there() {
+    let folder = Folder::new();
+    let tls = "listeners[1].tls.client_certificates";
+    folder.write("tls/broken.crt", "nothing");
+    let odd = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    folder.write("tls/odd.crt", odd);
+    let list = odd.replace("CERTIFICATE", "X509 CRL");
+    folder.write("tls/odd.crl", &list);
+    let dir = folder.0.path().display().to_string();
+    for (clients, expected) in [
+        ("{ca: []}", "ca: name at least one file of authorities"),
+        (
+            "{ca: [tls/a.crt, tls/gone.crt]}",
+            "ca[1]: `@/tls/gone.crt` cannot be read: No such file",
+        ),
+        (
+            "{ca: [tls/broken.crt]}",
+            "ca[0]: `@/tls/broken.crt` holds no PEM certificate",
+        ),
+        (
+            "{ca: [tls/odd.crt]}",
+            "ca[0]: `@/tls/odd.crt` holds no authority: ",
+        ),
+        (
+            "{ca: [tls/a.crt], crl: [tls/a.crt]}",
+            "crl[0]: `@/tls/a.crt` holds no PEM revocation list",
+        ),
+        (
+            "{ca: [tls/a.crt], crl: [tls/odd.crl]}",
+            "crl[0]: `@/tls/odd.crl` is no revocation list: ",
+        ),
+        ("{ca: [tls/a.crt], mode: maybe}", "mode: "),
+    ] {
+        let expected = format!("{tls}.{}", expected.replace('@', &dir));
+        folder.expect(&asking(clients), &[&expected]);
+    }
+    let good = folder.load(&asking("{ca: [tls/a.crt], mode: optional}"));
+    let settings = good.map_err(|problems| problems.to_string()).unwrap();
+    assert_eq!(
+        settings
+            .files
+            .iter()
+            .filter(|it| it.ends_with("tls/a.crt"))
+            .count(),
+        2,
+        "it is followed"
+    );
+    let tls = settings.listeners[1].tls.as_ref().unwrap();
+    let verifier = tls.client_certificates.as_ref().unwrap().verifier();
+    assert!(!verifier.unwrap().client_auth_mandatory());
+}
+
+#[test]
+fn headers_of_certificates_need_a_listener_that_asks() {
+    let folder = Folder::new();
+    let told = |settings: &str| {
+        settings.replace(
+            "    upstream: {to: app}\n",
+            "    upstream: {to: app, headers: {x-caller: '{certificate.subject}'}}\n",
+        )
+    };
+    let place = "routes[2].upstream.headers.x-caller: no listener asks for certificates";
+    folder.expect(&told(GOOD), &[place]);
+    assert!(folder.load(&told(&asking("{ca: [tls/a.crt]}"))).is_ok());
+    // Whatever is wrong with it, one asks.
+    let wrong = folder.problems(&told(&asking("{ca: 7}")));
+    assert!(
+        wrong.len() == 1 && wrong[0].contains("client_certificates.ca"),
+        "{wrong:#?}"
+    );
+}
+
 #[test]
 fn a_torn_key_is_not_shown() {
     let folder = Folder::new();
@@ -299,6 +379,58 @@ fn a_log_level_is_one() {
         let loaded = folder.load(&format!("{GOOD}\nlog: {{level: '{level}'}}\n"));
         assert!(loaded.is_ok(), "{level}");
     }
+}
+
+#[test]
+fn each_log_has_a_place_of_its_own() {
+    let folder = Folder::new();
+    for (log, expected) in [
+        (
+            "{decisions: a, access: {file: a}, file: a}",
+            &[
+                "log.access.file: another log has this file",
+                "log.file: another log has this file",
+            ][..],
+        ),
+        (
+            "{access: {file: gone/a}}",
+            &["log.access.file: the folder of `"],
+        ),
+        (
+            "{access: {format: json}}",
+            &["log.access: `file` is missing"],
+        ),
+        (
+            "{access: {file: none}}",
+            &["log.access.file: leave `log.access` out"],
+        ),
+        (
+            "{access: {file: a, format: ncsa}}",
+            &["log.access.format: expected `json` or `common`"],
+        ),
+        ("{access: a}", &["log.access: "]),
+    ] {
+        folder.expect(&format!("{GOOD}\nlog: {log}\n"), expected);
+    }
+    let log = |log: &str| {
+        let loaded = folder.load(&format!("{GOOD}\nlog: {log}\n"));
+        loaded.unwrap_or_else(|found| panic!("{found}")).log
+    };
+    let file = |name: &str| Output::File(folder.0.path().join(name));
+    let off = log("{}");
+    assert_eq!(off.decisions, Decisions::To(Output::Stdout));
+    assert_eq!(off.access, None);
+    let json = log("{decisions: none, access: {file: stdout}}");
+    assert_eq!(json.decisions, Decisions::Nowhere);
+    let access = json.access.unwrap();
+    assert_eq!(access.file, Output::Stdout);
+    assert_eq!(access.format, AccessFormat::Json);
+    let combined = log("{decisions: stdout, access: {file: a, format: combined}}");
+    assert_eq!(combined.decisions, Decisions::To(Output::Stdout));
+    let access = combined.access.unwrap();
+    assert_eq!(access.file, file("a"));
+    assert_eq!(access.format, AccessFormat::Combined);
+    assert_eq!(log("{decisions: b}").decisions, Decisions::To(file("b")));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use decision::{Caller, Claims, Request, Single, query_parameter};
+use decision::{Caller, Certificate, Claims, Request, Single, query_parameter};
 use serde_json::{Map, Value, json};
 
 /// A caller.
@@ -104,12 +104,14 @@ pub(super) struct Asked {
     pub(super) limit: Option<&'static str>,
     pub(super) tenant: Option<&'static str>,
     pub(super) client: IpAddr,
+    pub(super) certificate: Option<Certificate>,
     query: String,
 }
 
 /// Requests of a route with these parameters.
 pub(super) fn requests(parameters: &[&str]) -> [Asked; 3] {
     let asked = |pet: &'static str, limit: Option<&'static str>, tenant, client: [u8; 4]| {
+        let certificate = limit.map(|_| shown());
         let pet = (!parameters.is_empty()).then_some(pet);
         Asked {
             path: pet.map_or_else(|| "/pets".to_owned(), |pet| format!("/pets/{pet}")),
@@ -117,6 +119,7 @@ pub(super) fn requests(parameters: &[&str]) -> [Asked; 3] {
             limit,
             tenant,
             client: client.into(),
+            certificate,
             query: limit.map_or_else(String::new, |limit| format!("limit={limit}&x")),
         }
     };
@@ -125,6 +128,18 @@ pub(super) fn requests(parameters: &[&str]) -> [Asked; 3] {
         asked("a", Some("5"), Some("a"), [10, 0, 0, 1]),
         asked("a", None, Some("b"), [192, 0, 2, 7]),
     ]
+}
+
+fn shown() -> Certificate {
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    Certificate {
+        subject: "CN=a".to_owned(),
+        dns: names(&["a.example.com", "a"]),
+        uris: names(&["spiffe://example.com/a"]),
+        fingerprint: "00ff".to_owned(),
+        serial: "01".to_owned(),
+        ..Certificate::default()
+    }
 }
 
 impl Request for Asked {
@@ -155,6 +170,10 @@ impl Request for Asked {
 
     fn client_ip(&self) -> IpAddr {
         self.client
+    }
+
+    fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()
     }
 }
 

@@ -9,7 +9,7 @@ use cedar_policy::{
     AuthorizationError, Authorizer, Context, Decision, Effect, Entities, Entity, EntityUid,
     PolicyId, PolicySet, Request, RestrictedExpression as Expression, Schema,
 };
-use decision::{Code, Decided};
+use decision::{Certificate, CertificateField, Code, Decided};
 
 use super::{
     SCHEMA,
@@ -125,10 +125,25 @@ fn context(asked: &Asked, who: &Who) -> Context {
         ("queryStringParameters", optional("limit", asked.limit)),
         ("headers", optional("x-tenant", asked.tenant)),
     ];
+    let certificate = asked.certificate.as_ref().map(shown);
     let members = members
         .into_iter()
-        .chain(token.map(|token| ("token", token)));
+        .chain(token.map(|token| ("token", token)))
+        .chain(certificate.map(|shown| ("certificate", shown)));
     Context::from_pairs(members.map(|(name, value)| (name.to_owned(), value))).unwrap()
+}
+
+fn shown(certificate: &Certificate) -> Expression {
+    let fields = CertificateField::ALL.map(|field| {
+        let mut values = certificate.values(field).iter().map(|value| text(value));
+        let value = if field.is_list() {
+            Expression::new_set(values)
+        } else {
+            values.next().unwrap()
+        };
+        (field.as_str().to_owned(), value)
+    });
+    Expression::new_record(fields).unwrap()
 }
 
 fn text(text: &str) -> Expression {

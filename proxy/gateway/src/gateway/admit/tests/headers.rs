@@ -19,6 +19,16 @@ fn headers_that_speak_for_the_gate_are_removed_in_every_spelling() {
         "x-amzn.oidc-anything",
         "x-portcullis-principal",
         "x_portcullis_principal",
+        "X-Forwarded-Client-Cert",
+        "x_forwarded_client_cert",
+        "X-Forwarded-Tls-Client-Cert-Info",
+        "Client-Cert",
+        "client.cert-chain",
+        "X-Client-Cert",
+        "X-SSL-Client-Verify",
+        "ssl_client_cert",
+        "X-Amzn-Mtls-Clientcert-Subject",
+        "x-arr-clientcert",
     ] {
         let head = Request::get("/").with(name, "forged").admit().unwrap();
         let left = head.headers.iter().find(|(_, value)| *value == "forged");

@@ -50,6 +50,16 @@ fn trusted_peers_are_believed_up_to_the_first_stranger() {
     assert_eq!(unreadable.client, IpAddr::from([10, 0, 0, 1]));
 }
 
+/// A balancer that does not write them hands them on from anybody.
+#[test]
+fn nobody_is_believed_in_what_a_certificate_says() {
+    for name in ["x-forwarded-client-cert", "client-cert", "X-SSL-Client-DN"] {
+        let request = Request::get("/").behind_proxy().with(name, "forged");
+        let head = request.admit().unwrap();
+        assert!(!head.headers.values().any(|it| it == "forged"), "{name}");
+    }
+}
+
 #[test]
 fn peers_may_write_the_standard_header() {
     let sent = |peer: [u8; 4]| {

@@ -1,0 +1,342 @@
+//! From requests to a file: lines are queued, and written by a thread of their own.
+//!
+//! A slow disk must not slow requests, so the queue is bounded and what does not fit is counted and dropped.
+
+use std::{
+    cell::RefCell,
+    fs::File,
+    io::{self, Read as _, Seek as _, SeekFrom, Write},
+    path::Path,
+    sync::mpsc::{Receiver, sync_channel},
+    time::Instant,
+};
+
+use settings::Output;
+
+use super::{
+    losses::Losses,
+    queue::{self, Giver, Taker},
+    sink::{Shared, Sink},
+};
+use crate::logs;
+
+/// Takes the lines of one log; cloning shares the writer.
+#[derive(Debug, Clone)]
+pub(super) struct Recorder {
+    /// Absent where nobody wants them.
+    queue: Option<Giver>,
+    losses: Losses,
+}
+
+/// The writing thread; it ends when every [`Recorder`] is gone.
+#[derive(Debug)]
+pub(super) struct Writer {
+    log: &'static str,
+    done: Option<Receiver<()>>,
+}
+
+impl Recorder {
+    /// Starts a writer.
+    pub(super) fn start(to: Option<&Output>, losses: Losses) -> io::Result<(Self, Writer)> {
+        let (sink, file) = match to {
+            None => return Ok(Self::nowhere(losses)),
+            Some(Output::Stdout) => {
+                let out = Box::new(Shared(io::stdout()));
+                (Sink::new(out, false, losses.clone()), None)
+            }
+            Some(Output::File(path)) => {
+                let (file, torn) = open(path)?;
+                (Sink::new(file, torn, losses.clone()), Some(path.clone()))
+            }
+        };
+        let (giver, taker) = queue::queue();
+        let (tell, done) = sync_channel(1);
+        let written = losses.clone();
+        std::thread::Builder::new()
+            .name(losses.log().into())
+            .spawn(move || {
+                write_all(&taker, sink, file.as_deref(), &written);
+                // Nobody may be waiting any more.
+                let _ = tell.send(());
+            })?;
+        let writer = Writer {
+            log: losses.log(),
+            done: Some(done),
+        };
+        let recorder = Self {
+            queue: Some(giver),
+            losses,
+        };
+        Ok((recorder, writer))
+    }
+
+    fn nowhere(losses: Losses) -> (Self, Writer) {
+        let writer = Writer {
+            log: losses.log(),
+            done: None,
+        };
+        let recorder = Self {
+            queue: None,
+            losses,
+        };
+        (recorder, writer)
+    }
+
+    /// Whether anybody wants lines.
+    pub(super) fn is_on(&self) -> bool {
+        self.queue.is_some()
+    }
+
+    /// Queues the line that `write` puts into what it is given, with its end, if it can; never waits for the disk.
+    pub(super) fn record(&self, write: impl FnOnce(&mut Vec<u8>) -> bool) {
+        let Some(queue) = &self.queue else {
+            return;
+        };
+        LINE.with_borrow_mut(|line| {
+            line.clear();
+            if !write(line) || !queue.give(line) {
+                self.losses.add(1);
+            }
+        });
+    }
+
+    /// Asks for the file to be opened anew, after it was moved away; never waits.
+    pub(super) fn reopen(&self) {
+        if let Some(queue) = &self.queue {
+            queue.reopen();
+        }
+    }
+}
+
+thread_local! {
+    static LINE: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(1024));
+}
+
+impl Writer {
+    /// Waits until everything queued is written, though not for longer: standard output may be a pipe that nobody reads.
+    pub(super) fn finish(self, by: Instant) {
+        let left = by.saturating_duration_since(Instant::now());
+        let done = self.done.as_ref();
+        if done.is_some_and(|done| done.recv_timeout(left).is_err()) {
+            tracing::warn!(log = self.log, "Records are left unwritten");
+        }
+    }
+}
+
+/// A file, and whether its last line has no end.
+fn open(path: &Path) -> io::Result<(Box<dyn Write + Send>, bool)> {
+    let file = logs::append(path)?;
+    let found = file.metadata()?;
+    // What cannot be read may have any end.
+    let torn = found.is_file() && found.len() > 0 && last(path).ok() != Some(b'\n');
+    Ok((Box::new(file), torn))
+}
+
+/// A file's last octet.
+fn last(path: &Path) -> io::Result<u8> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    let [last] = last;
+    Ok(last)
+}
+
+fn write_all(taker: &Taker, mut sink: Sink, file: Option<&Path>, losses: &Losses) {
+    while let Some(taken) = taker.take() {
+        if taken.reopen {
+            reopen(&mut sink, file, losses);
+        }
+        sink.write(&taken.lines, Instant::now());
+        taker.give_back(taken.lines);
+    }
+}
+
+/// Goes on in a new file, or in the same one where nobody moved it. Where that fails, lines go on into the old file.
+fn reopen(sink: &mut Sink, file: Option<&Path>, losses: &Losses) {
+    let Some(path) = file else {
+        return;
+    };
+    let opened = open(path);
+    losses.set_astray(opened.is_err());
+    match opened {
+        Ok((fresh, torn)) => sink.replace(fresh, torn),
+        Err(error) => {
+            tracing::error!(log = losses.log(), %error, "The file of records cannot be reopened");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf, time::Duration};
+
+    use super::*;
+
+    /// A log in a folder of its own.
+    struct Log {
+        dir: tempfile::TempDir,
+        losses: Losses,
+        recorder: Option<Recorder>,
+        writer: Option<Writer>,
+    }
+
+    impl Log {
+        fn start(before: &str) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("log");
+            fs::write(&path, before).unwrap();
+            let losses = Losses::for_tests();
+            let (recorder, writer) =
+                Recorder::start(Some(&Output::File(path)), losses.clone()).unwrap();
+            Self {
+                dir,
+                losses,
+                recorder: Some(recorder),
+                writer: Some(writer),
+            }
+        }
+
+        fn path(&self) -> PathBuf {
+            self.dir.path().join("log")
+        }
+
+        fn reopen(&self) {
+            self.recorder.as_ref().unwrap().reopen();
+        }
+
+        fn write(&self, text: &str) {
+            write(self.recorder.as_ref().unwrap(), text);
+        }
+
+        fn finish(&mut self) {
+            self.recorder = None;
+            finish(self.writer.take().unwrap());
+        }
+    }
+
+    fn write(recorder: &Recorder, text: &str) {
+        recorder.record(|line| {
+            line.extend_from_slice(text.as_bytes());
+            line.push(b'\n');
+            true
+        });
+    }
+
+    fn finish(writer: Writer) {
+        writer.finish(Instant::now() + Duration::from_secs(10));
+    }
+
+    fn lines(path: &Path) -> Vec<String> {
+        let text = fs::read_to_string(path).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Polls until it holds; panics when it does not within ten seconds.
+    fn until(what: &str, holds: impl Fn() -> bool) {
+        let end = Instant::now() + Duration::from_secs(10);
+        while !holds() {
+            assert!(Instant::now() < end, "never: {what}");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_moved_file_is_made_anew() {
+        let mut log = Log::start("");
+        log.write("one");
+        until("the first line", || !lines(&log.path()).is_empty());
+        let moved = log.dir.path().join("moved");
+        fs::rename(log.path(), &moved).unwrap();
+        log.reopen();
+        log.write("two");
+        log.finish();
+        assert_eq!(lines(&moved), ["one"]);
+        assert_eq!(lines(&log.path()), ["two"]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_made_anew_is_told_until_it_can() {
+        let mut log = Log::start("");
+        let moved = log.dir.path().join("moved");
+        fs::rename(log.path(), &moved).unwrap();
+        fs::create_dir(log.path()).unwrap();
+        log.reopen();
+        until("that it is told", || log.losses.degraded().is_some());
+        log.write("one");
+        until("a line in the old file", || !lines(&moved).is_empty());
+        assert!(log.losses.degraded().is_some());
+        fs::remove_dir(log.path()).unwrap();
+        log.reopen();
+        log.write("two");
+        log.finish();
+        assert!(log.losses.degraded().is_none());
+        assert_eq!(lines(&moved), ["one"]);
+        assert_eq!(lines(&log.path()), ["two"]);
+        assert_eq!(log.losses.count(), 0);
+    }
+
+    /// A full disk leaves half a line, in the file that is then opened again, or before the process starts again.
+    #[test]
+    fn half_a_line_stays_alone() {
+        const HALF: &str = "{\"half";
+        let mut log = Log::start(HALF);
+        log.write("one");
+        until("a whole line", || lines(&log.path()).len() == 2);
+        logs::append(&log.path())
+            .unwrap()
+            .write_all(HALF.as_bytes())
+            .unwrap();
+        log.reopen();
+        log.write("two");
+        log.finish();
+        assert_eq!(lines(&log.path()), [HALF, "one", HALF, "two"]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let (queue, taker) = queue::queue();
+        let recorder = Recorder {
+            queue: Some(queue),
+            losses: Losses::for_tests(),
+        };
+        let long = "/".repeat(queue::ROOM / 2);
+        write(&recorder, &long);
+        assert_eq!(recorder.losses.count(), 0);
+        write(&recorder, &long);
+        assert_eq!(recorder.losses.count(), 1);
+        recorder.record(|_| false);
+        assert_eq!(recorder.losses.count(), 2, "no line could be made");
+        // Nobody takes from the queue: this must not wait for room in it.
+        recorder.reopen();
+        assert!(taker.take().unwrap().reopen);
+        drop(taker);
+        write(&recorder, "lost too");
+        assert_eq!(recorder.losses.count(), 3);
+    }
+
+    #[test]
+    fn nobody_need_want_lines() {
+        let losses = Losses::for_tests();
+        let (recorder, writer) = Recorder::start(None, losses.clone()).unwrap();
+        assert!(!recorder.is_on());
+        recorder.record(|_| panic!("nobody wants it"));
+        recorder.reopen();
+        finish(writer);
+        assert_eq!(losses.count(), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_counted() {
+        let losses = Losses::for_tests();
+        let full = Output::File("/dev/full".into());
+        let (recorder, writer) = Recorder::start(Some(&full), losses.clone()).unwrap();
+        for text in ["one", "two", "three"] {
+            write(&recorder, text);
+        }
+        drop(recorder);
+        finish(writer);
+        assert_eq!(losses.count(), 3);
+        assert!(losses.degraded().is_some());
+    }
+}
