@@ -246,7 +246,7 @@ def test_a_line_is_written_when_an_answer_has_ended(logged, origin):
             gate.get("/pets/meanwhile")
             assert [line["path"] for line in records(gate)] == ["/pets/meanwhile"]
             begun = time.monotonic()
-            time.sleep(0.05)
+            wait_until(lambda: time.monotonic() > begun + 0.05, "a time to be seen in the line")
             origin.go.set()
             assert b"".join(content) == b"second"
         line = records(gate, 2)[-1]

@@ -16,7 +16,7 @@ import requests
 import yaml
 
 import portcullis
-from origin import Origin
+from origin import Issuer, Origin
 from portcullis import Portcullis, wait_until
 
 # `make soak` asks for many.
@@ -222,6 +222,39 @@ def test_one_that_cannot_serve_changes_nothing(chain):
     chain.write()
     chain.upgrade()
     assert chain.gate.get("/pets").status_code == 200
+
+
+def test_a_process_serves_once_it_can(tmp_path, origin):
+    """Until its keys are there, the one before it does; and so it goes on where the next one is told to end meanwhile."""
+    issuer = Issuer()
+    issuers = {"remote": {"kind": "cognito", "issuer": issuer.issuer, "clients": ["app"]}}
+    authenticated = {"authenticate": {"bearer": {"issuers": ["remote"]}}, "authorize": "authenticated"}
+    routes = [{"match": {"path": "/{rest*}"}, **authenticated, "upstream": {"to": "origin"}}]
+    chain = Chain(tmp_path / "gate", origin, issuers=issuers, routes=routes, data=str(tmp_path / "gate/data"))
+    bearer = {"authorization": f"Bearer {issuer.token()}"}
+    get = lambda: requests.get(f"http://{chain.gate.listeners[0]}/pets", headers=bearer, timeout=10).status_code  # noqa: E731
+    try:
+        wait_until(lambda: get() == 200, "the keys are fetched")
+        shutil.rmtree(tmp_path / "gate/data", ignore_errors=True)
+        issuer.down = True
+        asked = issuer.asked
+        os.kill(chain.pid, signal.SIGQUIT)
+        pid = json.loads(wait_until(lambda: [line for line in chain.log().splitlines() if '"Upgrading"' in line], "a successor")[-1])["pid"]
+        wait_until(lambda: issuer.asked > asked, "it asks for keys")
+        assert {get() for _ in range(50)} == {200}
+        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: "The upgrade failed; this process stays" in chain.log(), "it is told")
+        assert get() == 200 and is_there(chain.pid)
+        asked = issuer.asked
+        os.kill(chain.pid, signal.SIGQUIT)
+        wait_until(lambda: issuer.asked > asked, "the next one asks for keys")
+        assert {get() for _ in range(50)} == {200}
+        issuer.down = False
+        wait_until(chain.announced, "it serves", within=30)
+        assert {get() for _ in range(50)} == {200}
+    finally:
+        chain.end()
+        issuer.stop()
 
 
 def test_listeners_change_with_an_upgrade(chain):

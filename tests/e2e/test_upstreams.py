@@ -1,5 +1,6 @@
 """Upstreams: which server a request goes to, what becomes of servers that fail, and what is changed on the way."""
 
+import contextlib
 import json
 import socket
 import socketserver
@@ -13,6 +14,7 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 import requests
 
+import ends
 import served
 from keyserver import Authority
 from origin import Origin, Service, reply
@@ -383,6 +385,11 @@ def test_paths_hosts_and_fields_are_rewritten(tmp_path, origin):
         answer = gate.get("/plain", headers={"accept-language": "de", "x-debug": "1", "x-other": "2"})
         seen = dict(answer.json()["headers"])
         assert "accept-language" not in seen and "x-debug" not in seen and seen["x-other"] == "2"
+        # A server may read them as the same.
+        for name in ("x_debug", "X.Debug"):
+            answer = gate.get("/plain", headers={name: "1", "x_other": "2"})
+            assert answer.status_code == 200, answer.text
+            assert name.lower() not in dict(answer.json()["headers"]) and ["x_other", "2"] in answer.json()["headers"]
         assert answer.headers["strict-transport-security"] == "max-age=600"
         assert answer.headers["server"] == "gate"
         assert "server" not in gate.get("/bare").headers
@@ -398,6 +405,49 @@ def test_policies_see_the_path_that_was_asked_for(tmp_path, origin):
 
 
 # Patience
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+@pytest.mark.parametrize("caller", ["1", "2"])
+def test_a_body_may_take_longer_than_its_server_may_be_silent(tmp_path, caller, version):
+    """Each piece of it begins that time anew; a server that has all of it and says nothing is late."""
+
+    def handle(exchange):
+        exchange.rest()
+        if exchange.path == "/answered":
+            exchange.answer(200, length=0)
+            exchange.finish()
+        else:
+            exchange.read_on.wait(20)
+
+    ended = threading.Event()
+
+    def serve(exchange):
+        exchange.read_on = ended
+        handle(exchange)
+
+    server = ends.Server(serve, version)
+    patience = {"timeouts": {"silence_seconds": 1}}
+    routes = [{"match": {"path": "/{rest*}"}, **OPEN, "upstream": {"to": "app", **patience}}]
+    more = {"protocol": f"http{version}", "eject": {"failures": 1}}
+    with gate_for(tmp_path, [server], more, routes, limits={"body_idle_seconds": 1}) as gate:
+
+        def upload(path):
+            with contextlib.closing(ends.call(served.ports(gate)["plain"][0], caller)) as exchange:
+                exchange.ask("POST", path, length=20)
+                for number in range(1, 21):
+                    exchange.send(b"a")
+                    sent = time.monotonic()
+                    wait_until(lambda: time.monotonic() > sent + 0.25, f"piece {number} is a while ago")
+                exchange.finish()
+                done = time.monotonic()
+                return exchange.head(), time.monotonic() - done
+
+        assert upload("/answered")[0] == 200
+        status, waited = upload("/silent")
+        ended.set()
+        assert status == 504 and 1.5 < waited < 6
+    server.stop()
 
 
 class Slow(RawServer):

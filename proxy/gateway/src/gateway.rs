@@ -180,7 +180,9 @@ impl ProxyHttp for Gateway {
         }
         let verdict = judged?;
         if matches!(verdict, judge::Verdict::Forward) {
-            self.streams.prepare(session, ctx, &self.recorders)?;
+            let silence = ctx.body_silence(&self.pace);
+            self.streams
+                .prepare(session, ctx, &self.recorders, silence)?;
         }
         match verdict {
             judge::Verdict::Forward if direct::leads(session, ctx) => {
@@ -206,7 +208,8 @@ impl ProxyHttp for Gateway {
         if ctx.is_stream() {
             forward::await_stream(&mut peer, ctx);
         } else if !session.is_body_done() {
-            forward::await_body(&mut peer, self.pace.silence);
+            let is_watched = ctx.awaits_body(session);
+            forward::await_body(&mut peer, ctx.body_silence(&self.pace), is_watched);
         }
         Ok(peer)
     }
@@ -261,6 +264,9 @@ impl ProxyHttp for Gateway {
             *body = None;
         }
         ctx.count_body(body.as_ref());
+        if let Some(held) = &ctx.held {
+            held.feed();
+        }
         if session.was_upgraded() {
             return Ok(());
         }
@@ -358,10 +364,9 @@ impl ProxyHttp for Gateway {
         let why = error.and_then(|error| ctx.ended(error));
         ctx.held = None;
         let took = ctx.conclude(error, why.as_ref());
-        if self.recorders.are_on() {
-            self.recorders.record(ctx, &Seen::of(session, ctx));
-        }
-        ctx.export(session, took);
+        let seen = Seen::of(session, ctx);
+        self.recorders.record(ctx, &seen);
+        ctx.export(&seen, took);
     }
 }
 

@@ -9,6 +9,7 @@ mod server;
 mod watch;
 
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -19,7 +20,7 @@ use std::{
 use http::StatusCode;
 use serde::Serialize;
 use settings::{Balance, HashKey, Protocol, Scheme};
-use tokio::{runtime::Handle, task::JoinHandle, time::timeout};
+use tokio::{runtime::Handle, sync::Mutex, task::JoinHandle, time::timeout};
 
 use crate::{metrics::Metrics, status::Degraded};
 pub(crate) use balance::Turn;
@@ -41,6 +42,8 @@ pub(crate) struct Upstream {
     turn: AtomicU64,
     /// Requests that wait for a server.
     pending: AtomicUsize,
+    /// In which those stand that wait.
+    line: Mutex<()>,
     watches: Vec<JoinHandle<()>>,
 }
 
@@ -114,6 +117,7 @@ impl Upstream {
             common,
             turn: AtomicU64::new(0),
             pending: AtomicUsize::new(0),
+            line: Mutex::new(()),
         }
     }
 
@@ -193,6 +197,13 @@ impl Upstream {
         self.settings.protocol == Some(Protocol::Http2)
     }
 
+    /// Whether any of its servers may be found to speak HTTP/2.
+    pub(crate) fn may_be_http2(&self) -> bool {
+        let mut servers = self.settings.servers.iter();
+        let chooses = self.settings.protocol.is_none();
+        self.is_http2() || chooses && servers.any(|server| server.scheme == Scheme::Https)
+    }
+
     /// What of a request chooses its server, if anything.
     pub(crate) fn hash_key(&self) -> Option<&HashKey> {
         match &self.settings.balance {
@@ -222,12 +233,11 @@ impl Upstream {
         tried: &[Arc<Endpoint>],
     ) -> Result<InUse, Unavailable> {
         // Whoever waits comes before who is new.
-        let is_first = self.pending.load(Ordering::Relaxed) == 0;
-        match self.endpoints.choose(turn, tried, &self.settings.balance) {
-            Err(Unavailable::Overloaded) => {}
-            Ok(chosen) if is_first => return Ok(chosen),
-            Ok(chosen) => drop(chosen),
-            Err(unreachable) => return Err(unreachable),
+        if self.pending.load(Ordering::Relaxed) == 0 {
+            match self.endpoints.choose(turn, tried, &self.settings.balance) {
+                Err(Unavailable::Overloaded) => {}
+                chosen => return chosen,
+            }
         }
         Box::pin(self.wait(turn, tried)).await
     }
@@ -238,9 +248,12 @@ impl Upstream {
         let place = Pending::take(&self.pending, most).ok_or(Unavailable::Overloaded)?;
         let patience = Duration::from_secs(limits.pending_seconds.into());
         let chosen = timeout(patience, async {
+            // First come, first served: only the first in line looks, so that whatever becomes free is told to who can use it.
+            let _first = self.line.lock().await;
             loop {
+                let mut told = pin!(self.common.free.notified());
                 // Asked to be told before it is looked: what becomes free in between is told too.
-                let told = self.common.free.notified();
+                told.as_mut().enable();
                 match self.endpoints.choose(turn, tried, &self.settings.balance) {
                     Err(Unavailable::Overloaded) => told.await,
                     chosen => return chosen,

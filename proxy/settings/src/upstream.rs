@@ -236,7 +236,7 @@ fn check_eject(eject: &Eject, place: &Place, check: &mut Check<'_>) {
         [
             ("failures", eject.failures, 0..=1000),
             ("seconds", eject.seconds, 1..=3600),
-            ("most_percent", eject.most_percent.into(), 0..=100),
+            ("most_percent", eject.most_percent.into(), 1..=100),
         ],
         place,
         check,

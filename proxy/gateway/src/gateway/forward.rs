@@ -14,7 +14,7 @@ use pingora::{
 };
 use settings::{HashKey, Rewrite, Template};
 
-use super::{Ctx, admit, grpc, head::Head, identify::Caller};
+use super::{Ctx, Pace, admit, grpc, head::Head, identify::Caller};
 use crate::{
     snapshot::{Kind, Plan, Proxy},
     upstream::{Endpoint, SecondLook, Turn, Unavailable, Upstream},
@@ -93,10 +93,10 @@ pub(super) fn await_stream(peer: &mut HttpPeer, ctx: &Ctx) {
     }
 }
 
-/// Lets an upstream be silent for longer than its caller may be: it answers once the body is there, and where both keep
-/// silent it is the caller who is late.
-pub(super) fn await_body(peer: &mut HttpPeer, silence: Duration) {
-    let patience = silence.saturating_add(AFTER_CALLER);
+/// Lets an upstream be silent for as long as that, or where its silence is watched from the body's pieces on, for as long as streams
+/// are.
+pub(super) fn await_body(peer: &mut HttpPeer, silence: Duration, is_watched: bool) {
+    let patience = if is_watched { STREAM_SILENCE } else { silence };
     let usual = peer.options.read_timeout;
     peer.options.read_timeout = usual.map(|usual| usual.max(patience));
 }
@@ -110,7 +110,7 @@ pub(super) fn try_next(ctx: &mut Ctx, error: &mut Error) {
 }
 
 /// After a connection that was there: again, where the server cannot have acted on the request, or may twice.
-pub(super) fn try_again(session: &Session, ctx: &Ctx, error: &mut Error, reused: bool) {
+pub(super) fn try_again(session: &mut Session, ctx: &Ctx, error: &mut Error, reused: bool) {
     // What RFC 9113 section 8.7 says was not processed.
     let is_unprocessed =
         *error.etype() == ErrorType::H2Error && matches!(error.retry, RetryType::Decided(true));
@@ -120,9 +120,20 @@ pub(super) fn try_again(session: &Session, ctx: &Ctx, error: &mut Error, reused:
     } else {
         error.retry.decide_reuse(reused);
     }
-    if *error.esource() == ErrorSource::Upstream && !error.retry() {
+    // Who sends slowly, or takes little of his answer, has the server lose patience.
+    if *error.esource() == ErrorSource::Upstream
+        && !error.retry()
+        && session.is_body_done()
+        && !has_begun(session)
+    {
         ctx.failed();
     }
+}
+
+/// Whether the caller has got the beginning of an answer.
+fn has_begun(session: &Session) -> bool {
+    let head = session.response_written();
+    head.is_some_and(|head| !head.status.is_informational())
 }
 
 /// Replaces Pingora's copy of the request with one that is made from the permit; only the body's framing is kept.
@@ -224,6 +235,12 @@ impl Ctx {
         self.proxy().and_then(|proxy| proxy.rewrite.as_deref())
     }
 
+    /// How long the upstream may be silent while the body is to come: for longer than the caller, as it answers once that is
+    /// there, and where both keep silent it is the caller who is late.
+    pub(super) fn body_silence(&self, pace: &Pace) -> Duration {
+        body_silence(self.timeouts().silence, pace.silence)
+    }
+
     /// Until when its answer must be whole, from its beginning.
     pub(super) fn total(&self) -> Option<Duration> {
         self.timeouts().total
@@ -259,6 +276,10 @@ impl Ctx {
 
 /// The one protocol that a connection may go on in.
 pub(super) const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
+fn body_silence(of_upstream: Duration, of_caller: Duration) -> Duration {
+    of_upstream.max(of_caller.saturating_add(AFTER_CALLER))
+}
+
 /// Tells their connections from those that wait for any request.
 const WEBSOCKETS: u64 = 1 << 63;
 /// Between two octets of what may be silent for long by its nature.
@@ -273,11 +294,8 @@ mod tests {
     #[test]
     fn an_upstream_is_not_blamed_for_its_callers_silence() {
         for (silence, expected) in [(1, 60), (60, 61), (3600, 3601)] {
-            let mut peer = HttpPeer::new("127.0.0.1:1", false, String::new());
-            peer.options.read_timeout = Some(Duration::from_mins(1));
-            await_body(&mut peer, Duration::from_secs(silence));
-            let expected = Some(Duration::from_secs(expected));
-            assert_eq!(peer.options.read_timeout, expected, "{silence}");
+            let found = body_silence(Duration::from_mins(1), Duration::from_secs(silence));
+            assert_eq!(found, Duration::from_secs(expected), "{silence}");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::{fmt::Write as _, net::IpAddr, sync::Arc};
 
 use decision::Certificate;
 use http::{HeaderMap, Method, Version};
+use route::Template;
 use settings::Scheme;
 
 use super::admit::Allowances;
@@ -42,6 +43,20 @@ impl Head {
             Some(query) => format!("{}?{query}", self.path),
             None => self.path.clone(),
         }
+    }
+
+    /// The same with a path of this template in the place of the request's; `None` where the request lacks a parameter.
+    pub(crate) fn target_with(&self, path: &Template) -> Option<String> {
+        let value = |name: &str| {
+            let mut known = self.parameters.iter();
+            known.find_map(|(known, value)| (**known == *name).then_some(value.as_str()))
+        };
+        let mut target = path.fill(value)?;
+        if let Some(query) = &self.query {
+            target.push('?');
+            target.push_str(query);
+        }
+        Some(target)
     }
 
     /// The certificate that the caller showed.

@@ -15,7 +15,7 @@ use std::{
 use anyhow::Context as _;
 use http::{HeaderMap, Method, StatusCode, Version};
 use pingora::proxy::Session;
-use settings::{AccessFormat, Decisions};
+use settings::{AccessFormat, Decisions, Scheme};
 
 use super::{Ctx, judge};
 use crate::status::Degraded;
@@ -64,11 +64,6 @@ impl Recorders {
         Ok((recorders, Writers([one, two])))
     }
 
-    /// Whether anybody wants to know of requests.
-    pub(super) fn are_on(&self) -> bool {
-        self.decisions.is_on() || self.access.is_on()
-    }
-
     /// Queues what is to be written of a request that has ended; never waits for the disk.
     pub(super) fn record(&self, ctx: &Ctx, seen: &Seen<'_>) {
         self.decisions
@@ -111,6 +106,8 @@ pub(super) struct Seen<'s> {
     pub(super) client: IpAddr,
     /// Of the answer, if one was begun.
     pub(super) answered: Option<StatusCode>,
+    /// By which the connection is spoken to.
+    pub(super) scheme: Scheme,
     /// Octets of the request's body, and of the answer's.
     pub(super) received: u64,
     pub(super) sent: u64,
@@ -127,6 +124,7 @@ impl<'s> Seen<'s> {
             headers: &sent.headers,
             client: head.map_or_else(|| judge::peer(session), |head| head.client),
             answered: session.response_written().map(|written| written.status),
+            scheme: scheme(session),
             received: octets(session.body_bytes_read()),
             sent: octets(session.body_bytes_sent()),
         }
@@ -135,6 +133,14 @@ impl<'s> Seen<'s> {
     /// The answer's status; 0 where none was begun.
     fn status(&self) -> u16 {
         self.answered.map_or(0, |status| status.as_u16())
+    }
+}
+
+fn scheme(session: &Session) -> Scheme {
+    let digest = session.digest();
+    match digest.and_then(|digest| digest.ssl_digest.as_ref()) {
+        Some(_) => Scheme::Https,
+        None => Scheme::Http,
     }
 }
 

@@ -4,6 +4,7 @@
 mod close;
 mod frames;
 mod held;
+mod silence;
 
 use std::{
     collections::HashMap,
@@ -36,6 +37,7 @@ use crate::{
 pub(super) use close::close;
 use frames::Frames;
 use held::Held;
+use silence::Silence;
 
 /// All streams that are open.
 #[derive(Debug, Default)]
@@ -80,18 +82,26 @@ impl Streams {
         ctx: &mut Ctx,
         recorders: &Recorders,
     ) {
-        self.keep(session, ctx, recorders);
+        self.keep(session, ctx, recorders, None);
         if let Some(stream) = &ctx.held {
             stream.held.is_to_be_permitted();
         }
     }
 
     /// Keeps the request at hand in sight, if it is not already.
-    fn keep(self: &Arc<Self>, session: &mut Session, ctx: &mut Ctx, recorders: &Recorders) {
+    fn keep(
+        self: &Arc<Self>,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        recorders: &Recorders,
+        silence: Option<Silence>,
+    ) {
         if ctx.held.is_some() {
             return;
         }
-        let Some(held) = Held::of(ctx) else { return };
+        let Some(held) = Held::of(ctx, silence) else {
+            return;
+        };
         let held = Arc::new(held);
         listen::end_with(session, held.ending.clone());
         let mut open = self.open();
@@ -117,6 +127,7 @@ impl Streams {
         session: &mut Session,
         ctx: &mut Ctx,
         recorders: &Recorders,
+        body_silence: Duration,
     ) -> pingora::Result<()> {
         let is_socket = ctx.is_websocket();
         if is_socket {
@@ -130,14 +141,20 @@ impl Streams {
         if is_socket || ctx.is_call() {
             session.set_read_timeout(None);
             self.hold(session, ctx, recorders);
-        } else if ctx.total().is_some() {
-            self.keep(session, ctx, recorders);
+            return Ok(());
+        }
+        let silence = ctx.awaits_body(session).then(|| Silence::new(body_silence));
+        if silence.is_some() || ctx.total().is_some() {
+            self.keep(session, ctx, recorders, silence);
         }
         Ok(())
     }
 
     /// Lets go of what turned out to be no stream: its answer ends as any other does, or with its deadline.
     pub(super) fn release(ctx: &mut Ctx) {
+        if let Some(silence) = ctx.held.as_ref().and_then(|stream| stream.held.silence()) {
+            silence.end();
+        }
         let is_kept = |stream: &Stream| {
             stream.held.ending.is_asked()
                 || (stream.held.has_deadline() && !stream.held.is_stream())
@@ -203,6 +220,13 @@ impl Stream {
         self.frames = Some(Frames::default());
     }
 
+    /// A piece of the request's body goes on.
+    pub(super) fn feed(&self) {
+        if let Some(silence) = self.held.silence() {
+            silence.go_on();
+        }
+    }
+
     /// Notes the status of its answer.
     pub(super) fn note(&mut self, status: StatusCode) {
         self.answered = Some(status);
@@ -227,18 +251,20 @@ impl Stream {
     pub(super) fn abandoned(self, ctx: &mut Ctx) {
         let why = self.held.why().cloned().unwrap_or(Refusal::GoingAway);
         ctx.refuse(why.clone());
-        ctx.conclude(None, Some(&why));
+        let took = ctx.conclude(None, Some(&why));
         let Some(head) = ctx.head() else { return };
         let seen = Seen {
             method: &head.method,
             version: head.version,
             headers: &head.headers,
             client: head.client,
+            scheme: head.scheme,
             answered: self.answered,
             received: ctx.body,
             sent: self.sent,
         };
         self.recorders.record(ctx, &seen);
+        ctx.export(&seen, took);
     }
 
     fn cut(&mut self, piece: &mut Option<Bytes>) -> pingora::Result<()> {
@@ -293,6 +319,12 @@ impl Ctx {
         let head = self.permit.as_ref().map(Permit::head);
         head.is_some_and(|head| head.version == Version::HTTP_2 && grpc::is_kind(&head.headers))
             && self.upstream().is_some_and(|upstream| upstream.is_http2())
+    }
+
+    /// Whether the body of a request that is no stream is still to come, and may go to a server over HTTP/2.
+    pub(super) fn awaits_body(&self, session: &mut Session) -> bool {
+        let upstream = self.upstream();
+        upstream.is_some_and(|upstream| upstream.may_be_http2()) && !session.is_body_done()
     }
 
     /// Whether the request is known to be a stream, or was answered with one.

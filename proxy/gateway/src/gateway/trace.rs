@@ -10,11 +10,11 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue, StatusCode};
-use pingora::{Error, ErrorType, http::RequestHeader, proxy::Session};
+use pingora::{Error, ErrorType, http::RequestHeader};
 use settings::TrustParent;
 use uuid::Uuid;
 
-use super::Ctx;
+use super::{Ctx, record::Seen};
 use crate::{snapshot::Snapshot, traces::Traces};
 use context::{Parent, RANDOM, SAMPLED, SpanId, TRACEPARENT, TRACESTATE, TraceId};
 
@@ -122,12 +122,12 @@ impl Ctx {
     }
 
     /// Has a request that is over told to the collector, if it is recorded.
-    pub(super) fn export(&self, session: &Session, took: Duration) {
+    pub(super) fn export(&self, seen: &Seen<'_>, took: Duration) {
         let recorded = self.trace.as_ref().filter(|trace| trace.is_recorded());
         if let Some((trace, traces)) = recorded.zip(self.snapshot.traces.as_deref()) {
             SPANS.with_borrow_mut(|out| {
                 out.clear();
-                let spans = self.facts(trace, session, took).write(out);
+                let spans = self.facts(trace, seen, took).write(out);
                 traces.give(out, spans);
             });
         }

@@ -38,7 +38,9 @@ pub(super) fn open(
 /// Waits until a signal asks for the end.
 async fn stopped(signals: Option<&mut Signals>) {
     match signals {
-        Some(signals) => signals.end().await,
+        Some(signals) => {
+            signals.end().await;
+        }
         None => std::future::pending().await,
     }
 }

@@ -11,7 +11,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use arc_swap::ArcSwap;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use settings::Settings;
@@ -36,7 +35,6 @@ use crate::{
     listen::{Bound, Connections, Intake},
     logs,
     reload::{self, Fixed, Reloader, Watch},
-    snapshot::Snapshot,
     status::Status,
     traces::Exporter,
 };
@@ -80,7 +78,6 @@ pub(crate) struct Running {
     sockets: Vec<Handed>,
     intake: watch::Sender<Intake>,
     reload: mpsc::Sender<()>,
-    current: Arc<ArcSwap<Snapshot>>,
     status: Arc<Status>,
     recorders: Recorders,
     writers: Writers,
@@ -226,15 +223,33 @@ impl Process {
         let mut signals = self.signals.take().context("signals are not listened to")?;
         let origin = Origin::of_this()?;
         let inherited = self.inherited.take();
+        if inherited.is_some() && self.settle(&mut signals).is_some() {
+            // The process before this one serves on.
+            return Ok(());
+        }
         let running = self.serve()?;
         if let Some(inherited) = inherited {
-            running.settle(&mut signals);
-            inherited
-                .ready()
-                .context("the process before this one cannot be told")?;
+            let told = inherited.ready();
+            told.context("the process before this one cannot be told")?;
         }
         running.until(signals, &origin);
         Ok(())
+    }
+
+    /// Waits until requests can be answered as well as before: keys are there, and servers' addresses. Not for ever: they
+    /// may be gone. Says what end was asked for meanwhile, if one was.
+    fn settle(&self, signals: &mut Signals) -> Option<Asked> {
+        let settled = async {
+            while !self.views.current.load().is_settled() {
+                tokio::time::sleep(PACE).await;
+            }
+        };
+        self.runtimes.background.block_on(async {
+            tokio::select! {
+                _ = timeout(SETTLED, settled) => None,
+                asked = signals.end() => Some(asked),
+            }
+        })
     }
 
     /// Begins to serve.
@@ -246,7 +261,6 @@ impl Process {
         let recorders = self.gateway.recorders.clone();
         let streams = self.gateway.streams.clone();
         let background = &self.runtimes.background;
-        let current = self.views.current.clone();
         let admin = self
             .admin
             .map(|(socket, address)| background.spawn(serve_admin(socket, address, self.views)));
@@ -266,7 +280,6 @@ impl Process {
             sockets,
             intake,
             reload,
-            current,
             status,
             recorders,
             writers: self.writers,
@@ -297,22 +310,6 @@ impl Process {
 }
 
 impl Running {
-    /// Waits until requests can be answered as well as before: keys are there, and servers' addresses. Not for ever: they
-    /// may be gone.
-    fn settle(&self, signals: &mut Signals) {
-        let settled = async {
-            while !self.current.load().is_settled() {
-                tokio::time::sleep(PACE).await;
-            }
-        };
-        self.runtimes.background.block_on(async {
-            tokio::select! {
-                _ = timeout(SETTLED, settled) => {}
-                () = signals.end() => {}
-            }
-        });
-    }
-
     /// Does what signals ask for, until one asks for the end, or another process has taken this one's place.
     fn until(self, mut signals: Signals, origin: &Origin) {
         let mut successor = None;
@@ -339,7 +336,9 @@ impl Running {
         // Ended, if it is not ready.
         drop(successor);
         // A reload or a rotation of logs that is asked for meanwhile must not cut requests off.
-        self.stop(end, async move { signals.end().await });
+        self.stop(end, async move {
+            signals.end().await;
+        });
     }
 
     /// Starts the process that is to take this one's place.

@@ -39,10 +39,10 @@ impl Signals {
     }
 
     /// Waits for one that asks for the end; the others wait for [`Signals::next`].
-    pub(super) async fn end(&mut self) {
+    pub(super) async fn end(&mut self) -> Asked {
         tokio::select! {
-            _ = self.term.recv() => {}
-            _ = self.int.recv() => {}
+            _ = self.term.recv() => Asked::Drain,
+            _ = self.int.recv() => Asked::Stop,
         }
     }
 

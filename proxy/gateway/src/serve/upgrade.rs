@@ -18,7 +18,7 @@ use std::{
     },
     path::PathBuf,
     process::{Child, Command},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail, ensure};
@@ -57,6 +57,8 @@ pub(super) struct Successor {
     child: Child,
     channel: UnixStream,
     /// It has taken the callers on, and lives on by itself.
+    /// When it was started.
+    begun: Instant,
     is_ready: bool,
 }
 
@@ -96,6 +98,7 @@ impl Origin {
         let successor = Successor {
             child,
             channel,
+            begun: Instant::now(),
             is_ready: false,
         };
         send(&successor.channel, sockets).context("cannot hand the sockets on")?;
@@ -119,7 +122,8 @@ impl Successor {
         channel.set_nonblocking(true)?;
         let mut channel = tokio::net::UnixStream::from_std(channel)?;
         let mut said = [0; READY.len()];
-        let read = timeout(PATIENCE, channel.read_exact(&mut said)).await;
+        let left = PATIENCE.saturating_sub(self.begun.elapsed());
+        let read = timeout(left, channel.read_exact(&mut said)).await;
         let read =
             read.with_context(|| format!("it is not ready after {} s", PATIENCE.as_secs()))?;
         read.context("it ended before it was ready; its log says why")?;

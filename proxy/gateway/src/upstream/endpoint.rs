@@ -46,19 +46,14 @@ pub(crate) struct Endpoint {
     /// In a row.
     failures: AtomicU32,
     ejected: AtomicBool,
-    ejection: Mutex<Ejection>,
+    /// Until when.
+    ejected_until: Mutex<Option<Instant>>,
+    /// How often, in a row.
+    ejections: AtomicU32,
     /// Milliseconds after which it takes as many requests as any other; 0 where it does.
     warm_at: AtomicU64,
     /// Connections without TLS that wait for their next request.
     pub(crate) idle: Idle,
-}
-
-/// How often and until when an endpoint is left alone.
-#[derive(Debug, Default)]
-struct Ejection {
-    /// In a row.
-    times: u32,
-    until: Option<Instant>,
 }
 
 /// A request under way at an endpoint, for as long as this lives.
@@ -96,7 +91,8 @@ impl Endpoint {
             unhealthy: Mutex::default(),
             failures: AtomicU32::new(0),
             ejected: AtomicBool::new(false),
-            ejection: Mutex::default(),
+            ejected_until: Mutex::default(),
+            ejections: AtomicU32::new(0),
             warm_at: AtomicU64::new(0),
             idle: Idle::default(),
         }
@@ -162,8 +158,8 @@ impl Endpoint {
             return false;
         }
         let now = Instant::now();
-        let ejection = self.ejection();
-        let is_over = ejection.until.is_none_or(|until| until <= now);
+        let until = self.ejected_until();
+        let is_over = until.is_none_or(|until| until <= now);
         if is_over && self.ejected.swap(false, Ordering::Relaxed) {
             self.warm_up(now);
         }
@@ -202,24 +198,28 @@ impl Endpoint {
 
     /// An answer came, which ends a row of failures.
     pub(super) fn has_answered(&self) {
-        if self.failures.load(Ordering::Relaxed) == 0 {
-            return;
-        }
-        self.failures.store(0, Ordering::Relaxed);
+        let ends = |count: &AtomicU32| {
+            // Most have none, and nobody waits for who writes.
+            if count.load(Ordering::Relaxed) > 0 {
+                count.store(0, Ordering::Relaxed);
+            }
+        };
+        ends(&self.failures);
         // What was under way when it was left alone says nothing of the time since.
         if !self.ejected.load(Ordering::Relaxed) {
-            self.ejection().times = 0;
+            ends(&self.ejections);
         }
     }
 
     /// Leaves it alone for a while, for longer each time; says how many times in a row that is.
     pub(super) fn eject(&self, base: Duration, now: Instant) -> u32 {
-        let mut ejection = self.ejection();
-        ejection.times = (ejection.times + 1).min(LONGEST);
-        ejection.until = now.checked_add(base.saturating_mul(ejection.times));
+        let mut until = self.ejected_until();
+        let times = (self.ejections.load(Ordering::Relaxed) + 1).min(LONGEST);
+        self.ejections.store(times, Ordering::Relaxed);
+        *until = now.checked_add(base.saturating_mul(times));
         self.failures.store(0, Ordering::Relaxed);
         self.ejected.store(true, Ordering::Relaxed);
-        ejection.times
+        times
     }
 
     /// Takes over what its health check said.
@@ -251,9 +251,10 @@ impl Endpoint {
             .then(|| "is left alone for a while, as requests to it fail".to_owned())
     }
 
-    fn ejection(&self) -> MutexGuard<'_, Ejection> {
-        // Nothing panics between two changes that belong together.
-        self.ejection.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ejected_until(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.ejected_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn unhealthy(&self) -> MutexGuard<'_, Option<String>> {

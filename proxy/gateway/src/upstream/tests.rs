@@ -1,4 +1,8 @@
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    task::{Context, Waker},
+};
 
 use settings::{Address, Eject, UpstreamLimits, UpstreamTls};
 
@@ -144,6 +148,38 @@ async fn what_is_over_the_limit_waits_in_turn_and_not_for_ever() {
     assert_eq!(upstream.view().connections, 0);
 }
 
+/// Whether it has not come to its end yet.
+fn waits(future: Pin<&mut impl Future>) -> bool {
+    let mut context = Context::from_waker(Waker::noop());
+    future.poll(&mut context).is_pending()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_waited_longest_comes_first() {
+    let upstream = upstream_with(&THREE[..1], |it| {
+        it.limits = UpstreamLimits {
+            connections: Some(1),
+            pending: 3,
+            pending_seconds: 5,
+        };
+    });
+    let taken = upstream.choose(upstream.turn(), &[]).await.unwrap();
+    let choose = || Box::pin(upstream.choose(upstream.turn(), &[]));
+    let (mut first, mut second) = (choose(), choose());
+    assert!(waits(first.as_mut()) && waits(second.as_mut()));
+    drop(taken);
+    let mut newcomer = choose();
+    assert!(waits(newcomer.as_mut()) && waits(second.as_mut()));
+    drop(first.await.unwrap());
+    assert!(waits(newcomer.as_mut()));
+    drop(second.await.unwrap());
+    drop(newcomer.await.unwrap());
+    assert_eq!(
+        (upstream.view().pending, upstream.view().connections),
+        (0, 0)
+    );
+}
+
 #[tokio::test]
 async fn one_that_fails_is_left_alone_but_never_all() {
     let upstream = upstream_with(&THREE[..2], |it| {
@@ -180,7 +216,6 @@ fn who_is_left_alone_again_is_so_for_longer() {
         assert_eq!(first.eject(Duration::ZERO, now), expected);
         assert!(!first.is_ejected(), "it is over at once");
     }
-    first.has_failed(9);
     first.has_answered();
     assert_eq!(first.eject(Duration::from_secs(9), now), 1);
     assert!(first.is_ejected());

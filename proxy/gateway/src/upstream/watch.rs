@@ -1,7 +1,7 @@
 //! Following servers: where their names lead, and whether they pass their health checks.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, LazyLock, Weak},
     time::Duration,
 };
@@ -44,15 +44,22 @@ pub(super) async fn check(endpoints: Arc<Endpoints>, health: HealthCheck) {
     loop {
         pace.tick().await;
         let mut probes = JoinSet::new();
+        let mut asked = HashMap::new();
         for endpoint in endpoints.load().iter().cloned() {
-            let health = health.clone();
-            probes.spawn(async move {
-                let answer = probe(&endpoint, &health).await;
-                (endpoint, answer)
-            });
+            let (health, of) = (health.clone(), endpoint.clone());
+            let probe = probes.spawn(async move { probe(&of, &health).await });
+            asked.insert(probe.id(), endpoint);
         }
         let mut now = Vec::new();
-        for (endpoint, answer) in probes.join_all().await {
+        while let Some(ended) = probes.join_next_with_id().await {
+            let (id, answer) = match ended {
+                Ok(answered) => answered,
+                // Pingora panics at a certificate that it cannot read.
+                Err(error) => (error.id(), Err("it cannot be asked".to_owned())),
+            };
+            let Some(endpoint) = asked.remove(&id) else {
+                continue;
+            };
             let is_of = |(of, _): &(Weak<Endpoint>, Row)| of.as_ptr() == Arc::as_ptr(&endpoint);
             let row = rows.iter().find(|row| is_of(row)).map(|(_, row)| *row);
             let row = row.unwrap_or_default().and(answer.is_ok());

@@ -14,8 +14,11 @@ pub(super) fn rewrite(
     check: &mut Check<'_>,
 ) -> Rewrite {
     let remove = removed(&raw.remove, &place.key("remove"), check);
-    for (name, at) in remove.iter().zip(check.items(&place.key("remove"))) {
-        if headers.iter().any(|(set, _)| set == name) {
+    for (name, at) in raw.remove.iter().zip(check.items(&place.key("remove"))) {
+        if headers
+            .iter()
+            .any(|(set, _)| name.eq_ignore_ascii_case(set.as_str()))
+        {
             let message = format!(
                 "`{name}` is set by `headers`, and what callers send of it is removed by that; take it out"
             );
@@ -39,9 +42,18 @@ pub(super) fn rewrite(
 }
 
 fn host(text: &str, place: &Place, check: &mut Check<'_>) -> Option<HeaderValue> {
-    let authority: Option<Authority> = text.parse().ok();
-    let authority = authority.filter(|it| !it.as_str().contains('@') && !it.host().is_empty());
-    let value = authority.and_then(|_| HeaderValue::from_str(text).ok());
+    let authority: Option<Authority> = text.parse().ok().filter(|_| !text.contains('@'));
+    let value = authority.and_then(|authority| {
+        let host = ::route::host(authority.host()).ok()?;
+        let is_bare = authority.as_str() == authority.host();
+        let port = authority.port_u16().filter(|port| *port > 0);
+        let value = match port {
+            Some(port) => format!("{host}:{port}"),
+            None if is_bare => host,
+            None => return None,
+        };
+        HeaderValue::try_from(value).ok()
+    });
     if value.is_none() {
         check.report(place, "is not a host, with or without a port");
     }

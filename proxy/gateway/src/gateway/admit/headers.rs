@@ -152,6 +152,12 @@ fn is_ours(key: &str, rules: &Rules) -> bool {
 fn tells_of_certificate(key: &str) -> bool {
     let name = key.strip_prefix("x-").unwrap_or(key);
     name.starts_with("client-cert")
+        || name.starts_with("client-verify")
+        || name.starts_with("client-dn")
+        || name.starts_with("ssl-cert")
+        || name.starts_with("tls-client-")
+        || name.starts_with("nginx-ssl-client-")
+        || name.starts_with("cf-client-cert")
         || name.starts_with("ssl-client-")
         || name.starts_with("forwarded-client-cert")
         || name.starts_with("forwarded-tls-client-cert")

@@ -99,7 +99,7 @@ pub(in crate::gateway) async fn forward(
             Err(error) => error,
         };
         if !(connection.reused && is_repeatable(session, &error)) {
-            if *error.esource() == ErrorSource::Upstream {
+            if *error.esource() == ErrorSource::Upstream && !has_begun(session) {
                 ctx.failed();
             }
             return Err(error);

@@ -5,12 +5,19 @@ use pingora::{Error, ErrorType, http::ResponseHeader};
 use route::Template;
 use settings::Rewrite;
 
-use crate::gateway::head::Head;
+use crate::gateway::{admit, head::Head};
 
 /// Changes the fields of a request.
 pub(super) fn fields(rewrite: &Rewrite, headers: &mut HeaderMap) {
     for name in &rewrite.remove {
-        headers.remove(name);
+        // In every spelling that a server may read as this one.
+        let key = admit::identity_key(name.as_str());
+        let spelt = headers
+            .keys()
+            .filter(|it| admit::identity_key(it.as_str()) == key);
+        for name in spelt.cloned().collect::<Vec<_>>() {
+            headers.remove(name);
+        }
     }
     if let Some(host) = &rewrite.host {
         headers.insert(header::HOST, host.clone());
@@ -19,19 +26,9 @@ pub(super) fn fields(rewrite: &Rewrite, headers: &mut HeaderMap) {
 
 /// Path and query as they go upstream.
 pub(super) fn target(path: &Template, head: &Head) -> pingora::Result<String> {
-    let value = |name: &str| {
-        let mut parameters = head.parameters.iter();
-        let found = parameters.find(|(known, _)| **known == *name);
-        found.map(|(_, value)| value.as_str())
-    };
     // That a route has the parameters of its paths is checked with the settings.
     let unknown = || Error::explain(ErrorType::InternalError, "a path without its parameters");
-    let mut target = path.fill(value).ok_or_else(unknown)?;
-    if let Some(query) = &head.query {
-        target.push('?');
-        target.push_str(query);
-    }
-    Ok(target)
+    head.target_with(path).ok_or_else(unknown)
 }
 
 /// Changes the fields of an answer.

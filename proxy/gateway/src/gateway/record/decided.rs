@@ -45,9 +45,8 @@ pub(crate) struct Record<'r> {
 }
 
 impl Record<'_> {
-    /// Puts its line in the place of what is there.
+    /// Writes its line behind what is there.
     pub(crate) fn write(&self, line: &mut Vec<u8>) -> serde_json::Result<()> {
-        line.clear();
         serde_json::to_writer(&mut *line, self)?;
         line.push(b'\n');
         Ok(())

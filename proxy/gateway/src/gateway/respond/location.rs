@@ -15,7 +15,10 @@ use crate::gateway::{
 /// INVARIANT: its host is the settings' or the one that was asked. Where it begins with a path, that has one `/` in front,
 /// or it would begin with a host.
 pub(in crate::gateway) fn location(to: &Redirect, head: &Head) -> Result<HeaderValue, Refusal> {
-    let target = target(to, head).ok_or(Refusal::Internal)?;
+    let target = match &to.path {
+        Some(path) => head.target_with(path).ok_or(Refusal::Internal)?,
+        None => head.target(),
+    };
     let scheme = to.scheme.unwrap_or(head.scheme);
     let authority = authority(to, scheme, head);
     if scheme == head.scheme && authority == head.authority && target == head.target() {
@@ -28,23 +31,6 @@ pub(in crate::gateway) fn location(to: &Redirect, head: &Head) -> Result<HeaderV
         target
     };
     HeaderValue::try_from(location).map_err(|_| Refusal::Internal)
-}
-
-/// Path and query.
-fn target(to: &Redirect, head: &Head) -> Option<String> {
-    let parameter = |name: &str| {
-        let mut known = head.parameters.iter();
-        known.find_map(|(known, value)| (**known == *name).then_some(value.as_str()))
-    };
-    let Some(path) = &to.path else {
-        return Some(head.target());
-    };
-    let mut target = path.fill(parameter)?;
-    if let Some(query) = &head.query {
-        target.push('?');
-        target.push_str(query);
-    }
-    Some(target)
 }
 
 fn authority(to: &Redirect, scheme: Scheme, head: &Head) -> Authority {

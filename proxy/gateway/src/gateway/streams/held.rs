@@ -14,6 +14,8 @@ use std::{
 
 use token::Grounds;
 
+use super::silence::Silence;
+
 use crate::{
     gateway::{
         Ctx, cors, decide, grpc,
@@ -35,6 +37,8 @@ pub(super) struct Held {
     why: OnceLock<Refusal>,
     /// When it must be over, and why.
     deadline: Option<(SystemTime, Refusal)>,
+    /// Until when its server may be silent, where only this knows of it.
+    silence: Option<Silence>,
     /// It outlasts the moment it was permitted in, and is permitted anew; otherwise it has a deadline alone.
     is_stream: AtomicBool,
     stand: Mutex<Stand>,
@@ -64,7 +68,7 @@ impl fmt::Debug for Held {
 
 impl Held {
     /// What permitted this request; nothing before it was.
-    pub(super) fn of(ctx: &Ctx) -> Option<Self> {
+    pub(super) fn of(ctx: &Ctx, silence: Option<Silence>) -> Option<Self> {
         let permit = ctx.permit.as_ref()?;
         let stand = Stand {
             generation: ctx.snapshot.generation,
@@ -78,6 +82,7 @@ impl Held {
         Some(Self {
             is_endless: head.websocket,
             deadline: deadline(ctx, head),
+            silence,
             is_stream: AtomicBool::new(false),
             head: head.clone(),
             ending: Ending::default(),
@@ -98,7 +103,12 @@ impl Held {
 
     /// Whether there is anything to look at where it is no stream.
     pub(super) fn has_deadline(&self) -> bool {
-        self.deadline.is_some()
+        self.deadline.is_some() || self.silence.as_ref().is_some_and(Silence::is_awaited)
+    }
+
+    /// The silence of its server, where that is looked at here.
+    pub(super) fn silence(&self) -> Option<&Silence> {
+        self.silence.as_ref()
     }
 
     /// Why it is permitted no more.
@@ -118,6 +128,10 @@ impl Held {
             && *deadline <= now
         {
             self.end(why.clone());
+            return false;
+        }
+        if self.silence.as_ref().is_some_and(Silence::is_over) {
+            self.end(Refusal::UpstreamTimeout);
             return false;
         }
         if !self.is_stream() {

@@ -29,6 +29,12 @@ fn headers_that_speak_for_the_gate_are_removed_in_every_spelling() {
         "ssl_client_cert",
         "X-Amzn-Mtls-Clientcert-Subject",
         "x-arr-clientcert",
+        "Cf-Client-Cert-Der-Base64",
+        "X-Client-Verify",
+        "X_Client_DN",
+        "X-SSL-Cert",
+        "Tls-Client-Cert",
+        "X-Nginx-Ssl-Client-Cert",
     ] {
         let head = Request::get("/").with(name, "forged").admit().unwrap();
         let left = head.headers.iter().find(|(_, value)| *value == "forged");
