@@ -25,7 +25,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 ROOT = Path(__file__).resolve().parents[2]
-BINARY = Path(os.environ.get("PORTCULLIS_BIN", ROOT / "target/debug/portcullis"))
+BINARY = Path(os.environ.get("PORTCULLIS_BIN", ROOT / "target/debug/portcullis")).resolve()
 PASSWORD = "Correct-Horse-7"
 TARGET = "AWSCognitoIdentityProviderService."
 
