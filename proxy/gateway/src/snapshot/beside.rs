@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use http::Method;
-use route::{Found, Table};
+use route::{Found, Table, Template};
 use settings::{Guarded, Handling, Problem, Route, Settings};
 
 use super::Plan;
@@ -24,14 +24,18 @@ pub(super) fn warnings(settings: &Settings, table: &Table<Arc<Plan>>) -> Vec<Pro
         let shared = open
             .iter()
             .filter(|(_, other)| share_servers(settings, guarded, other));
-        for (other, _) in shared {
-            let spelling = spellings(route, other)
-                .into_iter()
-                .find(|it| it.is_taken(table, other));
-            if let Some(spelling) = spelling {
-                let message = message(other, &spelling);
-                found.push(settings.lines.problem(&route.place.key("match"), message));
-            }
+        for (other, leads) in shared {
+            let message = match &leads.rewrite.path {
+                Some(to) => asked(route, guarded)
+                    .filter(|path| to.takes(path))
+                    .map(|path| led(other, to, &path)),
+                None => spellings(route, guarded, other)
+                    .into_iter()
+                    .find(|it| it.is_taken(table, other))
+                    .map(|it| message(other, &it)),
+            };
+            let message = message.map(|it| settings.lines.problem(&route.place.key("match"), it));
+            found.extend(message);
         }
     }
     found
@@ -72,6 +76,24 @@ fn message(open: &Route, spelling: &Spelling) -> String {
     )
 }
 
+/// Of an open route that leads to other paths than it takes.
+fn led(open: &Route, to: &Template, path: &str) -> String {
+    let (open, to) = (&open.name, to.as_str());
+    format!(
+        "`{open}`, which asks nobody, leads to `{to}` of the same servers, and so to `{path}`; lead it to other servers, or \
+         narrow its `upstream.path`"
+    )
+}
+
+/// A path that the servers are asked for by a route's requests.
+fn asked(route: &Route, guarded: &Guarded) -> Option<String> {
+    if let Some(path) = &guarded.rewrite.path {
+        return Some(path.example(SEGMENT));
+    }
+    let template = route.matches.path.as_deref().unwrap_or("/{path*}");
+    Some(Template::parse(template).ok()?.example(SEGMENT))
+}
+
 fn share_servers(settings: &Settings, one: &Guarded, other: &Guarded) -> bool {
     let servers = |guarded: &Guarded| -> HashSet<String> {
         let upstream = settings.upstreams.get(guarded.upstream);
@@ -81,13 +103,12 @@ fn share_servers(settings: &Settings, one: &Guarded, other: &Guarded) -> bool {
     !servers(one).is_disjoint(&servers(other))
 }
 
-/// A request of the protected route at the open one's host: as it is, with or without a slash at its end, in other case.
-fn spellings(protected: &Route, open: &Route) -> Vec<Spelling> {
-    let template = protected.matches.path.as_deref().unwrap_or("/{path*}");
-    let Ok(template) = route::Template::parse(template) else {
+/// What the protected route's servers are asked for, at the open one's host: as it is, with or without a slash at its end, in
+/// other case.
+fn spellings(protected: &Route, guarded: &Guarded, open: &Route) -> Vec<Spelling> {
+    let Some(of) = asked(protected, guarded) else {
         return Vec::new();
     };
-    let of = template.example(SEGMENT);
     let slashed = of
         .strip_suffix('/')
         .map_or_else(|| format!("{of}/"), str::to_owned);

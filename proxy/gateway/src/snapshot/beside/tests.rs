@@ -72,6 +72,29 @@ fn an_open_route_to_the_same_servers_by_another_spelling_is_told() {
 }
 
 #[test]
+fn an_open_route_that_leads_to_a_protected_path_is_told() {
+    let led = |text: &str, to: &str| text.replace("to: app", &format!("to: app, path: '{to}'"));
+    let protected = route("protected", "path: '/admin/{x*}'", "app", false);
+    let open = route("open", "path: '/api/{rest*}'", "app", true);
+    let found = warnings(&[protected.clone(), led(&open, "/{rest*}")]);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let said = "routes[0].match: `open`, which asks nobody, leads to `/{rest*}` of the same servers, and so to `/admin/any-Segment`";
+    assert!(found[0].starts_with(said), "{found:#?}");
+    assert_eq!(
+        warnings(&[protected.clone(), led(&open, "/pub/{rest*}")]),
+        [""; 0]
+    );
+    // And the other way about: what is protected leads to what the open one takes.
+    let open = route("open", "path: '/v2/{rest*}'", "app", true);
+    assert_eq!(warnings(&[protected.clone(), open.clone()]), [""; 0]);
+    let found = warnings(&[led(&protected, "/v2/{x*}"), open]);
+    assert!(
+        found[0].contains("`GET any.example/v2/any-Segment` goes to `open`"),
+        "{found:#?}"
+    );
+}
+
+#[test]
 fn what_is_apart_is_not_told() {
     for (protected, open, to) in [
         ("host: api.test, path: /pets", "", "other"),
