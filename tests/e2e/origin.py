@@ -105,13 +105,13 @@ class Issuer(Service):
     def __init__(self, port=0):
         self.keys = {"rsa": rsa.generate_private_key(65537, 2048), "ec": ec.generate_private_key(ec.SECP256R1())}
         # Of the key set, and whatever was asked for, also in vain.
-        self.fetches = self.asked = 0
+        self.fetches = self.calls = 0
         self.down = False
         super().__init__(port)
         self.issuer = f"{self.url}/us-east-1_Remote001"
 
     def handle(self, request):
-        self.asked += 1
+        self.calls += 1
         if self.down:
             return reply(request, b"down", 500)
         if request.path.endswith("/.well-known/openid-configuration"):

@@ -237,17 +237,17 @@ def test_a_process_serves_once_it_can(tmp_path, origin):
         wait_until(lambda: get() == 200, "the keys are fetched")
         shutil.rmtree(tmp_path / "gate/data", ignore_errors=True)
         issuer.down = True
-        asked = issuer.asked
+        asked = issuer.calls
         os.kill(chain.pid, signal.SIGQUIT)
         pid = json.loads(wait_until(lambda: [line for line in chain.log().splitlines() if '"Upgrading"' in line], "a successor")[-1])["pid"]
-        wait_until(lambda: issuer.asked > asked, "it asks for keys")
+        wait_until(lambda: issuer.calls > asked, "it asks for keys")
         assert {get() for _ in range(50)} == {200}
         os.kill(pid, signal.SIGTERM)
         wait_until(lambda: "The upgrade failed; this process stays" in chain.log(), "it is told")
         assert get() == 200 and is_there(chain.pid)
-        asked = issuer.asked
+        asked = issuer.calls
         os.kill(chain.pid, signal.SIGQUIT)
-        wait_until(lambda: issuer.asked > asked, "the next one asks for keys")
+        wait_until(lambda: issuer.calls > asked, "the next one asks for keys")
         assert {get() for _ in range(50)} == {200}
         issuer.down = False
         wait_until(chain.announced, "it serves", within=30)
