@@ -76,6 +76,7 @@ impl Stages {
             client: self.head.client,
             bytes: 512,
         };
+        line.clear();
         record.write(line).is_ok()
     }
 }

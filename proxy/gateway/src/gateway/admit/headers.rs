@@ -151,18 +151,22 @@ fn is_ours(key: &str, rules: &Rules) -> bool {
 /// AWS and Azure, and what is in use with nginx and `HAProxy`. TLS ends here, and nothing vouches for what a caller says of it.
 fn tells_of_certificate(key: &str) -> bool {
     let name = key.strip_prefix("x-").unwrap_or(key);
-    name.starts_with("client-cert")
-        || name.starts_with("client-verify")
-        || name.starts_with("client-dn")
-        || name.starts_with("ssl-cert")
-        || name.starts_with("tls-client-")
-        || name.starts_with("nginx-ssl-client-")
-        || name.starts_with("cf-client-cert")
-        || name.starts_with("ssl-client-")
-        || name.starts_with("forwarded-client-cert")
-        || name.starts_with("forwarded-tls-client-cert")
-        || name.starts_with("amzn-mtls-")
-        || name.starts_with("arr-clientcert")
+    // Each field is asked: most names end at their first letter.
+    let names: &[&str] = match name.as_bytes().first() {
+        Some(b'a') => &["amzn-mtls-", "arr-clientcert"],
+        Some(b'c') => &[
+            "client-cert",
+            "client-dn",
+            "client-verify",
+            "cf-client-cert",
+        ],
+        Some(b'f') => &["forwarded-client-cert", "forwarded-tls-client-cert"],
+        Some(b'n') => &["nginx-ssl-client-"],
+        Some(b's') => &["ssl-cert", "ssl-client-"],
+        Some(b't') => &["tls-client-"],
+        _ => &[],
+    };
+    names.iter().any(|start| name.starts_with(start))
 }
 
 /// HTTP/2 may split a cookie over several fields; further on there is one (RFC 9113 section 8.2.3).
