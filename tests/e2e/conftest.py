@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 import table
+from origin import Issuer
 from portcullis import BINARY, PASSWORD, Portcullis
 from postgres import Postgres
 from wire import RawOrigin
@@ -24,6 +25,14 @@ def pytest_terminal_summary(terminalreporter):
     if lines := table.lines():
         terminalreporter.section("protocol × route × event")
         terminalreporter.write("\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="module")
+def issuer():
+    """Of tokens for gates that know it by its URL; a file's own."""
+    issuer = Issuer()
+    yield issuer
+    issuer.stop()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,7 +15,7 @@ from websockets.sync.client import connect
 
 import http2
 import served
-from origin import Issuer, Origin
+from origin import Origin
 from portcullis import run, wait_until
 from test_streams import Sockets
 from wire import ask, ask_all
@@ -32,13 +32,6 @@ def origin():
     origin = Origin()
     yield origin
     origin.stop()
-
-
-@pytest.fixture(scope="module")
-def issuer():
-    issuer = Issuer()
-    yield issuer
-    issuer.stop()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import time
 import pytest
 
 import served
-from origin import Issuer
 from portcullis import wait_until
 from wire import RawServer, ask_all, connect, read_head
 
@@ -102,13 +101,6 @@ def origin():
     origin = Origin()
     yield origin
     origin.stop()
-
-
-@pytest.fixture(scope="module")
-def issuer():
-    issuer = Issuer()
-    yield issuer
-    issuer.stop()
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import pytest
 import requests
 
 import served
-from origin import Issuer
 from portcullis import ROOT, wait_until
 from test_admission import get
 from wire import NaiveProxy, ask, ask_h2, h2_request
@@ -14,13 +13,6 @@ EVERYTHING = ["encoded_slash", "backslash", "semicolon", "double_encoding", "emp
 
 def loose(path, *rules, **more):
     return {"match": {"path": path}, **served.OPEN, "admit": {"allow": list(rules or EVERYTHING)}, **more}
-
-
-@pytest.fixture(scope="module")
-def issuer():
-    issuer = Issuer()
-    yield issuer
-    issuer.stop()
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ import served
 import table
 from keyserver import Authority
 from line import PATIENCE, Broken
-from origin import Issuer
 from protocols import CALLERS, ENDS, FINISHES, ORIGINS, PROTOCOLS, Cue, Over, Refused, Stage
 
 POLICY = '@id("users") permit (principal in Pets::Group::"us-east-1_Remote001|readers", action, resource);'
@@ -56,13 +55,6 @@ class Directed:
     def stop(self):
         for server in self.servers.values():
             server.stop()
-
-
-@pytest.fixture(scope="module")
-def issuer():
-    issuer = Issuer()
-    yield issuer
-    issuer.stop()
 
 
 @pytest.fixture(scope="module")

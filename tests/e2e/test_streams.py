@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 from websockets.sync.server import serve as serve_sockets
 
 import served
-from origin import Issuer, Service
+from origin import Service
 from portcullis import PASSWORD, unpad, wait_until
 from wire import Http2, RawServer, ask, ask_all, read_head, status
 from wire import connect as connect_raw
@@ -123,13 +123,6 @@ def origins():
     yield found
     for origin in found.values():
         origin.stop()
-
-
-@pytest.fixture(scope="module")
-def issuer():
-    issuer = Issuer()
-    yield issuer
-    issuer.stop()
 
 
 def route(path, to, action="watch", **more):

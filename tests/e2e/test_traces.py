@@ -14,7 +14,7 @@ from websockets.sync.client import connect as connect_socket
 
 import served
 from collector import Collector
-from origin import Issuer, Origin
+from origin import Origin
 from portcullis import PASSWORD, wait_until
 from test_streams import Calls, Sockets
 from wire import Http2
@@ -50,13 +50,6 @@ def origins():
     yield found
     for origin in found.values():
         origin.stop()
-
-
-@pytest.fixture(scope="module")
-def issuer():
-    issuer = Issuer()
-    yield issuer
-    issuer.stop()
 
 
 @pytest.fixture
