@@ -12,7 +12,7 @@ VENV := target/venv
 # What each step is about, above what it prints.
 say = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help run build test fmt clippy deny codegen unit e2e soak soak-upgrades setup compare bench-check
+.PHONY: help run build test fmt clippy deny codegen unit e2e soak soak-upgrades soak-store setup compare bench-check
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -79,6 +79,12 @@ soak-upgrades: $(VENV)/ready ## a hundred upgrades and reloads of the release bi
 	cargo build --release --locked --bin portcullis
 	PORTCULLIS_BIN=target/release/portcullis UPGRADES=$(or $(UPGRADES),100) RELOADS=$(or $(RELOADS),100) \
 		ANSWERS=$(or $(ANSWERS),500) $(VENV)/bin/python -m pytest tests/e2e/test_upgrades.py -k under_load -s -q
+
+soak-store: $(VENV)/ready ## how soon the release binary is ready again after kill -9 on a store of a million users; USERS=N, READY=seconds
+	@scripts/setup build
+	cargo build --release --locked --bin portcullis
+	PORTCULLIS_BIN=target/release/portcullis USERS=$(or $(USERS),1000000) READY=$(or $(READY),0.15) \
+		$(VENV)/bin/python -m pytest tests/e2e/test_large_store.py -s -q
 
 bench-check: ## instructions of each stage of a request's way, held against a budget; UPDATE=1 writes the budget anew
 	@scripts/setup bench-check
