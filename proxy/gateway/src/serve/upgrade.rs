@@ -56,9 +56,9 @@ pub(super) struct Origin {
 pub(super) struct Successor {
     child: Child,
     channel: UnixStream,
-    /// It has taken the callers on, and lives on by itself.
     /// When it was started.
     begun: Instant,
+    /// It has taken the callers on, and lives on by itself.
     is_ready: bool,
 }
 
