@@ -6,7 +6,7 @@ import subprocess
 
 import yaml
 
-from portcullis import BINARY, environment, wait_until
+from portcullis import BINARY, environment, run, wait_until
 
 
 def settings_of(gate):
@@ -28,6 +28,66 @@ def write_secret(path, secret):
 
 def degraded(gate):
     return {entry["what"]: entry["why"] for entry in gate.readyz().json()["degraded"]}
+
+
+# By a signed call
+
+
+def ask(gate, **keys):
+    """Has the gate reload, as `portcullis reload` does."""
+    names = {"access_key_id": "AWS_ACCESS_KEY_ID", "secret": "AWS_SECRET_ACCESS_KEY"}
+    changed = {names[name]: value for name, value in keys.items()}
+    return run("reload", env={"AWS_ENDPOINT_URL": gate.url} | gate.env | changed)
+
+
+def test_a_signed_call_reloads_and_says_what_is_in_force(own):
+    gate = own()
+    settings = settings_of(gate)
+    settings["routes"].append({"match": {"path": "/hello"}, "authenticate": "none", "authorize": "none", "respond": {"body": "hi"}})
+    settings["workers"] = 1
+    # More than one change, and no wait for any: what was written before the call is in force after it.
+    for number in range(3):
+        settings["routes"][-1]["respond"]["body"] = f"hi {number}"
+        change(gate, settings)
+        done = ask(gate)
+        assert done.returncode == 0, done.stderr
+        assert gate.get("/hello").text == f"hi {number}"
+    assert int(done.stdout) == gate.readyz().json()["generation"] >= 4
+    assert "`workers` has changed and waits for a restart" in done.stderr
+
+
+def test_a_signed_call_says_what_is_wrong_and_changes_nothing(own):
+    gate = own()
+    generation = gate.readyz().json()["generation"]
+    kept = file_of(gate).read_text()
+    change(gate, settings_of(gate) | {"upstreams": {}, "workers": "many"})
+    done = ask(gate)
+    assert done.returncode == 1 and done.stdout == ""
+    assert "ReloadFailedException" in done.stderr and "workers" in done.stderr, done.stderr
+    assert gate.readyz().json()["generation"] == generation and gate.get("/pets").status_code == 401
+    file_of(gate).write_text(kept)
+    assert ask(gate).returncode == 0 and degraded(gate) == {}
+
+
+def test_who_may_not_touch_all_pools_may_not_reload(own):
+    gate = own()
+    settings = settings_of(gate)
+    write_secret(gate.data / "scoped.secret", "scoped" * 6)
+    scoped = {"access_key_id": "AKIASCOPED", "secret": {"file": "scoped.secret"}, "pools": [gate.pool]}
+    settings["pools"]["operators"].append(scoped)
+    change(gate, settings)
+    assert ask(gate).returncode == 0
+    generation = gate.readyz().json()["generation"]
+    for keys, refusal in (
+        ({"access_key_id": "AKIASCOPED", "secret": "scoped" * 6}, "AccessDeniedException"),
+        ({"secret": "wrong"}, "InvalidSignatureException"),
+        ({"access_key_id": "AKIANOBODY"}, "UnrecognizedClientException"),
+    ):
+        done = ask(gate, **keys)
+        assert done.returncode == 1 and refusal in done.stderr, done.stderr
+    unsigned = gate.raw("", "{}", headers={"x-amz-target": "PortcullisOperator.Reload"})
+    assert unsigned.json()["__type"] == "MissingAuthenticationTokenException"
+    assert gate.readyz().json()["generation"] == generation
 
 
 # Operators and secrets

@@ -9,13 +9,14 @@ from contextlib import suppress
 from functools import cached_property
 
 import boto3
+import jwt
 import pytest
 import yaml
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from origin import Issuer, Origin
-from portcullis import PASSWORD, Portcullis, wait_until
+from portcullis import PASSWORD, Portcullis, run, wait_until
 from postgres import Postgres
 
 POOL, CLIENT = "us-east-1_TwoNodes1", "twonodes"
@@ -309,6 +310,20 @@ def test_a_pool_that_is_made_at_one_is_served_by_the_other(nodes):
         assert nodes[0].idp.get_user(AccessToken=token)["Username"] == "new"
     finally:
         nodes[0].idp.delete_user_pool(UserPoolId=pool)
+
+
+def test_keys_that_one_makes_are_known_to_the_other(nodes):
+    here, there = nodes
+    made = run("pool", "rotate-keys", POOL, env={
+        "AWS_ENDPOINT_URL": here.gate.url, "AWS_ACCESS_KEY_ID": OPERATOR[0], "AWS_SECRET_ACCESS_KEY": OPERATOR[1],
+    }).stdout.split()  # fmt: skip
+    assert made
+    # The gate of the other has never seen them.
+    token = sign_in(here, nodes.user())["AccessToken"]
+    assert jwt.get_unverified_header(token)["kid"] in made
+    begun = time.monotonic()
+    wait_until(lambda: there.get(token) == 200, "200")
+    assert time.monotonic() - begun < SOON
 
 
 def test_a_policy_that_changes_under_both_holds_at_both(nodes):

@@ -2,8 +2,10 @@
 
 mod backup;
 mod check;
+mod operator;
 mod policy;
 mod pool;
+mod reload;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -33,6 +35,8 @@ enum Command {
     /// Change pools, as signed calls to a running engine
     #[command(subcommand)]
     Pool(Pool),
+    /// Have a running gate read its settings again, as a signed call
+    Reload(Reload),
     /// Make an online copy of the SQLite store
     Backup(Backup),
 }
@@ -114,6 +118,18 @@ struct RotateKeys {
     region: Option<String>,
 }
 
+/// Where the gate runs; credentials come from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, those
+/// of an operator of all pools.
+#[derive(Debug, Args)]
+struct Reload {
+    /// The URL of its pools; `AWS_ENDPOINT_URL` when absent
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+    /// The region signed for; `AWS_REGION` when absent
+    #[arg(long)]
+    region: Option<String>,
+}
+
 #[derive(Debug, Args)]
 struct Backup {
     #[command(flatten)]
@@ -135,6 +151,7 @@ impl Cli {
             Command::Check(config) => check::run(&config.config),
             Command::Policy(Policy::Check(directory)) => Ok(policy::check(&directory.path)),
             Command::Policy(Policy::Test(directory)) => Ok(policy::test(&directory.path)),
+            Command::Reload(ask) => reload::run(&ask).map(|()| ExitCode::SUCCESS),
             Command::Pool(Pool::RotateKeys(ask)) => {
                 pool::rotate_keys(&ask).map(|()| ExitCode::SUCCESS)
             }

@@ -1,5 +1,6 @@
 //! Reloads: the next snapshot whole, or the last good one goes on and everybody is told why.
 
+mod ask;
 mod fixed;
 mod watch;
 
@@ -9,9 +10,9 @@ use std::{
     time::Duration,
 };
 
+use api::Reloaded;
 use arc_swap::ArcSwap;
 use settings::{Problems, Settings};
-use tokio::sync::mpsc;
 
 use crate::{
     mount::Mount,
@@ -19,6 +20,7 @@ use crate::{
     snapshot::{Maker, Snapshot},
     status::{Degraded, Status},
 };
+pub(crate) use ask::{Asked, Asks};
 pub(crate) use fixed::Fixed;
 pub(crate) use watch::Watch;
 
@@ -37,28 +39,30 @@ pub(crate) struct Reloader {
     pub(crate) fixed: Fixed,
     /// INVARIANT: follows each file from before it was read, so no change is lost.
     pub(crate) watch: Watch,
+    pub(crate) asked: Asked,
+    /// For those who serve with what is put in force.
+    pub(crate) asks: Asks,
 }
 
 impl Reloader {
     /// Reloads when `asked`, and when a file that matters changes.
-    pub(crate) async fn run(mut self, mut asked: mpsc::Receiver<()>) {
+    pub(crate) async fn run(mut self) {
         loop {
-            let forced = tokio::select! {
-                ask = asked.recv() => match ask {
-                    Some(()) => true,
-                    None => return,
-                },
-                () = self.watch.wait() => false,
+            let waiting = tokio::select! {
+                waiting = self.asked.next() => waiting,
+                () = self.watch.wait() => Vec::new(),
             };
-            if (self.watch.has_changed() || forced)
-                && let Err(problems) = self.reload()
-            {
-                self.keep(problems);
+            if self.watch.has_changed() || !waiting.is_empty() {
+                let outcome = self.reload();
+                if let Err(problems) = &outcome {
+                    self.keep(problems.clone());
+                }
+                ask::answer(waiting, &outcome);
             }
         }
     }
 
-    fn reload(&mut self) -> Result<(), Vec<Degraded>> {
+    fn reload(&mut self) -> Result<Reloaded, Vec<Degraded>> {
         let degraded = |what: &str, why: String| {
             vec![Degraded {
                 what: what.to_owned(),
@@ -75,11 +79,10 @@ impl Reloader {
         let next =
             made.map_err(|problems| problems.into_iter().map(Degraded::from).collect::<Vec<_>>())?;
         let fresh = secured(&settings).map_err(|why| degraded("listeners", format!("{why:#}")))?;
-        self.put_in_force(&settings, next, fresh);
-        Ok(())
+        Ok(self.put_in_force(&settings, next, fresh))
     }
 
-    fn put_in_force(&self, settings: &Settings, next: Snapshot, fresh: Vec<Secured>) {
+    fn put_in_force(&self, settings: &Settings, next: Snapshot, fresh: Vec<Secured>) -> Reloaded {
         self.renew(fresh);
         self.admit_operators(settings);
         let generation = next.generation;
@@ -96,8 +99,13 @@ impl Reloader {
         for entry in &waiting {
             tracing::warn!(what = %entry.what, "A change takes a restart");
         }
+        let awaiting_restart = waiting.iter().map(|entry| entry.what.clone()).collect();
         self.status.set_degraded(waiting);
         tracing::info!(generation, "Reloaded");
+        Reloaded {
+            generation,
+            awaiting_restart,
+        }
     }
 
     /// Gives each listener its own TLS: one that is new, or gone, in the settings takes a restart. Those of one
@@ -117,7 +125,7 @@ impl Reloader {
     fn admit_operators(&self, settings: &Settings) {
         let (mount, engine) = (self.mount.as_ref(), self.maker.engine.as_ref());
         if let (Some(mount), Some(engine), Some(pools)) = (mount, engine, &settings.pools) {
-            mount.replace(router(pools, engine, &self.maker.metrics));
+            mount.replace(router(pools, engine, &self.maker.metrics, &self.asks));
         }
     }
 

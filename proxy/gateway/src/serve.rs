@@ -4,6 +4,7 @@ mod http;
 mod limits;
 mod pools;
 mod process;
+mod running;
 mod runtimes;
 mod signals;
 mod upgrade;

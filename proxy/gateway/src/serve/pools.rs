@@ -9,7 +9,7 @@ use settings::Settings;
 use tokio::runtime::Handle;
 
 use super::{Overrides, signals::Signals};
-use crate::{listen::Bound, metrics::Metrics, mount::Mount};
+use crate::{listen::Bound, metrics::Metrics, mount::Mount, reload::Asks};
 
 /// Opens the engine, if the settings have one.
 pub(super) fn open(
@@ -51,16 +51,23 @@ pub(super) fn mount(
     engine: Option<&Engine>,
     runtime: &Handle,
     metrics: &Metrics,
+    asks: &Asks,
 ) -> Option<Mount> {
     let (engine, pools) = engine.zip(settings.pools.as_ref())?;
-    let router = router(pools, engine, metrics);
+    let router = router(pools, engine, metrics, asks);
     Some(Mount::new(router, runtime.clone(), BODY))
 }
 
-/// The engine's API and pages, for the operators of these settings.
-pub(crate) fn router(pools: &settings::Pools, engine: &Engine, metrics: &Metrics) -> Router {
+/// The engine's API and pages, for the operators of these settings, who may ask for reloads.
+pub(crate) fn router(
+    pools: &settings::Pools,
+    engine: &Engine,
+    metrics: &Metrics,
+    asks: &Asks,
+) -> Router {
     let operators = pools.operators.iter().map(operator).collect();
-    let api = api::Api::new(engine.clone(), operators, Arc::new(metrics.pools.clone()));
+    let observer = Arc::new(metrics.pools.clone());
+    let api = api::Api::new(engine.clone(), operators, observer, Arc::new(asks.clone()));
     hosted::router(engine.clone()).merge(api::service(api))
 }
 

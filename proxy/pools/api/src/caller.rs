@@ -10,7 +10,7 @@ use serde_json::Value;
 use wire::Spec;
 
 use crate::operators::Operator;
-use crate::{Api, Error, Result};
+use crate::{Api, Error, Gate, Result};
 
 /// One call, before its caller is known to the operation.
 #[derive(Clone, Copy)]
@@ -72,6 +72,11 @@ impl<'a> Admin<'a> {
     /// The engine.
     pub fn engine(&self) -> &'a Engine {
         &self.call.api.engine
+    }
+
+    /// The gate that the service is answered from.
+    pub(crate) fn gate(&self) -> &'a dyn Gate {
+        &*self.call.api.gate
     }
 
     /// The call's id, as the caller sees it.

@@ -12,6 +12,7 @@
 mod caller;
 mod dispatch;
 mod error;
+mod gate;
 mod identity;
 mod idp;
 pub mod ledger;
@@ -34,6 +35,7 @@ use engine::Engine;
 
 pub use caller::{Admin, Bearer, Call, Public};
 pub use error::{Error, Result};
+pub use gate::{Gate, Reloaded};
 pub use observer::{Observer, Unobserved};
 pub use operators::{Operator, Operators, Scope};
 
@@ -42,6 +44,7 @@ pub struct Api {
     engine: Engine,
     operators: Operators,
     observer: Arc<dyn Observer>,
+    gate: Arc<dyn Gate>,
 }
 
 /// The id of the request this call belongs to, put into its extensions by whoever mounts the service; without one the
@@ -50,12 +53,18 @@ pub struct Api {
 pub struct RequestId(pub String);
 
 impl Api {
-    /// An API over `engine` for these operators.
-    pub fn new(engine: Engine, operators: Operators, observer: Arc<dyn Observer>) -> Self {
+    /// An API over `engine` for these operators, answered from `gate`.
+    pub fn new(
+        engine: Engine,
+        operators: Operators,
+        observer: Arc<dyn Observer>,
+        gate: Arc<dyn Gate>,
+    ) -> Self {
         Self {
             engine,
             operators,
             observer,
+            gate,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Our own operations for operators, with the target prefix `PortcullisOperator`.
 
+mod reload;
 mod rotate_signing_keys;
 
 use wire::operator::Operation;
@@ -7,5 +8,6 @@ use wire::operator::Operation;
 use crate::table::table;
 
 table! { Operation;
+    Reload => reload(Admin),
     RotateSigningKeys => rotate_signing_keys(Admin),
 }

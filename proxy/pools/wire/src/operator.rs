@@ -31,6 +31,11 @@ pub static SERVICE: Service = Service {
             status: 400,
         },
         ErrorShape {
+            name: "ReloadFailedException",
+            code: "ReloadFailedException",
+            status: 400,
+        },
+        ErrorShape {
             name: "ResourceNotFoundException",
             code: "ResourceNotFoundException",
             status: 400,
@@ -39,11 +44,34 @@ pub static SERVICE: Service = Service {
 };
 
 operations! {
+    /// The settings, and all they name, once more.
+    Reload(ReloadRequest) -> ReloadResponse {
+        signed: true, method: "POST", uri: "/", wrapper: None, input: RELOAD_REQUEST,
+        errors: ["AccessDeniedException", "InternalErrorException", "InvalidParameterException", "ReloadFailedException"]
+    }
     /// New signing keys for a pool.
     RotateSigningKeys(RotateSigningKeysRequest) -> RotateSigningKeysResponse {
         signed: true, method: "POST", uri: "/", wrapper: None, input: ROTATE_SIGNING_KEYS_REQUEST,
         errors: ["AccessDeniedException", "InternalErrorException", "InvalidParameterException", "ResourceNotFoundException"]
     }
+}
+
+/// Reads the settings and the policies, certificates, keys and secrets they name again, as `SIGHUP` does; what cannot be
+/// read changes nothing. Of several processes it is about the one that answers.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ReloadRequest {}
+
+/// What is in force now.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ReloadResponse {
+    /// Counts what was put in force since the process started; the first is 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// What has changed in the settings, and waits for a restart or an upgrade; as `listeners`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub awaiting_restart: Option<Vec<String>>,
 }
 
 /// Makes new signing keys for a pool; the earlier ones stay published while tokens of theirs live.
@@ -84,6 +112,14 @@ static DELAY: Shape = Shape {
     kind: Kind::Integer {
         min: Some(0),
         max: Some(604_800),
+    },
+};
+
+static RELOAD_REQUEST: Shape = Shape {
+    sensitive: false,
+    kind: Kind::Structure {
+        union: false,
+        members: &[],
     },
 };
 

@@ -14,7 +14,7 @@ use crate::{
     listen::Connections,
     metrics::Metrics,
     mount::Mount,
-    reload::{Fixed, Reloader, Watch},
+    reload::{Asked, Asks, Fixed, Reloader, Watch},
     snapshot::{Maker, Snapshot},
     status::Status,
     traces::{Exporter, Outlet},
@@ -30,6 +30,8 @@ pub(super) struct Shared {
     status: Arc<Status>,
     streams: Arc<Streams>,
     outlet: Outlet,
+    asks: Asks,
+    asked: Asked,
 }
 
 impl Shared {
@@ -43,7 +45,8 @@ impl Shared {
         let clock: Arc<dyn engine::Clock> = Arc::new(engine::SystemClock);
         let runtime = runtimes.engine.handle();
         let engine = pools::open(settings, &clock, runtime, &metrics, signals)?;
-        let mount = pools::mount(settings, engine.as_ref(), runtime, &metrics);
+        let (asks, asked) = Asks::channel();
+        let mount = pools::mount(settings, engine.as_ref(), runtime, &metrics, &asks);
         let outlet = Outlet::new(&metrics);
         let maker = Maker {
             outlet: outlet.clone(),
@@ -63,6 +66,8 @@ impl Shared {
             status: Arc::default(),
             streams: Arc::default(),
             outlet,
+            asks,
+            asked,
         })
     }
 
@@ -126,6 +131,8 @@ impl Shared {
             secured,
             fixed,
             watch,
+            asked: self.asked,
+            asks: self.asks,
         }
     }
 }

@@ -13,7 +13,7 @@ use testkit::TestEngine;
 use tower::ServiceExt as _;
 
 use crate::dispatch::Target;
-use crate::{Api, Observer, Operator, service};
+use crate::{Api, Gate, Observer, Operator, Reloaded, service};
 
 /// The pool that is declared.
 pub(crate) const POOL: &str = "us-east-1_Test00001";
@@ -57,6 +57,7 @@ impl TestApi {
             engine.deref().clone(),
             operators.map(operator).into_iter().collect(),
             counted.clone(),
+            Arc::new(Reloads),
         );
         Self {
             engine,
@@ -245,5 +246,19 @@ impl Observer for Counted {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push((operation, result));
+    }
+}
+
+/// A gate whose reloads go well.
+struct Reloads;
+
+impl Gate for Reloads {
+    fn reload(
+        &self,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Reloaded, Vec<String>>> + Send + '_>> {
+        Box::pin(std::future::ready(Ok(Reloaded {
+            generation: 2,
+            awaiting_restart: Vec::new(),
+        })))
     }
 }

@@ -19,8 +19,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::super::{End, Loaded, Process, Running, Runtimes};
-use crate::{logs, serve::Overrides};
+use super::super::{Loaded, Process, Running, Runtimes};
+use crate::{
+    logs,
+    serve::{Overrides, running::End},
+};
 
 /// A gate that is stopped when it is dropped.
 pub(super) struct Gate {
