@@ -395,6 +395,26 @@ def test_paths_hosts_and_fields_are_rewritten(tmp_path, origin):
         assert "server" not in gate.get("/bare").headers
 
 
+def test_upstreams_are_told_of_the_request_as_it_was_asked(tmp_path, origin):
+    """From the head that was decided on, whatever of it is rewritten, and whatever a caller says under these names."""
+    told = {
+        "x-pet": "pet {path.petId}", "x-rest": "{path.rest}",
+        "x-asked": "{request.method} {request.scheme}://{request.host}{request.path}",
+    }  # fmt: skip
+    routes = [forward("/api/{petId}/{rest*}", path="/v2/{rest*}", host="pets.internal", headers=told)]
+    with gate_for(tmp_path, [origin], routes=routes) as gate:
+        lies = {"x-pet": "root", "X_Pet": "root", "X-Asked": "GET http://root/"}
+        asked = {"headers": {"host": "API.example:8080"} | lies}
+        for send in (gate.get, lambda path, **more: requests.post(gate.url + path, data=b"x", timeout=10, **more)):
+            answer = send("/api/%37%20a/b%C3%A9/c?d=e", **asked).json()
+            seen = {name: value for name, value in answer["headers"] if name in told}
+            assert seen == {
+                "x-pet": "pet 7%20a", "x-rest": "b%C3%A9/c",
+                "x-asked": f"{answer['method']} http://api.example/api/7%20a/b%C3%A9/c",
+            }, answer  # fmt: skip
+            assert "x_pet" not in dict(answer["headers"])
+
+
 def test_policies_see_the_path_that_was_asked_for(tmp_path, origin):
     """And records tell it."""
     routes = [forward("/api/{rest*}", path="/v2/{rest*}") | {"name": "api"}]

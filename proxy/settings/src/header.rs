@@ -1,9 +1,10 @@
-//! Templates of the headers that tell an upstream who calls: `{claims.sub}`, `{certificate.subject}`.
+//! Templates of the headers that tell an upstream who calls, and for what: `{claims.sub}`, `{certificate.subject}`,
+//! `{path.petId}`, `{request.host}`.
 
 use decision::{Certificate, CertificateField};
 use token::{Claim, Object};
 
-/// The value of a header, with claims of the verified token or names of the caller's certificate in it.
+/// The value of a header, with claims of the verified token, names of the caller's certificate and parts of the request in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template(Vec<Part>);
 
@@ -12,10 +13,38 @@ enum Part {
     Text(String),
     Claim(String),
     Certificate(CertificateField),
+    /// A parameter of the route's path.
+    Path(String),
+    Request(RequestField),
+}
+
+/// What a request says of itself, in its canonical head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestField {
+    /// The host alone, in lower case.
+    Host,
+    /// As `GET`.
+    Method,
+    /// The path, percent-encoded, without the query.
+    Path,
+    /// `http` or `https`: by which the caller came.
+    Scheme,
+}
+
+/// Where the values of headers come from.
+pub trait Facts {
+    /// Of the verified token, if there is one.
+    fn claims(&self) -> Option<Object<'_>>;
+    /// The one that the caller showed, if one was.
+    fn certificate(&self) -> Option<&Certificate>;
+    /// A parameter of the path, percent-encoded; `None` where the route's path has none of this name.
+    fn parameter(&self, name: &str) -> Option<&str>;
+    /// What the request says.
+    fn request(&self, field: RequestField) -> &str;
 }
 
 impl Template {
-    /// Reads `text {claims.NAME} text {certificate.NAME}`; a claim's name may have any characters but braces.
+    /// Reads `text {claims.NAME} text {certificate.NAME}`, and so on; a claim's name may have any characters but braces.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = text;
@@ -45,22 +74,29 @@ impl Template {
             .any(|part| matches!(part, Part::Certificate(_)))
     }
 
+    /// The first parameter of the path in it that is none of these.
+    pub(crate) fn unknown_parameter(&self, known: &[&str]) -> Option<&str> {
+        let mut names = self.0.iter().filter_map(|part| match part {
+            Part::Path(name) => Some(name.as_str()),
+            _ => None,
+        });
+        names.find(|name| !known.contains(name))
+    }
+
     /// The header's value; `None` where the token lacks a claim of it, or has one that is no text, number, boolean or list
-    /// of these, where the certificate does not have what it names, or where it holds a control character: then the header is
-    /// not sent.
+    /// of these, where the certificate or the path does not have what it names, or where it holds a control character: then
+    /// the header is not sent.
     ///
     /// A list is written with commas; one whose items have commas themselves is not sent, since it would read as another.
-    pub fn render(
-        &self,
-        claims: Option<Object<'_>>,
-        certificate: Option<&Certificate>,
-    ) -> Option<String> {
+    pub fn render(&self, facts: &impl Facts) -> Option<String> {
         let mut value = String::new();
         for part in &self.0 {
             match part {
                 Part::Text(text) => value.push_str(text),
-                Part::Claim(name) => value.push_str(&shown(claims?.get(name)?)?),
-                Part::Certificate(field) => value.push_str(&named(certificate?, *field)?),
+                Part::Claim(name) => value.push_str(&shown(facts.claims()?.get(name)?)?),
+                Part::Certificate(field) => value.push_str(&named(facts.certificate()?, *field)?),
+                Part::Path(name) => value.push_str(facts.parameter(name)?),
+                Part::Request(field) => value.push_str(facts.request(*field)),
             }
         }
         (!value.chars().any(char::is_control)).then_some(value)
@@ -78,13 +114,33 @@ fn placeholder(inside: &str) -> Result<Part, String> {
         })?;
         return Ok(Part::Certificate(field));
     }
-    let claim = inside
-        .strip_prefix("claims.")
-        .filter(|claim| !claim.is_empty() && !claim.contains('{'));
-    let claim = claim.ok_or_else(|| {
-        format!("`{{{inside}}}` is unknown; write `{{claims.NAME}}` or `{{certificate.NAME}}`")
-    })?;
-    Ok(Part::Claim(claim.to_owned()))
+    if let Some(name) = inside.strip_prefix("request.") {
+        let field = match name {
+            "host" => RequestField::Host,
+            "method" => RequestField::Method,
+            "path" => RequestField::Path,
+            "scheme" => RequestField::Scheme,
+            _ => {
+                return Err(format!(
+                    "`{{{inside}}}` is unknown; of a request there are: host, method, path, scheme"
+                ));
+            }
+        };
+        return Ok(Part::Request(field));
+    }
+    let (kind, name) = inside.split_once('.').unwrap_or_default();
+    match kind {
+        "claims" if is_name(name) => Ok(Part::Claim(name.to_owned())),
+        "path" if is_name(name) => Ok(Part::Path(name.to_owned())),
+        _ => Err(format!(
+            "`{{{inside}}}` is unknown; write `{{claims.NAME}}`, `{{certificate.NAME}}`, `{{path.PARAMETER}}` or \
+             `{{request.NAME}}`"
+        )),
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && !text.contains('{')
 }
 
 fn push_text(parts: &mut Vec<Part>, text: &str) -> Result<(), String> {
@@ -134,10 +190,47 @@ mod tests {
 
     use super::*;
 
+    #[derive(Default)]
+    struct Known<'a> {
+        claims: Option<Packed>,
+        certificate: Option<&'a Certificate>,
+        parameters: &'a [(&'a str, &'a str)],
+    }
+
+    impl Facts for Known<'_> {
+        fn claims(&self) -> Option<Object<'_>> {
+            Some(self.claims.as_ref()?.object())
+        }
+
+        fn certificate(&self) -> Option<&Certificate> {
+            self.certificate
+        }
+
+        fn parameter(&self, name: &str) -> Option<&str> {
+            let mut known = self.parameters.iter();
+            known.find_map(|(known, value)| (*known == name).then_some(*value))
+        }
+
+        fn request(&self, field: RequestField) -> &str {
+            match field {
+                RequestField::Host => "api.example",
+                RequestField::Method => "GET",
+                RequestField::Path => "/pets/7%20a",
+                RequestField::Scheme => "https",
+            }
+        }
+    }
+
+    fn render_of(template: &str, known: &Known<'_>) -> Option<String> {
+        Template::parse(template).unwrap().render(known)
+    }
+
     fn render(template: &str, claims: &Value) -> Option<String> {
-        let claims = Packed::read(claims.to_string().as_bytes()).unwrap();
-        let template = Template::parse(template).unwrap();
-        template.render(Some(claims.object()), None)
+        let known = Known {
+            claims: Packed::read(claims.to_string().as_bytes()),
+            ..Known::default()
+        };
+        render_of(template, &known)
     }
 
     #[test]
@@ -182,7 +275,11 @@ mod tests {
             ..Certificate::default()
         };
         let render = |template: &str, certificate| {
-            Template::parse(template).unwrap().render(None, certificate)
+            let known = Known {
+                certificate,
+                ..Known::default()
+            };
+            render_of(template, &known)
         };
         let shown = |template: &str| render(template, Some(&certificate));
         assert_eq!(
@@ -208,12 +305,34 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_the_request_are_put_in() {
+        let known = Known {
+            parameters: &[("pet", "7%20a")],
+            ..Known::default()
+        };
+        let render = |template| render_of(template, &known);
+        let whole = "{request.method} {request.scheme}://{request.host}{request.path} {path.pet}";
+        assert_eq!(
+            render(whole).as_deref(),
+            Some("GET https://api.example/pets/7%20a 7%20a")
+        );
+        assert_eq!(render("{path.owner}"), None);
+        let template = Template::parse("{path.pet} {path.owner}").unwrap();
+        assert_eq!(template.unknown_parameter(&["pet"]), Some("owner"));
+        assert_eq!(template.unknown_parameter(&["owner", "pet"]), None);
+    }
+
+    #[test]
     fn bad_templates_are_told() {
         for bad in [
             "",
             "{claims.}",
             "{certificate.}",
             "{certificate.cn}",
+            "{path.}",
+            "{path}",
+            "{request.}",
+            "{request.body}",
             "{certificate.{dns}}",
             "{sub}",
             "{claims.sub",

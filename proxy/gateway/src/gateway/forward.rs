@@ -7,12 +7,14 @@ pub(crate) mod timeouts;
 
 use std::{sync::Arc, time::Duration};
 
+use decision::Certificate;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::{
     Error, ErrorSource, ErrorType, RetryType, http::RequestHeader, listeners::ALPN, proxy::Session,
     upstreams::peer::HttpPeer,
 };
-use settings::{HashKey, Rewrite, Template};
+use settings::{Facts, HashKey, RequestField, Rewrite, Template};
+use token::Object;
 
 use super::{Ctx, Pace, admit, grpc, head::Head, identify::Caller};
 use crate::{
@@ -212,14 +214,43 @@ pub(crate) fn upstream_head(
     Ok(out)
 }
 
-/// Sets the route's headers, of the verified token and the caller's certificate; one of what is absent stays absent, and so
-/// does one that would read otherwise upstream than there.
+/// Sets the route's headers, of the verified token, the caller's certificate and the request itself; one of what is absent
+/// stays absent, and so does one that would read otherwise upstream than there.
 pub(super) fn tell(headers: &[(HeaderName, Template)], caller: Option<&Caller>, head: &mut Head) {
     for (name, template) in headers {
-        let value = template.render(caller.map(Caller::claims), head.certificate());
+        let value = template.render(&Known { caller, head });
         let value = value.and_then(|text| HeaderValue::try_from(text).ok());
         if let Some(value) = value.filter(|value| !admit::has_blank_end(value.as_bytes())) {
             head.headers.insert(name.clone(), value);
+        }
+    }
+}
+
+/// What the headers of a request can tell.
+struct Known<'a> {
+    caller: Option<&'a Caller>,
+    head: &'a Head,
+}
+
+impl Facts for Known<'_> {
+    fn claims(&self) -> Option<Object<'_>> {
+        self.caller.map(Caller::claims)
+    }
+
+    fn certificate(&self) -> Option<&Certificate> {
+        self.head.certificate()
+    }
+
+    fn parameter(&self, name: &str) -> Option<&str> {
+        self.head.parameter(name)
+    }
+
+    fn request(&self, field: RequestField) -> &str {
+        match field {
+            RequestField::Host => self.head.authority.host(),
+            RequestField::Method => self.head.method.as_str(),
+            RequestField::Path => &self.head.path,
+            RequestField::Scheme => self.head.scheme.as_str(),
         }
     }
 }

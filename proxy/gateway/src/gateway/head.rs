@@ -47,16 +47,18 @@ impl Head {
 
     /// The same with a path of this template in the place of the request's; `None` where the request lacks a parameter.
     pub(crate) fn target_with(&self, path: &Template) -> Option<String> {
-        let value = |name: &str| {
-            let mut known = self.parameters.iter();
-            known.find_map(|(known, value)| (**known == *name).then_some(value.as_str()))
-        };
-        let mut target = path.fill(value)?;
+        let mut target = path.fill(|name| self.parameter(name))?;
         if let Some(query) = &self.query {
             target.push('?');
             target.push_str(query);
         }
         Some(target)
+    }
+
+    /// A parameter of the path under its route's template, percent-encoded.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        let mut known = self.parameters.iter();
+        known.find_map(|(known, value)| (**known == *name).then_some(value.as_str()))
     }
 
     /// The certificate that the caller showed.

@@ -2,7 +2,7 @@
 
 use http::{HeaderName, header};
 
-use super::{Names, Rewrite, position, rewrite};
+use super::{EVERY_PATH, Names, Rewrite, position, rewrite};
 use crate::{
     Place, Template,
     check::Check,
@@ -37,7 +37,7 @@ pub(super) fn forward(
         );
         return None;
     };
-    let headers = headers(&raw, is_open, names, &place, check);
+    let headers = headers(&raw, path, is_open, names, &place, check);
     let rewrite = rewrite::rewrite(&raw, path, &headers, &place, check);
     check_timeouts(&raw.timeouts, &place.key("timeouts"), check);
     let to = place.key("to");
@@ -59,15 +59,25 @@ pub(super) fn forward(
 
 fn headers(
     raw: &written::Forward,
+    path: Option<&str>,
     is_open: bool,
     names: &Names<'_>,
     place: &Place,
     check: &mut Check<'_>,
 ) -> Vec<(HeaderName, Template)> {
+    // What is wrong with the match is told there.
+    let path = ::route::Template::parse(path.unwrap_or(EVERY_PATH)).ok();
+    let parameters: Option<Vec<&str>> = path.as_ref().map(|path| path.names().collect());
     let mut headers: Vec<(HeaderName, Template)> = Vec::new();
     for (name, text) in &raw.headers {
         let place = place.key("headers").key(name);
-        match header(name, text, is_open, names.certificates) {
+        match header(
+            name,
+            text,
+            parameters.as_deref(),
+            is_open,
+            names.certificates,
+        ) {
             Ok((name, _)) if headers.iter().any(|(earlier, _)| *earlier == name) => {
                 check.report(&place, format!("`{name}` is there twice, in other letters"));
             }
@@ -94,6 +104,7 @@ fn check_timeouts(timeouts: &Timeouts, place: &Place, check: &mut Check<'_>) {
 fn header(
     name: &str,
     text: &str,
+    parameters: Option<&[&str]>,
     is_open: bool,
     certificates: bool,
 ) -> Result<(HeaderName, Template), String> {
@@ -104,6 +115,9 @@ fn header(
     let template = Template::parse(text)?;
     if is_open && template.has_claims() {
         return Err("there is no token to take a claim from where `authenticate` is `none`".into());
+    }
+    if let Some(name) = parameters.and_then(|known| template.unknown_parameter(known)) {
+        return Err(format!("`{{path.{name}}}` is no parameter of `match.path`"));
     }
     if template.has_certificate() && !certificates {
         return Err(
