@@ -61,7 +61,7 @@ use record::{Micros, Recorders, Seen};
 pub(crate) use refuse::Refusal;
 use request_id::RequestId;
 pub(crate) use respond::Answer;
-pub(crate) use streams::{Closing, Streams};
+pub(crate) use streams::{Closing, Frames, Streams};
 use trace::Trace;
 
 /// What all requests share.

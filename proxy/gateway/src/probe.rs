@@ -8,6 +8,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     pin::pin,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
@@ -16,7 +17,9 @@ use pingora::proxy::Session;
 
 use crate::{
     gateway::{
+        Frames,
         admit::{Allowances, Raw, Rules, admit, identity_key},
+        grpc,
         head::Head,
         judge,
         refuse::{Malformed, Refusal},
@@ -90,6 +93,27 @@ pub fn chunks<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Option<bool> {
 /// Of how many spans a collector's answer says that they were not taken; nothing where it cannot be read.
 pub fn rejected_spans(answer: &[u8]) -> Option<u64> {
     traces::rejected(answer)
+}
+
+/// Where each frame of these octets of a WebSocket server ends, and whether one of them closes.
+pub fn frames<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> (Vec<u64>, bool) {
+    let mut frames = Frames::default();
+    let (mut ends, mut at) = (Vec::new(), 0_u64);
+    for mut piece in pieces {
+        while let Some(end) = frames.finish(piece) {
+            at += u64::try_from(end).unwrap_or(u64::MAX);
+            ends.push(at);
+            piece = piece.get(end..).unwrap_or_default();
+        }
+        at += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+    }
+    (ends, frames.is_closed())
+}
+
+/// How long the caller of a gRPC call waits for its end, by its `grpc-timeout`; nothing where that is out of form.
+pub fn call_timeout(value: &[u8]) -> Option<Duration> {
+    let value = HeaderValue::from_bytes(value).ok()?;
+    grpc::timeout(&HeaderMap::from_iter([(grpc::TIMEOUT, value)]))
 }
 
 /// The trace and the span that these `traceparent` fields name, and whether they say that it is recorded.

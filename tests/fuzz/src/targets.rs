@@ -3,9 +3,11 @@
 mod admission;
 mod admission2;
 mod bearer;
+mod calls;
 mod certificates;
 mod chunks;
 mod collector;
+mod frames;
 mod head;
 mod keys;
 mod policies;
@@ -109,6 +111,16 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "collector",
         run: collector::run,
+        quick: 8000,
+    },
+    Target {
+        name: "frames",
+        run: frames::run,
+        quick: 8000,
+    },
+    Target {
+        name: "calls",
+        run: calls::run,
         quick: 8000,
     },
 ];

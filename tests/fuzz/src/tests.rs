@@ -72,7 +72,9 @@ targets!(
     wire,
     texts,
     traces,
-    collector
+    collector,
+    frames,
+    calls
 );
 
 /// They are in every clone.

@@ -48,7 +48,8 @@ pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
 }
 
 const NAME: &[u8] = b"application/grpc";
-const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+/// Of a call, for its server.
+pub(crate) const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 #[cfg(test)]
 mod tests {

@@ -35,7 +35,7 @@ use crate::{
     snapshot::Snapshot,
 };
 pub(super) use close::close;
-use frames::Frames;
+pub(crate) use frames::Frames;
 use held::Held;
 use silence::Silence;
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 /// Follows the frames that a server sends.
 #[derive(Debug, Default)]
-pub(super) struct Frames {
+pub(crate) struct Frames {
     /// The octets of a frame's head that are there.
     head: [u8; LONGEST_HEAD],
     known: usize,
@@ -24,7 +24,7 @@ impl Frames {
     }
 
     /// Follows these octets up to the first end of a frame, and gives how many those are; all of them where none ends.
-    pub(super) fn finish(&mut self, octets: &[u8]) -> Option<usize> {
+    pub(crate) fn finish(&mut self, octets: &[u8]) -> Option<usize> {
         let mut at = 0;
         while let Some(octet) = octets.get(at) {
             if self.left > 0 {
@@ -49,7 +49,7 @@ impl Frames {
     }
 
     /// Whether the server has closed.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.closed
     }
 
