@@ -12,7 +12,7 @@ VENV := target/venv
 # What each step is about, above what it prints.
 say = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help run build test fmt clippy deny codegen unit e2e soak soak-upgrades soak-store setup compare bench-check
+.PHONY: help run build test fmt clippy deny codegen unit e2e soak soak-upgrades soak-store setup compare compare-protocols bench-check
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -69,6 +69,12 @@ compare: $(VENV)/ready ## speed beside bare Pingora, nginx and HAProxy, on a qui
 	cargo build --profile dist --locked -p portcullis --bin portcullis --example bare
 	$(call say,Compare)
 	$(VENV)/bin/python benches/compare/compare.py $(ARGS)
+
+compare-protocols: $(VENV)/ready ## HTTP/2, gRPC, large answers and silent WebSockets beside bare Pingora, as root on a quiet machine
+	@scripts/setup compare
+	$(call say,Build what is compared)
+	cargo build --profile dist --locked -p portcullis --bin portcullis --example bare
+	$(VENV)/bin/python benches/compare/protocols.py $(ARGS)
 
 soak: ## give each fuzz target a million mutated cases; TARGETS='admission routes', CASES=N, LIMIT=seconds
 	@scripts/setup build

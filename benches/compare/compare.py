@@ -100,10 +100,11 @@ LANES = [
 class Bench:
     """What all lanes share: the folder, the ports, the tokens, the upstream."""
 
+    PORTS = ("UPSTREAM", "PORT", "PLAIN", "JWT", "ADMIN")
+
     def __init__(self, folder, args):
         self.folder, self.args = folder, args
-        names = ("UPSTREAM", "PORT", "PLAIN", "JWT", "ADMIN")
-        self.ports = dict(zip(names, free_ports(len(names))))
+        self.ports = dict(zip(self.PORTS, free_ports(len(self.PORTS))))
         self.issuer = f"http://127.0.0.1:{self.ports['UPSTREAM']}/{POOL}"
         self.key = tokens.new_key()
         self.bad_tokens = tokens.bad(self.key, self.issuer)
@@ -134,9 +135,9 @@ class Bench:
         return str(self.folder / target)
 
     @contextlib.contextmanager
-    def upstream(self):
+    def upstream(self, more=""):
         keys = json.dumps(tokens.key_set(self.key))
-        server = f"location = /jwks.json {{ return 200 '{keys}'; }} location / {{ return 200 'a pet\\n'; }}"
+        server = f"location = /jwks.json {{ return 200 '{keys}'; }} {more} location / {{ return 200 'a pet\\n'; }}"
         config = self.configure(
             "nginx.conf", "upstream.conf", ROLE="upstream", PORT=self.ports["UPSTREAM"], SERVER=server
         )

@@ -12,14 +12,17 @@ import sys
 import threading
 from pathlib import Path
 
+import boto3
 import pytest
 import requests
 import yaml
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 import portcullis
 import served
 from origin import Issuer, Origin
-from portcullis import Portcullis, wait_until
+from portcullis import PASSWORD, Portcullis, wait_until
 
 # `make soak` asks for many.
 UPGRADES = int(os.environ.get("UPGRADES", 4))
@@ -272,6 +275,84 @@ def test_a_process_serves_once_it_can(tmp_path, origin):
     finally:
         chain.end()
         issuer.stop()
+
+
+POOL, CLIENT, OPERATOR = "us-east-1_Upgraded1", "upgraded", ("AKIAUPGRADES", "operator-secret-of-upgrades")
+
+
+@pytest.fixture
+def pools(tmp_path, origin):
+    """A gate with pools on SQLite, and what it guards."""
+    folder = tmp_path / "gate"
+    pools = {
+        "store": "sqlite:pools.db", "seal": {"file": "../seal.key"}, "public_url": "https://auth.example.test",
+        "operators": [{"access_key_id": OPERATOR[0], "secret": {"file": "../operator.key"}, "pools": ["*"]}],
+        "declare": [{"id": POOL, "name": "staff", "clients": [
+            {"id": CLIENT, "name": "web", "flows": ["USER_PASSWORD_AUTH", "REFRESH_TOKEN_AUTH"]},
+        ]}],
+    }  # fmt: skip
+    for name, secret in (("seal.key", "5e" * 32), ("operator.key", OPERATOR[1])):
+        (tmp_path / name).write_text(secret)
+        (tmp_path / name).chmod(0o600)
+    me = {"authenticate": {"bearer": {"issuers": ["staff"]}}, "authorize": "authenticated", "upstream": {"to": "origin"}}
+    routes = [{"match": {"path": "/"}, "serve": "pools"}, {"match": {"path": "/me", "methods": ["GET"]}, **me}]
+    chain = Chain(folder, origin, issuers={"staff": {"embedded": POOL}}, routes=routes, pools=pools, data=str(folder / "data"))
+    yield chain
+    chain.end()
+
+
+def sdk(chain):
+    """AWS's SDK, told to ask once."""
+    return boto3.session.Session().client(
+        "cognito-idp", endpoint_url=chain.gate.url, region_name="us-east-1",
+        aws_access_key_id=OPERATOR[0], aws_secret_access_key=OPERATOR[1],
+        config=Config(retries={"total_max_attempts": 1}, read_timeout=30),
+    )  # fmt: skip
+
+
+def test_pools_on_sqlite_change_hands_without_a_loss(pools):
+    """Both processes write the one file for the moment; what either has answered stands, and what it ended stays ended."""
+    idp = sdk(pools)
+
+    def sign_in(name):
+        idp.admin_create_user(UserPoolId=POOL, Username=name, MessageAction="SUPPRESS")
+        idp.admin_set_user_password(UserPoolId=POOL, Username=name, Password=PASSWORD, Permanent=True)
+        parameters = {"USERNAME": name, "PASSWORD": PASSWORD}
+        answer = idp.initiate_auth(ClientId=CLIENT, AuthFlow="USER_PASSWORD_AUTH", AuthParameters=parameters)
+        return answer["AuthenticationResult"]["AccessToken"]
+
+    stays, ends = sign_in("stays"), sign_in("ends")
+    idp.global_sign_out(AccessToken=ends)
+    made, failed, stopped = [], [], threading.Event()
+
+    def write(number):
+        own = sdk(pools)
+        for each in range(10**6):
+            if stopped.is_set():
+                return
+            try:
+                own.admin_create_user(UserPoolId=POOL, Username=f"writer{number}-{each}", MessageAction="SUPPRESS")
+                made.append(f"writer{number}-{each}")
+            except (ClientError, BotoCoreError) as error:
+                failed.append(repr(error))
+
+    writers = [threading.Thread(target=write, args=(number,), daemon=True) for number in range(3)]
+    for writer in writers:
+        writer.start()
+    try:
+        for _ in range(3):
+            seen = len(made)
+            wait_until(lambda seen=seen: len(made) > seen + 20 or failed, "users are made", within=60)
+            pools.upgrade()
+            assert pools.gate.get("/me", stays).status_code == 200
+            assert pools.gate.get("/me", ends).json()["code"] == "token_revoked"
+    finally:
+        stopped.set()
+        for writer in writers:
+            writer.join(60)
+    assert failed == []
+    for name in made:
+        assert idp.admin_get_user(UserPoolId=POOL, Username=name)["Username"] == name
 
 
 def test_listeners_change_with_an_upgrade(chain):
