@@ -15,6 +15,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::{
+    listen::Tls,
     metrics::Metrics,
     snapshot::Snapshot,
     status::{Degraded, Status},
@@ -27,6 +28,9 @@ pub(crate) struct Views {
     pub(crate) status: Arc<Status>,
     pub(crate) metrics: Metrics,
     pub(crate) engine: Option<engine::Engine>,
+    pub(crate) clock: Arc<dyn engine::Clock>,
+    /// Of the listeners that speak it.
+    pub(crate) tls: Vec<Arc<Tls>>,
 }
 
 /// Serves the views until the runtime is shut down.
@@ -132,6 +136,12 @@ impl Views {
         let mut degraded = self.status.degraded();
         degraded.extend(snapshot.degraded());
         degraded.extend(self.metrics.lost.degraded());
+        let now = self.clock.now();
+        let untimely = self.tls.iter().flat_map(|tls| tls.untimely(now));
+        degraded.extend(untimely.map(|problem| Degraded {
+            what: "listeners".into(),
+            why: problem.to_string(),
+        }));
         if let Some(why) = self.trouble() {
             degraded.push(Degraded {
                 what: "pools.store".into(),

@@ -15,6 +15,7 @@ use arc_swap::ArcSwap;
 use settings::{Problems, Settings};
 
 use crate::{
+    listen::Tls,
     mount::Mount,
     serve::{Overrides, Secured, router, secured},
     snapshot::{Maker, Snapshot},
@@ -32,6 +33,8 @@ pub(crate) struct Reloader {
     pub(crate) current: Arc<ArcSwap<Snapshot>>,
     /// Its operators change with the settings.
     pub(crate) mount: Option<Mount>,
+    /// By which certificates are good.
+    pub(crate) clock: Arc<dyn engine::Clock>,
     pub(crate) status: Arc<Status>,
     /// The listeners, as they were at the start but for what their TLS shows and asks for.
     pub(crate) secured: Vec<Secured>,
@@ -79,11 +82,24 @@ impl Reloader {
         let next =
             made.map_err(|problems| problems.into_iter().map(Degraded::from).collect::<Vec<_>>())?;
         let fresh = secured(&settings).map_err(|why| degraded("listeners", format!("{why:#}")))?;
-        Ok(self.put_in_force(&settings, next, fresh))
+        let renewed = self.renewed(fresh);
+        let now = self.clock.now();
+        let spoiling = renewed
+            .iter()
+            .flat_map(|(ours, fresh)| ours.spoiling(fresh, now));
+        let spoiling: Vec<_> = spoiling
+            .flat_map(|problem| degraded("listeners", problem.to_string()))
+            .collect();
+        if !spoiling.is_empty() {
+            return Err(spoiling);
+        }
+        for (ours, fresh) in renewed {
+            ours.replace(&fresh);
+        }
+        Ok(self.put_in_force(&settings, next))
     }
 
-    fn put_in_force(&self, settings: &Settings, next: Snapshot, fresh: Vec<Secured>) -> Reloaded {
-        self.renew(fresh);
+    fn put_in_force(&self, settings: &Settings, next: Snapshot) -> Reloaded {
         self.admit_operators(settings);
         let generation = next.generation;
         next.tell();
@@ -108,17 +124,15 @@ impl Reloader {
         }
     }
 
-    /// Gives each listener its own TLS: one that is new, or gone, in the settings takes a restart. Those of one
-    /// address, as where the kernel chooses ports, are told apart by their order.
-    fn renew(&self, mut fresh: Vec<Secured>) {
-        for ours in &self.secured {
-            let at = fresh.iter().position(|one| one.address == ours.address);
-            let fresh = at.map(|at| fresh.remove(at));
-            let fresh = fresh.and_then(|fresh| fresh.tls);
-            if let (Some(ours), Some(fresh)) = (&ours.tls, fresh) {
-                ours.replace(&fresh);
-            }
-        }
+    /// The TLS of each listener, and what is to be in its place: one that is new, or gone, in the settings takes a restart.
+    /// Those of one address, as where the kernel chooses ports, are told apart by their order.
+    fn renewed(&self, mut fresh: Vec<Secured>) -> Vec<(Arc<Tls>, Arc<Tls>)> {
+        let pair = |ours: &Secured| {
+            let at = fresh.iter().position(|one| one.address == ours.address)?;
+            let fresh = fresh.remove(at).tls?;
+            Some((ours.tls.clone()?, fresh))
+        };
+        self.secured.iter().filter_map(pair).collect()
     }
 
     /// Signatures are checked against these settings' operators from the next call on.

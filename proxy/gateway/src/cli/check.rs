@@ -2,6 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
+use engine::{Clock as _, SystemClock};
 use settings::{Problems, Redirect, Settings};
 
 use crate::{
@@ -28,12 +29,15 @@ pub(super) fn run(file: &Path) -> anyhow::Result<ExitCode> {
         engine: None,
         background: None,
     };
-    let mut problems = match serve::secured(&settings) {
-        Ok(_) => Vec::new(),
-        Err(error) => {
-            let message = format!("{error:#}");
-            vec![settings.lines.problem(&"listeners".into(), message)]
+    let now = SystemClock.now();
+    let problem = |message| settings.lines.problem(&"listeners".into(), message);
+    let mut problems: Vec<_> = match serve::secured(&settings) {
+        Ok(secured) => {
+            let tls = secured.iter().filter_map(|one| one.tls.as_ref());
+            let untimely = tls.flat_map(|tls| tls.untimely(now));
+            untimely.map(|found| problem(found.to_string())).collect()
         }
+        Err(error) => vec![problem(format!("{error:#}"))],
     };
     match maker.make(&settings, 1, None) {
         Ok(snapshot) if problems.is_empty() => {

@@ -6,7 +6,7 @@ mod own;
 mod shown;
 mod subject;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
 use pingora::{
@@ -33,6 +33,7 @@ pub(crate) struct Tls(ArcSwap<InForce>);
 /// What is in force at one time.
 struct InForce {
     config: Arc<ServerConfig>,
+    own: Arc<Own>,
     /// Who vouches for callers; absent where none are asked for certificates.
     callers: Option<Arc<Callers>>,
 }
@@ -57,6 +58,16 @@ impl Tls {
     /// Puts another's in force. Connections that are open are held against it at their next request.
     pub(crate) fn replace(&self, other: &Self) {
         self.0.store(other.0.load_full());
+    }
+
+    /// Certificates of its own that are over, or not good yet: nobody may take them.
+    pub(crate) fn untimely(&self, now: SystemTime) -> Vec<TlsProblem> {
+        self.0.load().own.untimely(now).collect()
+    }
+
+    /// Those of another that are not, and that are not in force here already: what is could not get worse.
+    pub(crate) fn spoiling(&self, other: &Self, now: SystemTime) -> Vec<TlsProblem> {
+        self.0.load().own.spoiling(&other.0.load().own, now)
     }
 
     /// Shakes hands.
@@ -93,9 +104,13 @@ impl InForce {
         let callers = callers.map(Callers::load).transpose();
         match (own, callers) {
             (Ok(own), Ok(callers)) => {
-                let callers = callers.map(Arc::new);
-                let config = Arc::new(config(own, callers.as_ref()));
-                Ok(Self { config, callers })
+                let (own, callers) = (Arc::new(own), callers.map(Arc::new));
+                let config = Arc::new(config(own.clone(), callers.as_ref()));
+                Ok(Self {
+                    config,
+                    own,
+                    callers,
+                })
             }
             (own, callers) => {
                 let mut problems = own.err().unwrap_or_default();
@@ -112,8 +127,8 @@ pub(crate) fn check_certificate(octets: &[u8]) -> Option<decision::Certificate> 
 }
 
 /// TLS 1.2 and 1.3, HTTP/2 before HTTP/1.1.
-fn config(own: Own, callers: Option<&Arc<Callers>>) -> ServerConfig {
-    let own: Arc<dyn ResolvesServerCert> = Arc::new(own);
+fn config(own: Arc<Own>, callers: Option<&Arc<Callers>>) -> ServerConfig {
+    let own: Arc<dyn ResolvesServerCert> = own;
     let builder = ServerConfig::builder();
     let mut config = match callers {
         None => builder.with_no_client_auth().with_cert_resolver(own),

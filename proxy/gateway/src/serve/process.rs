@@ -7,7 +7,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::Path,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::Context as _;
@@ -17,7 +17,7 @@ use settings::Settings;
 use tokio::{sync::watch, time::timeout};
 
 use super::{
-    Overrides, Sockets, http, limits, pools,
+    Overrides, Secured, Sockets, http, limits, pools,
     running::Running,
     runtimes::Runtimes,
     signals::{Asked, Signals},
@@ -122,6 +122,7 @@ impl Process {
         let fixed = Fixed::of(&settings);
         let public_url = pools::public_url(&mut settings, &overrides, &sockets.bound)?;
         let shared = Shared::open(&settings, &runtimes, signals.as_mut())?;
+        warn_of_untimely(&sockets.secured, shared.clock.now());
         let (recorders, writers) = Recorders::start(&settings.log, &shared.metrics.lost)?;
         runtimes.background.spawn(shared.review());
         let file = settings.file.clone();
@@ -131,7 +132,7 @@ impl Process {
             connections,
             exporter: shared.export(&runtimes),
             gateway: shared.gateway(limits, recorders, requests),
-            views: shared.views(),
+            views: shared.views(&sockets.secured),
             reloader: shared.reloader(file, overrides, watch, fixed, sockets.secured),
             runtimes,
             bound: sockets.bound,
@@ -271,6 +272,14 @@ impl Process {
                 Ok(Handed { listens, socket })
             })
             .collect()
+    }
+}
+
+/// Certificates that nobody may take are better than none: other listeners, and callers who look away, are served.
+fn warn_of_untimely(secured: &[Secured], now: SystemTime) {
+    let tls = secured.iter().filter_map(|one| one.tls.as_ref());
+    for problem in tls.flat_map(|tls| tls.untimely(now)) {
+        tracing::warn!(%problem, "A listener has a certificate that nobody may take");
     }
 }
 

@@ -7,7 +7,9 @@ use std::{
 
 use aws_lc_rs::digest::{SHA256, digest};
 use decision::Certificate;
-use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer as _};
+use x509_parser::{
+    certificate::X509Certificate, extensions::GeneralName, prelude::FromDer as _, time::ASN1Time,
+};
 
 use super::subject;
 
@@ -36,10 +38,21 @@ pub(super) fn read(certificate: &[u8]) -> Result<(Certificate, SystemTime), Unre
             _ => {}
         }
     }
-    let seconds = parsed.validity().not_after.timestamp();
-    let seconds = u64::try_from(seconds).map_err(|_| Unreadable)?;
-    let end = UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
-    Ok((names, end.ok_or(Unreadable)?))
+    let end = second(parsed.validity().not_after).ok_or(Unreadable)?;
+    Ok((names, end))
+}
+
+/// The first and the last second it is good for, where they can be read.
+pub(super) fn validity(certificate: &[u8]) -> Option<(SystemTime, SystemTime)> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let validity = parsed.validity();
+    Some((second(validity.not_before)?, second(validity.not_after)?))
+}
+
+/// Times before 1970 are none.
+fn second(time: ASN1Time) -> Option<SystemTime> {
+    let seconds = u64::try_from(time.timestamp()).ok()?;
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
 /// These are all ASCII (RFC 5280 section 4.2.1.6).

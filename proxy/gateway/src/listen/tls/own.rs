@@ -1,6 +1,10 @@
 //! Certificates of a listener's own, chosen by server name.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use rustls::{
     client::verify_server_name,
@@ -10,12 +14,22 @@ use rustls::{
     sign::CertifiedKey,
 };
 use settings::Certificate;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::TlsProblem;
+use super::{TlsProblem, certificate};
 
 /// In the order of the settings; the first is for clients that name no host, or one that no other is for.
 #[derive(Debug)]
-pub(super) struct Own(Vec<Arc<CertifiedKey>>);
+pub(super) struct Own(Vec<Loaded>);
+
+/// A certificate with its key, and where it was read.
+#[derive(Debug)]
+struct Loaded {
+    file: PathBuf,
+    certified: Arc<CertifiedKey>,
+    /// Where it can be read.
+    validity: Option<(SystemTime, SystemTime)>,
+}
 
 impl Own {
     /// Loads chains and keys from PEM files.
@@ -24,7 +38,14 @@ impl Own {
         let mut problems = Vec::new();
         for file in files {
             match certified(file) {
-                Ok(certified) => own.push(Arc::new(certified)),
+                Ok(certified) => own.push(Loaded {
+                    file: file.cert.clone(),
+                    validity: certified
+                        .cert
+                        .first()
+                        .and_then(|leaf| certificate::validity(leaf)),
+                    certified: Arc::new(certified),
+                }),
                 Err(problem) => problems.push(problem),
             }
         }
@@ -39,8 +60,44 @@ impl Own {
     fn for_name(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
         let fitting = name
             .and_then(|name| ServerName::try_from(name).ok())
-            .and_then(|name| self.0.iter().find(|certified| is_for(certified, &name)));
-        fitting.or(self.0.first()).cloned()
+            .and_then(|name| self.0.iter().find(|one| is_for(&one.certified, &name)));
+        let found = fitting.or(self.0.first())?;
+        Some(found.certified.clone())
+    }
+
+    /// Those that nobody may take at this time.
+    pub(super) fn untimely(&self, now: SystemTime) -> impl Iterator<Item = TlsProblem> {
+        self.0.iter().filter_map(move |one| one.untimely(now))
+    }
+
+    /// Those that nobody may take at this time, and that these here are not.
+    pub(super) fn spoiling(&self, fresh: &Self, now: SystemTime) -> Vec<TlsProblem> {
+        let is_ours = |one: &&Loaded| {
+            let mut ours = self.0.iter();
+            ours.any(|ours| ours.certified.cert == one.certified.cert)
+        };
+        let new = fresh.0.iter().filter(|one| !is_ours(one));
+        new.filter_map(|one| one.untimely(now)).collect()
+    }
+}
+
+impl Loaded {
+    /// Why nobody may take it at this time, if so.
+    fn untimely(&self, now: SystemTime) -> Option<TlsProblem> {
+        let (begin, end) = self.validity?;
+        let (what, when) = if now > end {
+            ("the certificate expired at", end)
+        } else if now < begin {
+            ("the certificate is not valid before", begin)
+        } else {
+            return None;
+        };
+        let when = OffsetDateTime::from(when).format(&Rfc3339);
+        let why = format!("{what} {}", when.unwrap_or_default());
+        Some(TlsProblem::Own {
+            file: self.file.clone(),
+            why,
+        })
     }
 }
 

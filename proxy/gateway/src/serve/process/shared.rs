@@ -23,7 +23,7 @@ use crate::{
 pub(super) struct Shared {
     pub(super) metrics: Metrics,
     pub(super) current: Arc<ArcSwap<Snapshot>>,
-    clock: Arc<dyn engine::Clock>,
+    pub(super) clock: Arc<dyn engine::Clock>,
     engine: Option<engine::Engine>,
     mount: Option<Mount>,
     maker: Maker,
@@ -103,12 +103,14 @@ impl Shared {
         }
     }
 
-    pub(super) fn views(&self) -> Views {
+    pub(super) fn views(&self, secured: &[Secured]) -> Views {
         Views {
             current: self.current.clone(),
             status: self.status.clone(),
             metrics: self.metrics.clone(),
             engine: self.engine.clone(),
+            clock: self.clock.clone(),
+            tls: secured.iter().filter_map(|one| one.tls.clone()).collect(),
         }
     }
 
@@ -127,6 +129,7 @@ impl Shared {
             maker: self.maker,
             current: self.current,
             mount: self.mount,
+            clock: self.clock,
             status: self.status,
             secured,
             fixed,

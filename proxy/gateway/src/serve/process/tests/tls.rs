@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::Path};
 
+use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 
 use super::{
@@ -20,8 +21,23 @@ routes:
 
 /// Writes a certificate of its own for a name, and gives it back.
 pub(super) fn certificate(dir: &Path, file: &str, name: &str) -> reqwest::Certificate {
+    certificate_with(dir, file, name, |_| ())
+}
+
+fn certificate_with(
+    dir: &Path,
+    file: &str,
+    name: &str,
+    change: impl FnOnce(&mut CertificateParams),
+) -> reqwest::Certificate {
     use std::os::unix::fs::PermissionsExt as _;
-    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    change(&mut params);
+    let signing_key = KeyPair::generate().unwrap();
+    let made = rcgen::CertifiedKey {
+        cert: params.self_signed(&signing_key).unwrap(),
+        signing_key,
+    };
     let (cert, key) = (
         dir.join(format!("{file}.crt")),
         dir.join(format!("{file}.key")),
@@ -84,6 +100,45 @@ async fn certificates_are_chosen_by_name_and_replaced_by_reloads() {
         client.get(url("a.example")).send().await.is_ok()
     })
     .await;
+    drop_blocking((gate, origin)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_that_nobody_may_take_do_not_come_in_force() {
+    let (gate, origin, a, _) = run().await;
+    let (address, health, dir) = (gate.addresses[0], gate.status(), gate.dir.path().to_owned());
+    let is_told = async |why: &str| {
+        until(why, async || {
+            let mut degraded = health.degraded().into_iter();
+            degraded.any(|one| one.what == "listeners" && one.why.contains(why))
+        })
+        .await;
+        // The one from before serves on.
+        let client = client(a.clone(), "a.example", address);
+        let url = format!("https://a.example:{}/x", address.port());
+        client.get(url).send().await.unwrap();
+    };
+    let with = |change: fn(&mut CertificateParams)| {
+        certificate_with(&dir, "a", "a.example", change);
+        gate.reload();
+    };
+    with(|params| params.not_after = rcgen::date_time_ymd(2020, 1, 2));
+    is_told("a.crt: the certificate expired at 2020-01-02T00:00:00Z").await;
+    with(|params| params.not_before = rcgen::date_time_ymd(3020, 1, 2));
+    is_told("a.crt: the certificate is not valid before 3020-01-02T00:00:00Z").await;
+    // Its key is another's, and so is what is said of it.
+    std::fs::copy(dir.join("b.crt"), dir.join("a.crt")).unwrap();
+    gate.reload();
+    is_told("a.key: ").await;
+    let fresh = certificate(&dir, "a", "a.example");
+    gate.reload();
+    until("the new certificate", async || {
+        let client = client(fresh.clone(), "a.example", address);
+        let url = format!("https://a.example:{}/x", address.port());
+        client.get(url).send().await.is_ok()
+    })
+    .await;
+    assert_eq!(health.degraded(), []);
     drop_blocking((gate, origin)).await;
 }
 
