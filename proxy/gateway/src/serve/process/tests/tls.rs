@@ -110,7 +110,7 @@ async fn certificates_that_nobody_may_take_do_not_come_in_force() {
     let is_told = async |why: &str| {
         until(why, async || {
             let mut degraded = health.degraded().into_iter();
-            degraded.any(|one| one.what == "listeners" && one.why.contains(why))
+            degraded.any(|one| one.why.contains(why))
         })
         .await;
         // The one from before serves on.
@@ -126,10 +126,10 @@ async fn certificates_that_nobody_may_take_do_not_come_in_force() {
     is_told("a.crt: the certificate expired at 2020-01-02T00:00:00Z").await;
     with(|params| params.not_before = rcgen::date_time_ymd(3020, 1, 2));
     is_told("a.crt: the certificate is not valid before 3020-01-02T00:00:00Z").await;
-    // Its key is another's, and so is what is said of it.
+    // Of another key.
     std::fs::copy(dir.join("b.crt"), dir.join("a.crt")).unwrap();
     gate.reload();
-    is_told("a.key: ").await;
+    is_told("certificate and key cannot be used together").await;
     let fresh = certificate(&dir, "a", "a.example");
     gate.reload();
     until("the new certificate", async || {
