@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import itertools
 import json
 import os
 import re
@@ -22,7 +23,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("PORTCULLIS_BIN", ROOT / "target/debug/portcullis")).resolve()
@@ -127,14 +128,8 @@ class Portcullis:
 
     def idp(self, access_key=None, secret=None, **config):
         env = self.env
-        return boto3.client(
-            "cognito-idp",
-            endpoint_url=self.url,
-            region_name=env["AWS_REGION"],
-            aws_access_key_id=access_key or env["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=secret or env["AWS_SECRET_ACCESS_KEY"],
-            config=Config(retries={"total_max_attempts": 1}, read_timeout=20, **config),
-        )
+        keys = (access_key or env["AWS_ACCESS_KEY_ID"], secret or env["AWS_SECRET_ACCESS_KEY"])
+        return sdk(self.url, *keys, region=env["AWS_REGION"], **config)
 
     # As bytes on the wire
 
@@ -185,6 +180,53 @@ class Portcullis:
             return messages[-1] if len(messages) > after else None
 
         return wait_until(newest, f"a message to {username}")
+
+
+def sdk(url, access_key, secret, region="us-east-1", **config):
+    """AWS's SDK, that asks once."""
+    return boto3.session.Session().client(
+        "cognito-idp",
+        endpoint_url=url,
+        region_name=region,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret,
+        config=Config(retries={"total_max_attempts": 1}, **{"read_timeout": 20} | config),
+    )
+
+
+class Writers:
+    """Make users without a pause, each at one of these gates in turn, and keep in mind what was answered."""
+
+    def __init__(self, sdks, pool, stem="written", count=6):
+        self.sdks, self.pool, self.stem, self.stopped = sdks, pool, stem, threading.Event()
+        # Names and errors, each with its time on the monotonic clock.
+        self.made, self.failed = [], []
+        self.threads = [threading.Thread(target=self.write, args=(number,), daemon=True) for number in range(count)]
+        for thread in self.threads:
+            thread.start()
+
+    def write(self, number):
+        idp = self.sdks[number % len(self.sdks)]
+        for each in itertools.count():
+            if self.stopped.is_set():
+                return
+            name = f"{self.stem}{number}-{each}"
+            try:
+                idp.admin_create_user(UserPoolId=self.pool, Username=name, MessageAction="SUPPRESS")
+                self.made.append((name, time.monotonic()))
+            except (ClientError, BotoCoreError) as error:
+                self.failed.append((repr(error), time.monotonic()))
+
+    def more(self, count=30):
+        """Waits until so many more are answered to all of them together."""
+        seen = len(self.made)
+        wait_until(lambda: len(self.made) > seen + count, "users are made", within=60)
+
+    def stop(self):
+        self.stopped.set()
+        for thread in self.threads:
+            thread.join(60)
+            assert not thread.is_alive(), "a call hangs"
 
 
 def environment():

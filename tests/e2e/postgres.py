@@ -59,7 +59,7 @@ class Postgres:
         return f"postgres://postgres@localhost/{name}?host={self.folder}"
 
     def socket(self):
-        """Where it is reached."""
+        """The path of its Unix socket."""
         return f"{self.folder}/.s.PGSQL.5432"
 
     def crash(self):

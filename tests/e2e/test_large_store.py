@@ -2,15 +2,12 @@
 
 import os
 import sqlite3
-import threading
-import time
-from contextlib import closing, suppress
+from contextlib import closing
+from pathlib import Path
 
-import requests
 import yaml
-from botocore.exceptions import BotoCoreError, ClientError
 
-from portcullis import PASSWORD, wait_until
+from portcullis import PASSWORD, Writers
 
 # `make soak-store` asks for a million, and for less time.
 USERS = int(os.environ.get("USERS", 20_000))
@@ -54,27 +51,15 @@ def test_a_killed_process_is_ready_again_at_once_however_many_users_there_are(ow
     took = []
     for number in range(ROUNDS):
         # Killed in the middle of writes, it leaves a log behind that the next one has to read.
-        written, stopped = [], threading.Event()
-
-        def write(number=number, written=written, stopped=stopped):
-            idp = gate.idp()
-            with suppress(ClientError, BotoCoreError):
-                while not stopped.is_set():
-                    name = f"new{number}-{len(written)}"
-                    idp.admin_create_user(UserPoolId=gate.pool, Username=name, MessageAction="SUPPRESS")
-                    written.append(name)
-
-        writer = threading.Thread(target=write, daemon=True)
-        writer.start()
-        wait_until(lambda written=written: len(written) > 50, "users are written", within=60)
+        writers = Writers([gate.idp()], gate.pool, stem=f"new{number}", count=1)
+        writers.more(50)
         gate.kill()
-        stopped.set()
-        writer.join()
-        begun = time.monotonic()
-        gate.start(ready=False)
-        wait_until(lambda: requests.get(f"{gate.admin_url}/readyz", timeout=5).status_code == 200, "ready")
-        took.append(time.monotonic() - begun)
-        gate.idp().admin_get_user(UserPoolId=gate.pool, Username=written[-1])
+        writers.stopped.set()
+        assert Path(f"{store}-wal").stat().st_size > 0
+        gate.start()
+        took.append(gate.ready_after)
+        writers.stop()
+        gate.idp().admin_get_user(UserPoolId=gate.pool, Username=writers.made[-1][0])
     print(f"\n{USERS} users: ready again after {', '.join(f'{each * 1000:.0f}' for each in took)} ms")
     assert sorted(took)[ROUNDS // 2] < READY
     found = gate.idp().list_users(UserPoolId=gate.pool, Filter=f'username = "copy{USERS}"')["Users"]

@@ -12,19 +12,16 @@ import sys
 import threading
 from pathlib import Path
 
-import boto3
 import pytest
 import requests
 import yaml
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 import portcullis
 import served
 from origin import Issuer, Origin
-from portcullis import PASSWORD, Portcullis, wait_until
+from portcullis import PASSWORD, Portcullis, Writers, sdk, wait_until
 
-# `make soak` asks for many.
+# `make soak-upgrades` asks for many.
 UPGRADES = int(os.environ.get("UPGRADES", 4))
 RELOADS = int(os.environ.get("RELOADS", 4))
 ANSWERS = int(os.environ.get("ANSWERS", 50))
@@ -124,31 +121,44 @@ class Callers:
     """Ask without a pause, each in a process of its own: one half on connections that are kept, one on a new one each time."""
 
     def __init__(self, address, count=4):
-        self.answered, self.failed, self.processes, self.threads = [], [], [], []
+        # When each of them was answered.
+        self.answers = [[] for _ in range(count)]
+        self.failed, self.processes, self.threads = [], [], []
         for number in range(count):
             command = [sys.executable, Path(__file__).with_name("caller.py"), address, str(number % 2)]
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             self.processes.append(process)
-            self.threads.append(threading.Thread(target=self._hear, args=(process,), daemon=True))
+            self.threads.append(threading.Thread(target=self._hear, args=(process, self.answers[number]), daemon=True))
             self.threads[-1].start()
 
-    def _hear(self, process):
+    def _hear(self, process, answers):
         for line in process.stdout:
             when, failure = line.decode().rstrip("\n").split(" ", 1)
             if failure:
                 self.failed.append(failure)
             else:
-                self.answered.append(float(when))
+                answers.append(float(when))
+
+    @property
+    def answered(self):
+        """When anybody was, in order."""
+        return sorted(when for answers in self.answers for when in answers)
 
     def more(self, count=ANSWERS):
-        seen = len(self.answered)
-        wait_until(lambda: len(self.answered) > seen + count or self.failed, "requests go on", within=60)
+        """Waits until so many more are answered in all, and one of them to each."""
+        seen = [len(answers) for answers in self.answers]
+
+        def has_come():
+            new = [len(answers) - before for answers, before in zip(self.answers, seen)]
+            return sum(new) > count and min(new) > 0 or self.failed
+
+        wait_until(has_come, "requests go on", within=60)
 
     def stop(self):
         for process in self.processes:
             process.stdin.close()
         for process, thread in zip(self.processes, self.threads):
-            process.wait(30)
+            assert process.wait(30) == 0
             thread.join(30)
 
     def kill(self):
@@ -158,7 +168,7 @@ class Callers:
 
     def gaps(self):
         """Times without an answer to anybody, the longest first."""
-        times = sorted(self.answered)
+        times = self.answered
         return sorted((later - earlier for earlier, later in zip(times, times[1:])), reverse=True)
 
 
@@ -301,18 +311,9 @@ def pools(tmp_path, origin):
     chain.end()
 
 
-def sdk(chain):
-    """AWS's SDK, told to ask once."""
-    return boto3.session.Session().client(
-        "cognito-idp", endpoint_url=chain.gate.url, region_name="us-east-1",
-        aws_access_key_id=OPERATOR[0], aws_secret_access_key=OPERATOR[1],
-        config=Config(retries={"total_max_attempts": 1}, read_timeout=30),
-    )  # fmt: skip
-
-
 def test_pools_on_sqlite_change_hands_without_a_loss(pools):
     """Both processes write the one file for the moment; what either has answered stands, and what it ended stays ended."""
-    idp = sdk(pools)
+    idp = sdk(pools.gate.url, *OPERATOR, read_timeout=30, max_pool_connections=32)
 
     def sign_in(name):
         idp.admin_create_user(UserPoolId=POOL, Username=name, MessageAction="SUPPRESS")
@@ -323,35 +324,18 @@ def test_pools_on_sqlite_change_hands_without_a_loss(pools):
 
     stays, ends = sign_in("stays"), sign_in("ends")
     idp.global_sign_out(AccessToken=ends)
-    made, failed, stopped = [], [], threading.Event()
-
-    def write(number):
-        own = sdk(pools)
-        for each in range(10**6):
-            if stopped.is_set():
-                return
-            try:
-                own.admin_create_user(UserPoolId=POOL, Username=f"writer{number}-{each}", MessageAction="SUPPRESS")
-                made.append(f"writer{number}-{each}")
-            except (ClientError, BotoCoreError) as error:
-                failed.append(repr(error))
-
-    writers = [threading.Thread(target=write, args=(number,), daemon=True) for number in range(3)]
-    for writer in writers:
-        writer.start()
+    writers = Writers([idp], POOL, count=3)
     try:
         for _ in range(3):
-            seen = len(made)
-            wait_until(lambda seen=seen: len(made) > seen + 20 or failed, "users are made", within=60)
+            writers.more(20)
             pools.upgrade()
             assert pools.gate.get("/me", stays).status_code == 200
             assert pools.gate.get("/me", ends).json()["code"] == "token_revoked"
+        writers.more(20)
     finally:
-        stopped.set()
-        for writer in writers:
-            writer.join(60)
-    assert failed == []
-    for name in made:
+        writers.stop()
+    assert writers.failed == []
+    for name, _ in writers.made:
         assert idp.admin_get_user(UserPoolId=POOL, Username=name)["Username"] == name
 
 

@@ -91,12 +91,14 @@ impl Sink {
     }
 }
 
-/// Standard output, which may have the lines of several writers: those that are written together stay together.
+/// Standard output, which may have the lines of several writers, and during an upgrade those of two processes: each line
+/// stays whole.
 pub(super) struct Shared(pub(super) Stdout);
 
 impl Write for Shared {
+    /// Writes the first lines, as many as go at once.
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        match put(&mut self.0.lock(), text) {
+        match put(&mut self.0.lock(), together(text)) {
             (0, Err(error)) => Err(error),
             (written, _) => Ok(written),
         }
@@ -105,6 +107,20 @@ impl Write for Shared {
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
     }
+}
+
+/// The whole lines at the beginning that nobody's come between where they go into a pipe; a line that is longer, alone.
+fn together(text: &[u8]) -> &[u8] {
+    let is_end = |octet: &u8| *octet == b'\n';
+    let first = text.get(..AT_ONCE).unwrap_or(text);
+    let end = match first.iter().rposition(is_end) {
+        Some(last) => last + 1,
+        None => text
+            .iter()
+            .position(is_end)
+            .map_or(text.len(), |end| end + 1),
+    };
+    text.get(..end).unwrap_or(text)
 }
 
 /// How much of it was written, and why not all.
@@ -125,6 +141,8 @@ fn lines(text: &[u8]) -> u64 {
     text.iter().map(|byte| u64::from(*byte == b'\n')).sum()
 }
 
+/// What a pipe takes whole (`PIPE_BUF`, pipe(7)).
+const AT_ONCE: usize = 4096;
 const BETWEEN_ERRORS: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
@@ -183,6 +201,24 @@ mod tests {
         assert_eq!(disk.text(), "one\ntw\nend\n");
         assert_eq!(sink.losses.count(), 3);
         assert!(sink.losses.degraded().is_none());
+    }
+
+    #[test]
+    fn lines_go_into_a_pipe_whole() {
+        let line = |length: usize| [vec![b'a'; length - 1], vec![b'\n']].concat();
+        for (lines, expected) in [
+            (vec![10, 20], 30),
+            (vec![4000, 96], 4096),
+            (vec![4000, 97], 4000),
+            (vec![4096, 1], 4096),
+            (vec![4097, 1], 4097),
+            (vec![10_000, 10], 10_000),
+        ] {
+            let text: Vec<u8> = lines.iter().flat_map(|length| line(*length)).collect();
+            assert_eq!(together(&text).len(), expected, "{lines:?}");
+        }
+        assert_eq!(together(b"no end"), b"no end");
+        assert_eq!(together(b""), b"");
     }
 
     #[test]
