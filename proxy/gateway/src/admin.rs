@@ -137,11 +137,8 @@ impl Views {
         degraded.extend(snapshot.degraded());
         degraded.extend(self.metrics.lost.degraded());
         let now = self.clock.now();
-        let untimely = self.tls.iter().flat_map(|tls| tls.untimely(now));
-        degraded.extend(untimely.map(|problem| Degraded {
-            what: "listeners".into(),
-            why: problem.to_string(),
-        }));
+        let invalid = self.tls.iter().flat_map(|tls| tls.invalid(now));
+        degraded.extend(invalid.map(Degraded::from));
         if let Some(why) = self.trouble() {
             degraded.push(Degraded {
                 what: "pools.store".into(),

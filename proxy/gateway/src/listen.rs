@@ -47,7 +47,7 @@ pub(crate) use proxy::check_proxy_header;
 pub(crate) use requests::Requests;
 use stalled::Stalling;
 pub(crate) use stream::is_answering;
-pub(crate) use tls::{Outdated, Shown, Tls, check_certificate};
+pub(crate) use tls::{Outdated, Shown, Tls, TlsProblem, check_certificate};
 
 /// A socket that is bound and listening, and how it speaks.
 pub(crate) struct Bound {

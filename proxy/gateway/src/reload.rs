@@ -7,12 +7,13 @@ mod watch;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use api::Reloaded;
 use arc_swap::ArcSwap;
 use settings::{Problems, Settings};
+use tokio::time::{Instant, sleep};
 
 use crate::{
     listen::Tls,
@@ -33,7 +34,7 @@ pub(crate) struct Reloader {
     pub(crate) current: Arc<ArcSwap<Snapshot>>,
     /// Its operators change with the settings.
     pub(crate) mount: Option<Mount>,
-    /// By which certificates are good.
+    /// Tells whether certificates are valid.
     pub(crate) clock: Arc<dyn engine::Clock>,
     pub(crate) status: Arc<Status>,
     /// The listeners, as they were at the start but for what their TLS shows and asks for.
@@ -42,36 +43,50 @@ pub(crate) struct Reloader {
     pub(crate) fixed: Fixed,
     /// INVARIANT: follows each file from before it was read, so no change is lost.
     pub(crate) watch: Watch,
+    /// What has changed and waits for a restart.
+    pub(crate) awaiting: Vec<Degraded>,
+    /// When to try again by itself, as a certificate is valid then.
+    pub(crate) due: Option<SystemTime>,
     pub(crate) asked: Asked,
     /// For those who serve with what is put in force.
     pub(crate) asks: Asks,
+}
+
+/// The TLS of a listener, and what is to be in its place.
+struct Renewed {
+    ours: Arc<Tls>,
+    fresh: Arc<Tls>,
 }
 
 impl Reloader {
     /// Reloads when `asked`, and when a file that matters changes.
     pub(crate) async fn run(mut self) {
         loop {
-            let waiting = tokio::select! {
-                waiting = self.asked.next() => waiting,
+            let callers = tokio::select! {
+                callers = self.asked.next() => callers,
                 () = self.watch.wait() => Vec::new(),
             };
-            if self.watch.has_changed() || !waiting.is_empty() {
-                let outcome = self.reload();
+            if self.status.is_leaving() {
+                ask::answer(callers, &Err(degraded("settings", LEAVING.to_owned())));
+                continue;
+            }
+            let is_due = self.due.is_some_and(|due| self.clock.now() >= due);
+            if self.watch.has_changed() || !callers.is_empty() || is_due {
+                let begun = Instant::now();
+                // It reads files and policies; what shares the runtime goes on beside it.
+                let outcome = tokio::task::block_in_place(|| self.reload());
                 if let Err(problems) = &outcome {
                     self.keep(problems.clone());
                 }
-                ask::answer(waiting, &outcome);
+                ask::answer(callers, &outcome);
+                // However often it is asked for, it takes half of a processor at most.
+                sleep(begun.elapsed()).await;
             }
         }
     }
 
     fn reload(&mut self) -> Result<Reloaded, Vec<Degraded>> {
-        let degraded = |what: &str, why: String| {
-            vec![Degraded {
-                what: what.to_owned(),
-                why,
-            }]
-        };
+        self.due = None;
         let mut settings = load(&self.file, &mut self.watch)
             .map_err(|problems| degraded("settings", problems.to_string()))?;
         self.overrides.apply(&mut settings);
@@ -82,24 +97,14 @@ impl Reloader {
         let next =
             made.map_err(|problems| problems.into_iter().map(Degraded::from).collect::<Vec<_>>())?;
         let fresh = secured(&settings).map_err(|why| degraded("listeners", format!("{why:#}")))?;
-        let renewed = self.renewed(fresh);
-        let now = self.clock.now();
-        let spoiling = renewed
-            .iter()
-            .flat_map(|(ours, fresh)| ours.spoiling(fresh, now));
-        let spoiling: Vec<_> = spoiling
-            .flat_map(|problem| degraded("listeners", problem.to_string()))
-            .collect();
-        if !spoiling.is_empty() {
-            return Err(spoiling);
-        }
-        for (ours, fresh) in renewed {
-            ours.replace(&fresh);
+        let renewed = self.renewed(fresh)?;
+        for one in renewed {
+            one.ours.replace(&one.fresh);
         }
         Ok(self.put_in_force(&settings, next))
     }
 
-    fn put_in_force(&self, settings: &Settings, next: Snapshot) -> Reloaded {
+    fn put_in_force(&mut self, settings: &Settings, next: Snapshot) -> Reloaded {
         self.admit_operators(settings);
         let generation = next.generation;
         next.tell();
@@ -116,6 +121,7 @@ impl Reloader {
             tracing::warn!(what = %entry.what, "A change takes a restart");
         }
         let awaiting_restart = waiting.iter().map(|entry| entry.what.clone()).collect();
+        self.awaiting.clone_from(&waiting);
         self.status.set_degraded(waiting);
         tracing::info!(generation, "Reloaded");
         Reloaded {
@@ -126,13 +132,28 @@ impl Reloader {
 
     /// The TLS of each listener, and what is to be in its place: one that is new, or gone, in the settings takes a restart.
     /// Those of one address, as where the kernel chooses ports, are told apart by their order.
-    fn renewed(&self, mut fresh: Vec<Secured>) -> Vec<(Arc<Tls>, Arc<Tls>)> {
+    fn renewed(&mut self, mut fresh: Vec<Secured>) -> Result<Vec<Renewed>, Vec<Degraded>> {
         let pair = |ours: &Secured| {
             let at = fresh.iter().position(|one| one.address == ours.address)?;
             let fresh = fresh.remove(at).tls?;
-            Some((ours.tls.clone()?, fresh))
+            let ours = ours.tls.clone()?;
+            Some(Renewed { ours, fresh })
         };
-        self.secured.iter().filter_map(pair).collect()
+        let pairs: Vec<_> = self.secured.iter().filter_map(pair).collect();
+        let now = self.clock.now();
+        let due = pairs
+            .iter()
+            .filter_map(|one| one.ours.valid_from(&one.fresh, now));
+        self.due = due.min();
+        let invalid = pairs
+            .iter()
+            .flat_map(|one| one.ours.newly_invalid(&one.fresh, now));
+        let invalid: Vec<_> = invalid.map(Degraded::from).collect();
+        if invalid.is_empty() {
+            Ok(pairs)
+        } else {
+            Err(invalid)
+        }
     }
 
     /// Signatures are checked against these settings' operators from the next call on.
@@ -147,7 +168,9 @@ impl Reloader {
         for problem in &problems {
             tracing::error!(what = %problem.what, why = %problem.why, "Reload failed; the last good state stays in force");
         }
-        self.status.set_degraded(problems);
+        let awaiting = self.awaiting.iter().cloned();
+        self.status
+            .set_degraded(problems.into_iter().chain(awaiting).collect());
         self.count("failure");
     }
 
@@ -158,6 +181,13 @@ impl Reloader {
             .with_label_values(&[result])
             .inc();
     }
+}
+
+fn degraded(what: &str, why: String) -> Vec<Degraded> {
+    vec![Degraded {
+        what: what.to_owned(),
+        why,
+    }]
 }
 
 /// Reads the settings, and follows what counts for them, whether they are good or not, from before it was read.
@@ -175,5 +205,6 @@ pub(crate) fn load(file: &Path, watch: &mut Watch) -> Result<Settings, Problems>
     }
 }
 
+const LEAVING: &str = "the process is on its way out";
 /// Editors write a file in several steps; what they leave is read this long after the last one.
 const SETTLE: Duration = Duration::from_millis(100);

@@ -14,6 +14,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::Path,
     sync::Arc,
+    time::SystemTime,
 };
 
 use engine::IssuerForm;
@@ -21,7 +22,7 @@ use settings::Settings;
 
 use crate::{
     admin,
-    listen::{Bound, Senders, Tls, listening},
+    listen::{Bound, Senders, Tls, TlsProblem, listening},
 };
 
 pub(crate) use pools::router;
@@ -88,6 +89,12 @@ pub(crate) fn secured(settings: &Settings) -> anyhow::Result<Vec<Secured>> {
             })
         })
         .collect()
+}
+
+/// Certificates of listeners that are expired or not valid yet.
+pub(crate) fn invalid(secured: &[Secured], now: SystemTime) -> impl Iterator<Item = TlsProblem> {
+    let tls = secured.iter().filter_map(|one| one.tls.as_ref());
+    tls.flat_map(move |tls| tls.invalid(now))
 }
 
 /// Why an address cannot be listened on, and what to do about it.

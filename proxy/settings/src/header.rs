@@ -1,6 +1,8 @@
 //! Templates of the headers that tell an upstream who calls, and for what: `{claims.sub}`, `{certificate.subject}`,
 //! `{path.petId}`, `{request.host}`.
 
+use std::fmt::Write as _;
+
 use decision::{Certificate, CertificateField};
 use token::{Claim, Object};
 
@@ -31,8 +33,26 @@ pub enum RequestField {
     Scheme,
 }
 
+impl RequestField {
+    const ALL: [(&'static str, Self); 4] = [
+        ("host", Self::Host),
+        ("method", Self::Method),
+        ("path", Self::Path),
+        ("scheme", Self::Scheme),
+    ];
+
+    fn named(name: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find_map(|(known, field)| (known == name).then_some(field))
+    }
+
+    fn names() -> String {
+        Self::ALL.map(|(name, _)| name).join(", ")
+    }
+}
+
 /// Where the values of headers come from.
-pub trait Facts {
+pub trait HeaderSource {
     /// Of the verified token, if there is one.
     fn claims(&self) -> Option<Object<'_>>;
     /// The one that the caller showed, if one was.
@@ -84,19 +104,22 @@ impl Template {
     }
 
     /// The header's value; `None` where the token lacks a claim of it, or has one that is no text, number, boolean or list
-    /// of these, where the certificate or the path does not have what it names, or where it holds a control character: then
-    /// the header is not sent.
+    /// of these, where the certificate or the path does not have what it names or has nothing there, or where it holds a
+    /// control character: then the header is not sent.
     ///
     /// A list is written with commas; one whose items have commas themselves is not sent, since it would read as another.
-    pub fn render(&self, facts: &impl Facts) -> Option<String> {
+    pub fn render(&self, source: &impl HeaderSource) -> Option<String> {
         let mut value = String::new();
         for part in &self.0 {
             match part {
                 Part::Text(text) => value.push_str(text),
-                Part::Claim(name) => value.push_str(&shown(facts.claims()?.get(name)?)?),
-                Part::Certificate(field) => value.push_str(&named(facts.certificate()?, *field)?),
-                Part::Path(name) => value.push_str(facts.parameter(name)?),
-                Part::Request(field) => value.push_str(facts.request(*field)),
+                Part::Claim(name) => value.push_str(&shown(source.claims()?.get(name)?)?),
+                Part::Certificate(field) => value.push_str(&named(source.certificate()?, *field)?),
+                Part::Path(name) => push_encoded(&mut value, source.parameter(name)?)?,
+                Part::Request(RequestField::Path) => {
+                    push_encoded(&mut value, source.request(RequestField::Path))?;
+                }
+                Part::Request(field) => value.push_str(source.request(*field)),
             }
         }
         (!value.chars().any(char::is_control)).then_some(value)
@@ -105,33 +128,19 @@ impl Template {
 
 /// What stands between braces.
 fn placeholder(inside: &str) -> Result<Part, String> {
-    if let Some(name) = inside.strip_prefix("certificate.") {
-        let field = CertificateField::named(name).ok_or_else(|| {
-            format!(
-                "`{{{inside}}}` is unknown; of a certificate there are: {}",
-                CertificateField::names()
-            )
-        })?;
-        return Ok(Part::Certificate(field));
-    }
-    if let Some(name) = inside.strip_prefix("request.") {
-        let field = match name {
-            "host" => RequestField::Host,
-            "method" => RequestField::Method,
-            "path" => RequestField::Path,
-            "scheme" => RequestField::Scheme,
-            _ => {
-                return Err(format!(
-                    "`{{{inside}}}` is unknown; of a request there are: host, method, path, scheme"
-                ));
-            }
-        };
-        return Ok(Part::Request(field));
-    }
     let (kind, name) = inside.split_once('.').unwrap_or_default();
+    let unknown = |what: &str, names: String| {
+        format!("`{{{inside}}}` is unknown; of a {what} there are: {names}")
+    };
     match kind {
         "claims" if is_name(name) => Ok(Part::Claim(name.to_owned())),
         "path" if is_name(name) => Ok(Part::Path(name.to_owned())),
+        "certificate" => CertificateField::named(name)
+            .map(Part::Certificate)
+            .ok_or_else(|| unknown("certificate", CertificateField::names())),
+        "request" => RequestField::named(name)
+            .map(Part::Request)
+            .ok_or_else(|| unknown("request", RequestField::names())),
         _ => Err(format!(
             "`{{{inside}}}` is unknown; write `{{claims.NAME}}`, `{{certificate.NAME}}`, `{{path.PARAMETER}}` or \
              `{{request.NAME}}`"
@@ -141,6 +150,20 @@ fn placeholder(inside: &str) -> Result<Part, String> {
 
 fn is_name(text: &str) -> bool {
     !text.is_empty() && !text.contains('{')
+}
+
+/// Adds a part of the path, in which nothing is left that a reader could take for a sign of his own, as a `,` between two
+/// values; nothing, if it is empty.
+fn push_encoded(value: &mut String, path: &str) -> Option<()> {
+    for octet in path.bytes() {
+        if octet.is_ascii_alphanumeric() || b"-._~/%".contains(&octet) {
+            value.push(char::from(octet));
+        } else {
+            // Writing to a string does not fail.
+            write!(value, "%{octet:02X}").unwrap_or_default();
+        }
+    }
+    (!path.is_empty()).then_some(())
 }
 
 fn push_text(parts: &mut Vec<Part>, text: &str) -> Result<(), String> {
@@ -197,7 +220,7 @@ mod tests {
         parameters: &'a [(&'a str, &'a str)],
     }
 
-    impl Facts for Known<'_> {
+    impl HeaderSource for Known<'_> {
         fn claims(&self) -> Option<Object<'_>> {
             Some(self.claims.as_ref()?.object())
         }
@@ -317,6 +340,16 @@ mod tests {
             Some("GET https://api.example/pets/7%20a 7%20a")
         );
         assert_eq!(render("{path.owner}"), None);
+        let known = Known {
+            parameters: &[("pet", "a,role=admin;x:'@%2C/b"), ("rest", "")],
+            ..Known::default()
+        };
+        assert_eq!(
+            render_of("role=user, pet={path.pet}", &known).as_deref(),
+            Some("role=user, pet=a%2Crole%3Dadmin%3Bx%3A%27%40%2C/b")
+        );
+        assert_eq!(render_of("{path.rest}", &known), None);
+        assert_eq!(render_of("rest {path.rest}", &known), None);
         let template = Template::parse("{path.pet} {path.owner}").unwrap();
         assert_eq!(template.unknown_parameter(&["pet"]), Some("owner"));
         assert_eq!(template.unknown_parameter(&["owner", "pet"]), None);

@@ -30,7 +30,7 @@ pub mod written;
 use std::{net::SocketAddr, num::NonZeroU8, path::PathBuf};
 
 pub use cors::{Allowed, Cors, CorsRules, Origins};
-pub use header::{Facts, RequestField, Template};
+pub use header::{HeaderSource, RequestField, Template};
 pub use issuer::{Issuer, Remote, Revocations};
 pub use lines::Lines;
 pub use load::load;

@@ -33,9 +33,8 @@ pub(super) fn run(file: &Path) -> anyhow::Result<ExitCode> {
     let problem = |message| settings.lines.problem(&"listeners".into(), message);
     let mut problems: Vec<_> = match serve::secured(&settings) {
         Ok(secured) => {
-            let tls = secured.iter().filter_map(|one| one.tls.as_ref());
-            let untimely = tls.flat_map(|tls| tls.untimely(now));
-            untimely.map(|found| problem(found.to_string())).collect()
+            let invalid = serve::invalid(&secured, now);
+            invalid.map(|found| problem(found.to_string())).collect()
         }
         Err(error) => vec![problem(format!("{error:#}"))],
     };

@@ -72,10 +72,19 @@ async fn send(
     match output.get("__type").and_then(Value::as_str) {
         Some(kind) => {
             let message = output.get("message").and_then(Value::as_str);
-            bail!("{kind}: {}", message.unwrap_or_default())
+            bail!(
+                "{}",
+                plain(&format!("{kind}: {}", message.unwrap_or_default()))
+            )
         }
         None => bail!(not_an_engine(endpoint, status)),
     }
+}
+
+/// Without what a terminal would take for orders.
+pub(super) fn plain(text: &str) -> String {
+    let is_plain = |c: &char| *c == '\n' || !c.is_control();
+    text.chars().filter(is_plain).collect()
 }
 
 /// A refusal of the gate in front of it, or somebody else altogether.

@@ -13,7 +13,7 @@ use pingora::{
     Error, ErrorSource, ErrorType, RetryType, http::RequestHeader, listeners::ALPN, proxy::Session,
     upstreams::peer::HttpPeer,
 };
-use settings::{Facts, HashKey, RequestField, Rewrite, Template};
+use settings::{HashKey, HeaderSource, RequestField, Rewrite, Template};
 use token::Object;
 
 use super::{Ctx, Pace, admit, grpc, head::Head, identify::Caller};
@@ -232,7 +232,7 @@ struct Known<'a> {
     head: &'a Head,
 }
 
-impl Facts for Known<'_> {
+impl HeaderSource for Known<'_> {
     fn claims(&self) -> Option<Object<'_>> {
         self.caller.map(Caller::claims)
     }

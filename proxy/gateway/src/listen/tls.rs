@@ -23,6 +23,7 @@ use rustls::{
     server::{NoServerSessionStorage, ResolvesServerCert, danger::ClientCertVerifier},
 };
 
+use crate::status::Degraded;
 use callers::Callers;
 use own::Own;
 pub(crate) use shown::{Outdated, Shown};
@@ -49,6 +50,15 @@ pub(crate) enum TlsProblem {
     Callers(String),
 }
 
+impl From<TlsProblem> for Degraded {
+    fn from(problem: TlsProblem) -> Self {
+        Self {
+            what: "listeners".into(),
+            why: problem.to_string(),
+        }
+    }
+}
+
 impl Tls {
     /// Loads what a listener's settings name.
     pub(crate) fn load(settings: &settings::Tls) -> Result<Arc<Self>, Vec<TlsProblem>> {
@@ -60,14 +70,19 @@ impl Tls {
         self.0.store(other.0.load_full());
     }
 
-    /// Certificates of its own that are over, or not good yet: nobody may take them.
-    pub(crate) fn untimely(&self, now: SystemTime) -> Vec<TlsProblem> {
-        self.0.load().own.untimely(now).collect()
+    /// Certificates of its own that are expired or not valid yet.
+    pub(crate) fn invalid(&self, now: SystemTime) -> Vec<TlsProblem> {
+        self.0.load().own.invalid(now).collect()
     }
 
-    /// Those of another that are not, and that are not in force here already: what is could not get worse.
-    pub(crate) fn spoiling(&self, other: &Self, now: SystemTime) -> Vec<TlsProblem> {
-        self.0.load().own.spoiling(&other.0.load().own, now)
+    /// Certificates of another that are expired or not valid yet, but for those in force here already, which get no worse.
+    pub(crate) fn newly_invalid(&self, other: &Self, now: SystemTime) -> Vec<TlsProblem> {
+        self.0.load().own.newly_invalid(&other.0.load().own, now)
+    }
+
+    /// When the first certificate of another that is not valid yet, and not in force here, is.
+    pub(crate) fn valid_from(&self, other: &Self, now: SystemTime) -> Option<SystemTime> {
+        self.0.load().own.valid_from(&other.0.load().own, now)
     }
 
     /// Shakes hands.

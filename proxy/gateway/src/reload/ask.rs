@@ -41,7 +41,7 @@ impl Gate for Asks {
             let (answer, answered) = oneshot::channel();
             // If nobody hears it, nobody answers either.
             let _ = self.0.send(Some(answer)).await;
-            let leaving = |_| vec!["the process is on its way out".to_owned()];
+            let leaving = |_| vec![super::LEAVING.to_owned()];
             answered.await.map_err(leaving)?
         })
     }
@@ -51,10 +51,8 @@ impl Asked {
     /// All who ask for the next reload: what they changed before is in it.
     pub(super) async fn next(&mut self) -> Vec<Ask> {
         let mut waiting = Vec::new();
-        if self.0.recv_many(&mut waiting, AT_ONCE).await == 0 {
-            // Nobody can ask any more.
-            std::future::pending::<()>().await;
-        }
+        // INVARIANT: never without one, since the reloader itself can ask.
+        self.0.recv_many(&mut waiting, AT_ONCE).await;
         waiting
     }
 }

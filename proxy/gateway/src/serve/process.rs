@@ -17,7 +17,7 @@ use settings::Settings;
 use tokio::{sync::watch, time::timeout};
 
 use super::{
-    Overrides, Secured, Sockets, http, limits, pools,
+    Overrides, Secured, Sockets, http, invalid, limits, pools,
     running::Running,
     runtimes::Runtimes,
     signals::{Asked, Signals},
@@ -122,7 +122,7 @@ impl Process {
         let fixed = Fixed::of(&settings);
         let public_url = pools::public_url(&mut settings, &overrides, &sockets.bound)?;
         let shared = Shared::open(&settings, &runtimes, signals.as_mut())?;
-        warn_of_untimely(&sockets.secured, shared.clock.now());
+        warn_of_invalid(&sockets.secured, shared.clock.now());
         let (recorders, writers) = Recorders::start(&settings.log, &shared.metrics.lost)?;
         runtimes.background.spawn(shared.review());
         let file = settings.file.clone();
@@ -229,7 +229,7 @@ impl Process {
         let admin = self
             .admin
             .map(|(socket, address)| background.spawn(serve_admin(socket, address, self.views)));
-        let reload = self.reloader.asks.clone();
+        let asks = self.reloader.asks.clone();
         background.spawn(self.reloader.run());
         let served = http::serve(
             self.gateway,
@@ -245,7 +245,7 @@ impl Process {
             admin,
             sockets,
             intake,
-            reload,
+            asks,
             status,
             recorders,
             writers: self.writers,
@@ -275,11 +275,11 @@ impl Process {
     }
 }
 
-/// Certificates that nobody may take are better than none: other listeners, and callers who look away, are served.
-fn warn_of_untimely(secured: &[Secured], now: SystemTime) {
-    let tls = secured.iter().filter_map(|one| one.tls.as_ref());
-    for problem in tls.flat_map(|tls| tls.untimely(now)) {
-        tracing::warn!(%problem, "A listener has a certificate that nobody may take");
+/// Logs certificates that are expired or not valid yet. They are served all the same: other listeners are needed, and there
+/// are callers who do not look.
+fn warn_of_invalid(secured: &[Secured], now: SystemTime) {
+    for problem in invalid(secured, now) {
+        tracing::warn!(%problem, "A listener's certificate is not valid now");
     }
 }
 

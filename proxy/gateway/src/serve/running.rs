@@ -33,7 +33,7 @@ pub(super) struct Running {
     /// What listens, for whoever takes this process's place.
     pub(super) sockets: Vec<Handed>,
     pub(super) intake: watch::Sender<Intake>,
-    pub(super) reload: Asks,
+    pub(super) asks: Asks,
     pub(super) status: Arc<Status>,
     pub(super) recorders: Recorders,
     pub(super) writers: Writers,
@@ -104,7 +104,7 @@ impl Running {
 
     /// Asks for the settings to be read again.
     pub(super) fn reload(&self) {
-        self.reload.tell();
+        self.asks.tell();
     }
 
     fn reopen(&self) {

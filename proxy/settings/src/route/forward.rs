@@ -1,4 +1,4 @@
-//! Where a route's requests go, checked, with the headers that tell who calls.
+//! Where a route's requests go, checked, with the headers that tell who calls, and for what.
 
 use http::{HeaderName, header};
 

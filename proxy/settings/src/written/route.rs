@@ -203,7 +203,8 @@ pub struct Forward {
     /// The host that is asked for there, with a port where it is not the usual one; the caller's when absent.
     #[serde(default)]
     pub host: Option<String>,
-    /// Headers that tell who calls: name to template, as `{claims.sub}` of the verified token, `{certificate.subject}`, `{path.petId}` or `{request.host}`.
+    /// Headers that tell who calls, and for what: name to template, as `{claims.sub}` of the verified token,
+    /// `{certificate.subject}`, `{path.petId}` or `{request.host}`.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// Header fields of the request that do not go there.

@@ -63,6 +63,7 @@ fn pass(
     if let Err(refusal) = cleared {
         return ctx.stop(head, refusal);
     }
+    super::forward::tell(&proxy.headers, None, &mut head);
     ctx.turn = super::forward::turn(&proxy.upstream, &head, None);
     ctx.permit = Some(Permit::unguarded(head));
     Verdict::Forward

@@ -46,7 +46,9 @@ pub(super) fn read(certificate: &[u8]) -> Result<(Certificate, SystemTime), Unre
 pub(super) fn validity(certificate: &[u8]) -> Option<(SystemTime, SystemTime)> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
     let validity = parsed.validity();
-    Some((second(validity.not_before)?, second(validity.not_after)?))
+    // Before 1970 is as long ago as 1970.
+    let at = |time| second(time).unwrap_or(UNIX_EPOCH);
+    Some((at(validity.not_before), at(validity.not_after)))
 }
 
 /// Times before 1970 are none.

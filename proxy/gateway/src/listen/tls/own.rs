@@ -27,7 +27,7 @@ pub(super) struct Own(Vec<Loaded>);
 struct Loaded {
     file: PathBuf,
     certified: Arc<CertifiedKey>,
-    /// Where it can be read.
+    /// From its first second to its last, where that can be read.
     validity: Option<(SystemTime, SystemTime)>,
 }
 
@@ -65,40 +65,60 @@ impl Own {
         Some(found.certified.clone())
     }
 
-    /// Those that nobody may take at this time.
-    pub(super) fn untimely(&self, now: SystemTime) -> impl Iterator<Item = TlsProblem> {
-        self.0.iter().filter_map(move |one| one.untimely(now))
+    /// Those that are expired or not valid yet.
+    pub(super) fn invalid(&self, now: SystemTime) -> impl Iterator<Item = TlsProblem> {
+        self.0.iter().filter_map(move |one| one.invalid(now))
     }
 
-    /// Those that nobody may take at this time, and that these here are not.
-    pub(super) fn spoiling(&self, fresh: &Self, now: SystemTime) -> Vec<TlsProblem> {
-        let is_ours = |one: &&Loaded| {
-            let mut ours = self.0.iter();
-            ours.any(|ours| ours.certified.cert == one.certified.cert)
-        };
-        let new = fresh.0.iter().filter(|one| !is_ours(one));
-        new.filter_map(|one| one.untimely(now)).collect()
+    /// Those of another that are expired or not valid yet, but for those in the same place here already.
+    pub(super) fn newly_invalid(&self, fresh: &Self, now: SystemTime) -> Vec<TlsProblem> {
+        let new = self.changed(fresh);
+        new.filter_map(|one| one.invalid(now)).collect()
+    }
+
+    /// When the first of those that are not valid yet is.
+    pub(super) fn valid_from(&self, fresh: &Self, now: SystemTime) -> Option<SystemTime> {
+        let begins = self
+            .changed(fresh)
+            .filter_map(|one| Some(one.validity?.0).filter(|begin| *begin > now));
+        begins.min()
+    }
+
+    /// Those of another that are not the ones in the same place here. An intermediate that changes is the authority's affair.
+    fn changed<'f>(&self, fresh: &'f Self) -> impl Iterator<Item = &'f Loaded> {
+        fresh.0.iter().enumerate().filter_map(|(at, one)| {
+            let ours = self.0.get(at).map(Loaded::leaf);
+            (ours != Some(one.leaf())).then_some(one)
+        })
     }
 }
 
 impl Loaded {
-    /// Why nobody may take it at this time, if so.
-    fn untimely(&self, now: SystemTime) -> Option<TlsProblem> {
-        let (begin, end) = self.validity?;
-        let (what, when) = if now > end {
-            ("the certificate expired at", end)
-        } else if now < begin {
-            ("the certificate is not valid before", begin)
-        } else {
-            return None;
+    fn leaf(&self) -> Option<&CertificateDer<'static>> {
+        self.certified.cert.first()
+    }
+
+    /// Says so where it is expired or not valid yet, or where that cannot be read.
+    fn invalid(&self, now: SystemTime) -> Option<TlsProblem> {
+        let why = match self.validity {
+            None => "it cannot be read how long the certificate is valid".to_owned(),
+            Some((_, end)) if now > end => format!("the certificate expired at {}", told(end)),
+            Some((begin, _)) if now < begin => {
+                format!("the certificate is not valid before {}", told(begin))
+            }
+            Some(_) => return None,
         };
-        let when = OffsetDateTime::from(when).format(&Rfc3339);
-        let why = format!("{what} {}", when.unwrap_or_default());
         Some(TlsProblem::Own {
             file: self.file.clone(),
             why,
         })
     }
+}
+
+/// As RFC 3339 has it.
+fn told(time: SystemTime) -> String {
+    let told = OffsetDateTime::from(time).format(&Rfc3339);
+    told.unwrap_or_default()
 }
 
 impl ResolvesServerCert for Own {

@@ -134,6 +134,8 @@ impl Shared {
             secured,
             fixed,
             watch,
+            awaiting: Vec::new(),
+            due: None,
             asked: self.asked,
             asks: self.asks,
         }

@@ -1,6 +1,8 @@
 //! The service over a `TestEngine`, and calls to it.
 
 use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
@@ -26,6 +28,7 @@ pub(crate) struct TestApi {
     pub(crate) engine: TestEngine,
     router: Router,
     counted: Arc<Counted>,
+    gate: Arc<Reloads>,
 }
 
 /// What came back.
@@ -52,18 +55,24 @@ impl TestApi {
         let operators = [(ALL, "*"), (SCOPED, "us-east-1_Other0001")];
         let operator =
             |(id, pool): (&str, &str)| Operator::new(id.into(), SECRET.into(), vec![pool.into()]);
-        let counted = Arc::new(Counted::default());
+        let (counted, gate) = (Arc::<Counted>::default(), Arc::<Reloads>::default());
         let api = Api::new(
             engine.deref().clone(),
             operators.map(operator).into_iter().collect(),
             counted.clone(),
-            Arc::new(Reloads),
+            gate.clone(),
         );
         Self {
             engine,
             router: service(api),
             counted,
+            gate,
         }
+    }
+
+    /// From now on reloads fail.
+    pub(crate) fn break_settings(&self) {
+        self.gate.broken.store(true, Ordering::Relaxed);
     }
 
     /// A call of an operation of user pools, signed by the operator of everything.
@@ -249,16 +258,22 @@ impl Observer for Counted {
     }
 }
 
-/// A gate whose reloads go well.
-struct Reloads;
+/// A gate whose settings are good until they are broken.
+#[derive(Default)]
+struct Reloads {
+    broken: AtomicBool,
+}
 
 impl Gate for Reloads {
-    fn reload(
-        &self,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Reloaded, Vec<String>>> + Send + '_>> {
-        Box::pin(std::future::ready(Ok(Reloaded {
-            generation: 2,
-            awaiting_restart: Vec::new(),
-        })))
+    fn reload(&self) -> Pin<Box<dyn Future<Output = Result<Reloaded, Vec<String>>> + Send + '_>> {
+        let outcome = if self.broken.load(Ordering::Relaxed) {
+            Err(vec!["workers: one".to_owned(), "routes: two".to_owned()])
+        } else {
+            Ok(Reloaded {
+                generation: 2,
+                awaiting_restart: vec!["workers".to_owned()],
+            })
+        };
+        Box::pin(std::future::ready(outcome))
     }
 }

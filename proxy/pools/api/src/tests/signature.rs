@@ -216,6 +216,24 @@ async fn two_authorizations_are_none() {
 }
 
 #[tokio::test]
+async fn operators_of_all_pools_reload() {
+    let api = TestApi::new().await;
+    let ask = || request("PortcullisOperator.Reload", "{}");
+    let answer = api.send(api.sign(ask(), ALL, "cognito-idp")).await.ok();
+    assert_eq!(
+        answer,
+        json!({"Generation": 2, "AwaitingRestart": ["workers"]})
+    );
+    let reply = api.send(api.sign(ask(), SCOPED, "cognito-idp")).await;
+    assert_eq!(reply.code(), "AccessDeniedException");
+    let reply = api.send(ask().map(Body::from)).await;
+    assert_eq!(reply.code(), "MissingAuthenticationTokenException");
+    api.break_settings();
+    let reply = api.send(api.sign(ask(), ALL, "cognito-idp")).await;
+    refused(&reply, "ReloadFailedException", "workers: one\nroutes: two");
+}
+
+#[tokio::test]
 async fn operators_rotate_signing_keys() {
     let api = TestApi::new().await;
     let rotate = |pool: &str| {

@@ -1,6 +1,6 @@
 //! TLS listeners: certificates by name, HTTP/2 by ALPN, and new certificates without a restart.
 
-use std::{net::SocketAddr, path::Path};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
@@ -126,6 +126,11 @@ async fn certificates_that_nobody_may_take_do_not_come_in_force() {
     is_told("a.crt: the certificate expired at 2020-01-02T00:00:00Z").await;
     with(|params| params.not_before = rcgen::date_time_ymd(3020, 1, 2));
     is_told("a.crt: the certificate is not valid before 3020-01-02T00:00:00Z").await;
+    with(|params| {
+        params.not_before = rcgen::date_time_ymd(1951, 1, 2);
+        params.not_after = rcgen::date_time_ymd(1969, 1, 2);
+    });
+    is_told("a.crt: the certificate expired at 1970-01-01T00:00:00Z").await;
     // Of another key.
     std::fs::copy(dir.join("b.crt"), dir.join("a.crt")).unwrap();
     gate.reload();
@@ -139,6 +144,65 @@ async fn certificates_that_nobody_may_take_do_not_come_in_force() {
     })
     .await;
     assert_eq!(health.degraded(), []);
+    drop_blocking((gate, origin)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_comes_in_force_when_it_is_valid() {
+    let (gate, origin, _, _) = run().await;
+    let (address, health, dir) = (gate.addresses[0], gate.status(), gate.dir.path().to_owned());
+    let fresh = certificate_with(&dir, "a", "a.example", |params| {
+        params.not_before = time::OffsetDateTime::now_utc() + Duration::from_secs(2);
+    });
+    gate.reload();
+    until("it is told", async || {
+        let mut degraded = health.degraded().into_iter();
+        degraded.any(|one| one.why.contains("is not valid before"))
+    })
+    .await;
+    until("the new certificate", async || {
+        let client = client(fresh.clone(), "a.example", address);
+        let url = format!("https://a.example:{}/x", address.port());
+        client.get(url).send().await.is_ok()
+    })
+    .await;
+    assert_eq!(health.degraded(), []);
+    drop_blocking((gate, origin)).await;
+}
+
+/// One that expires while it is in force holds up nothing, and does not come to be another's place either.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_certificate_stays_where_it_is() {
+    let run = || {
+        let dir = tempfile::tempdir().unwrap();
+        let a = certificate_with(dir.path(), "a", "a.example", |params| {
+            params.not_after = rcgen::date_time_ymd(2020, 1, 2);
+        });
+        let b = certificate(dir.path(), "b", "b.example");
+        let origin = Origin::run();
+        (Gate::run_in(dir, SETTINGS, &origin), origin, a, b)
+    };
+    let (gate, origin, _, b) = tokio::task::spawn_blocking(run).await.unwrap();
+    let (address, health) = (gate.addresses[0], gate.status());
+    replace(&gate.settings(), "match: {}", "match: {path: /y}");
+    let status = async || {
+        let client = client(b.clone(), "b.example", address);
+        let url = format!("https://b.example:{}/x", address.port());
+        client.get(url).send().await.unwrap().status()
+    };
+    gate.reload();
+    until("the change is in force", async || status().await == 404).await;
+    assert_eq!(health.degraded(), []);
+    let (one, other) = ("{cert: a.crt, key: a.key}", "{cert: b.crt, key: b.key}");
+    let (before, after) = (format!("{one}, {other}"), format!("{other}, {one}"));
+    replace(&gate.settings(), &before, &after);
+    gate.reload();
+    until("it is told", async || {
+        let mut degraded = health.degraded().into_iter();
+        degraded.any(|one| one.why.contains("a.crt: the certificate expired"))
+    })
+    .await;
+    assert_eq!(status().await, 404, "the good one serves on");
     drop_blocking((gate, origin)).await;
 }
 
