@@ -7,9 +7,11 @@ first processor, load and upstreams have the second; the gate is asked with a to
 
 import argparse
 import contextlib
+import os
 import pathlib
 import re
 import resource
+import select
 import shutil
 import statistics
 import subprocess
@@ -46,14 +48,15 @@ def main():
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5, help="how often each contender is measured (5)")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each contender is measured (5), but for silent WebSockets")
     parser.add_argument("--seconds", type=int, default=4, help="how long, each time (4)")
     parser.add_argument("--sockets", type=int, default=10_000, help="silent WebSockets (10,000)")
     parser.add_argument("--only", default="", help="measurements whose name has this: http2, grpc, gigabyte, talking, silent")
     parser.add_argument("--portcullis", default=ROOT / "target/dist/portcullis", type=pathlib.Path)
     parser.add_argument("--bare", default=ROOT / "target/dist/examples/bare", type=pathlib.Path)
-    parser.set_defaults(tokens=1)
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.tokens = max(args.sockets, 1)
+    return args
 
 
 class Protocols(Bench):
@@ -98,8 +101,9 @@ class Protocols(Bench):
         config = self.configure("protocols.yaml", "portcullis.yaml")
         with running([str(self.args.portcullis), "serve", "--config", config], PROXY_CPU, port) as process:
             until(lambda: self.admin("/readyz", "degraded") == [], "the gate has its keys")
-            if (got := status(f"http://127.0.0.1:{port}/pets/7")) != 401:
-                sys.exit(f"the gate answers {got} without a token")
+            for path in ("/pets/7", "/sockets/silent"):
+                if (got := status(f"http://127.0.0.1:{port}{path}")) != 401:
+                    sys.exit(f"the gate answers {got} without a token")
             yield process.pid, port
 
     def open_streams(self):
@@ -117,24 +121,26 @@ class Protocols(Bench):
 
 
 def in_turn(bench, args, upstream, measure):
-    """What each contender gives, a round after the other."""
-    found = {"bare": [], "gate": []}
+    """What each contender gives, a round after the other; as many lists as a measurement has figures."""
+    found = []
     for number in range(args.rounds):
         for name, pid, port in bench.each(upstream):
-            one = measure(pid, port)
-            found[name].append(one)
-            print(f"round {number + 1}: {name}: {one:.3f}", file=sys.stderr)
+            figures = measure(pid, port)
+            print(f"round {number + 1}: {name}: {', '.join(f'{one:.1f}' for one in figures)}", file=sys.stderr)
+            found = found or [{"bare": [], "gate": []} for _ in figures]
+            for lists, one in zip(found, figures):
+                lists[name].append(one)
     return found
 
 
-def row(what, found, unit, asked, better):
+def row(what, found, unit, asked=None, better=None):
     """Medians, and the ratio that the median round has."""
     bare, gate = (statistics.median(found[name]) for name in ("bare", "gate"))
     each = [gate / bare for bare, gate in zip(found["bare"], found["gate"])]
     ratio = statistics.median(each)
-    missed = "" if better(ratio, asked) else " missed"
+    limit = "" if asked is None else f"{asked}" if better(ratio, asked) else f"{asked} missed"
     rest = ", ".join(f"{one:.2f}" for one in each)
-    return f"| {what} | {bare:.1f} {unit} | {gate:.1f} {unit} | {ratio:.2f} ({rest}) | {asked}{missed} |"
+    return f"| {what} | {bare:.1f} {unit} | {gate:.1f} {unit} | {ratio:.2f} ({rest}) | {limit} |"
 
 
 def at_most(ratio, asked):
@@ -145,8 +151,8 @@ def at_least(ratio, asked):
     return ratio >= asked
 
 
-def h2load(bench, args, path, *more):
-    """Processor microseconds of a request of HTTP/2 callers."""
+def h2load(bench, args, path, octets, *more):
+    """Processor microseconds of a request of HTTP/2 callers, each of which must be answered with so many octets."""
 
     def measure(pid, port):
         command = ["taskset", "-c", str(LOAD_CPU), "h2load", "-t1", f"-c{CONNECTIONS}", f"-m{STREAMS}"]
@@ -157,15 +163,17 @@ def h2load(bench, args, path, *more):
         said = run(args.seconds)
         cpu = processor_seconds(pid) - cpu
         done, failed = re.search(r"status codes: (\d+) 2xx, (\d+ 3xx, \d+ 4xx, \d+ 5xx)", said).groups()
-        if failed != "0 3xx, 0 4xx, 0 5xx" or int(done) < 1000:
-            sys.exit(f"not every request was answered with 200:\n{said}")
-        return cpu * 1e6 / int(done)
+        # A refused call of gRPC has the status 200 too, and nothing in it.
+        data = int(re.search(r"\((\d+)\) data$", said, re.M)[1])
+        if failed != "0 3xx, 0 4xx, 0 5xx" or int(done) < 1000 or data < int(done) * octets:
+            sys.exit(f"not every request was answered as it should be:\n{said}")
+        return (cpu * 1e6 / int(done),)
 
     return measure
 
 
 def http2(bench, args):
-    found = in_turn(bench, args, "UPSTREAM", h2load(bench, args, "/pets/7"))
+    (found,) = in_turn(bench, args, "UPSTREAM", h2load(bench, args, "/pets/7", len("a pet\n")))
     yield row("HTTP/2 to HTTP/1.1, CPU a request", found, "µs", 1.2, at_most)
 
 
@@ -173,20 +181,25 @@ def grpc(bench, args):
     message = bench.folder / "message"
     message.write_bytes(bytes(5))
     call = ["-d", str(message), "-H", "content-type: application/grpc", "-H", "te: trailers"]
-    found = in_turn(bench, args, "CALLS", h2load(bench, args, "/calls/7", *call))
+    (found,) = in_turn(bench, args, "CALLS", h2load(bench, args, "/calls/7", len("hello"), *call))
     yield row("gRPC, unary, CPU a call", found, "µs", 1.2, at_most)
 
 
 def gigabyte(bench, args):
-    def measure(_, port):
+    def measure(pid, port):
         url = f"http://127.0.0.1:{port}/pets/gigabyte"
         command = ["taskset", "-c", str(LOAD_CPU), "curl", "-sfo", "/dev/null", "-w", "%{size_download} %{time_total}"]
+        cpu = processor_seconds(pid)
         said = subprocess.run([*command, "-H", bench.authorization(), url], capture_output=True, text=True, check=True)
+        cpu = processor_seconds(pid) - cpu
         size, seconds = said.stdout.split()
-        assert int(size) == GIGABYTE
-        return GIGABYTE / 1e6 / float(seconds)
+        if int(size) != GIGABYTE:
+            sys.exit(f"only {size} octets came")
+        return GIGABYTE / 1e6 / float(seconds), cpu * 1000
 
-    yield row("one answer of a GiB", in_turn(bench, args, "UPSTREAM", measure), "MB/s", 0.9, at_least)
+    rate, cpu = in_turn(bench, args, "UPSTREAM", measure)
+    yield row("one answer of a GiB", rate, "MB/s", 0.9, at_least)
+    yield row("its CPU", cpu, "ms")
 
 
 def sockets(port, *command):
@@ -195,28 +208,34 @@ def sockets(port, *command):
 
 
 def talking(bench, args):
-    def measure(_, port):
-        command = sockets(port, "read", bench.first_token(), str(GIGABYTE))
-        said = subprocess.run(command, capture_output=True, text=True, check=True)
-        return GIGABYTE / 1e6 / float(said.stdout)
+    def measure(pid, port):
+        command = sockets(port, "read", str(bench.folder / "one.tokens"), str(GIGABYTE))
+        cpu = processor_seconds(pid)
+        said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        cpu = processor_seconds(pid) - cpu
+        return GIGABYTE / 1e6 / float(said.stdout), cpu * 1000
 
-    found = in_turn(bench, args, "SOCKETS", measure)
-    yield row("a GiB in one WebSocket, whose frames are followed", found, "MB/s", 0.8, at_least)
+    rate, cpu = in_turn(bench, args, "SOCKETS", measure)
+    yield row("a GiB in one WebSocket, whose frames are followed", rate, "MB/s", 0.8, at_least)
+    yield row("its CPU", cpu, "ms")
 
 
 def silent(bench, args):
     """Memory of WebSockets, and the processor's time when policies change under them."""
     kilobytes, more = {}, []
+    tokens = str(bench.folder / "turn.tokens")
     for name, pid, port in bench.each("SOCKETS"):
         # Once connections were made and ended; what that takes is taken once.
-        subprocess.run(sockets(port, "open", bench.first_token(), "200"), stdin=subprocess.DEVNULL, capture_output=True, check=True)
+        subprocess.run(sockets(port, "open", tokens, "200"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
         before = resident(pid)
-        command = sockets(port, "open", bench.first_token(), str(args.sockets))
+        command = sockets(port, "open", tokens, str(args.sockets))
         callers = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
-            if callers.stdout.readline() != "open\n":
+            if said(callers) != ["open"]:
                 sys.exit("the WebSockets do not open")
-            time.sleep(2)
+            settled(pid)
+            if callers.poll() is not None:
+                sys.exit("the WebSockets are gone")
             kilobytes[name] = (resident(pid) - before) * 1024 / args.sockets
             if name == "gate":
                 more = list(decided_anew(bench, args, pid, callers))
@@ -229,32 +248,55 @@ def silent(bench, args):
     yield from more
 
 
+def said(process, seconds=60):
+    """The words of its next line."""
+    if not select.select([process.stdout], [], [], seconds)[0]:
+        sys.exit(f"nothing is said within {seconds} s")
+    return process.stdout.readline().split()
+
+
+def settled(pid):
+    """Waits until a process takes no more memory."""
+    before = 0
+    while (now := resident(pid)) != before:
+        before = now
+        time.sleep(1)
+
+
 def decided_anew(bench, args, pid, callers):
     """A policy more, by which all go on, and one by which none does."""
     generation = lambda: bench.admin("/readyz", "generation")  # noqa: E731
     rest = spent(pid, 5)
-    before, at = generation(), processor_seconds(pid)
+    asked = bench.hits()["decision"][1]
+    before, at = generation(), all_seconds(pid)
     (bench.policies / "more.cedar").write_text(f'@id("more")\n{NEVER}')
     until(lambda: generation() > before, "the policy is in force")
     time.sleep(5)
-    cpu = processor_seconds(pid) - at - rest
+    cpu = all_seconds(pid) - at - rest
+    if (decided := bench.hits()["decision"][1] - asked) < args.sockets:
+        sys.exit(f"only {decided} were decided anew")
     missed = "" if cpu < 1 else " missed"
     yield f"| all decided anew, CPU | | {cpu:.2f} s | | 1 s{missed} |"
     if bench.open_streams() != args.sockets:
         sys.exit(f"only {bench.open_streams()} are open under a policy that permits all")
     (bench.policies / "more.cedar").write_text(f'@id("more")\n{EVERYBODY}')
     changed = time.monotonic()
-    said = callers.stdout.readline().split()
-    if said != ["closed", str(args.sockets)]:
-        sys.exit(f"not all were closed: {said}")
+    if (ended := said(callers)) != ["closed", str(args.sockets)]:
+        sys.exit(f"not all were closed: {ended}")
     yield f"| all closed by a policy that forbids them, after | | {time.monotonic() - changed:.2f} s | | |"
     (bench.policies / "more.cedar").unlink()
 
 
 def spent(pid, seconds):
-    at = processor_seconds(pid)
+    at = all_seconds(pid)
     time.sleep(seconds)
-    return processor_seconds(pid) - at
+    return all_seconds(pid) - at
+
+
+def all_seconds(pid):
+    """What a process spent on processors, with the threads that have ended (proc(5)), in hundredths of a second."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 NEVER = 'forbid (principal, action == PetStore::Action::"get /pets/{petId}", resource) when { context.method == "PATCH" };\n'

@@ -1,15 +1,16 @@
-"""WebSockets for `protocols.py`: an upstream that says one frame of a gigabyte in pieces, or nothing, and its callers.
+"""WebSockets for `protocols.py`: an upstream that says binary frames without end, or nothing, and its callers.
 
     sockets.py serve PORT
-    sockets.py open PORT PATH TOKEN COUNT     opens so many, says `open`, and keeps them until its input ends
-    sockets.py read PORT PATH TOKEN BYTES     reads so many octets of one, and says in how many seconds
+    sockets.py open PORT PATH TOKENS COUNT    opens so many, with the tokens of a file in turn, says `open`, and keeps them until
+                                              its input ends; if all end before, says `closed` and how many by a close frame
+    sockets.py read PORT PATH TOKENS BYTES    reads so many octets of one, and says in how many seconds
 """
 
 import asyncio
-import resource
 import socket
 import sys
 import time
+from pathlib import Path
 
 ANSWER = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -45,19 +46,18 @@ async def serve(port):
     await server.serve_forever()
 
 
-async def keep_open(port, path, token, count):
-    head = ask(port, path, token)
+async def keep_open(port, path, tokens, count):
     limit = asyncio.Semaphore(64)
 
-    async def one():
+    async def one(number):
         async with limit:
             reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
-            writer.write(head)
+            writer.write(ask(port, path, tokens[number % len(tokens)]))
             said = await reader.readuntil(b"\r\n\r\n")
             assert said.startswith(b"HTTP/1.1 101"), said
             return reader, writer
 
-    everyone = await asyncio.gather(*(one() for _ in range(count)))
+    everyone = await asyncio.gather(*(one(number) for number in range(count)))
     print("open", flush=True)
     ended = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     # Those whom the gate closes are read to their end, and counted.
@@ -80,12 +80,10 @@ def read(port, path, token, count):
 
 
 if __name__ == "__main__":
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     match sys.argv[1:]:
         case ["serve", port]:
             asyncio.run(serve(int(port)))
-        case ["open", port, path, token, count]:
-            asyncio.run(keep_open(int(port), path, token, int(count)))
-        case ["read", port, path, token, count]:
-            read(int(port), path, token, int(count))
+        case ["open", port, path, tokens, count]:
+            asyncio.run(keep_open(int(port), path, Path(tokens).read_text().split(), int(count)))
+        case ["read", port, path, tokens, count]:
+            read(int(port), path, Path(tokens).read_text().split()[0], int(count))
