@@ -70,7 +70,7 @@ compare: $(VENV)/ready ## speed beside bare Pingora, nginx and HAProxy, on a qui
 	$(call say,Compare)
 	$(VENV)/bin/python benches/compare/compare.py $(ARGS)
 
-compare-protocols: $(VENV)/ready ## HTTP/2, gRPC, large answers and silent WebSockets beside bare Pingora, as root on a quiet machine
+compare-protocols: $(VENV)/ready ## HTTP/2, gRPC, large answers and silent WebSockets beside bare Pingora, on a quiet machine
 	@scripts/setup compare
 	$(call say,Build what is compared)
 	cargo build --profile dist --locked -p portcullis --bin portcullis --example bare

@@ -7,6 +7,7 @@
 """
 
 import asyncio
+import os
 import socket
 import sys
 import time
@@ -30,15 +31,15 @@ def ask(port, path, token):
 
 async def serve(port):
     async def talk(reader, writer):
-        head = await reader.readuntil(b"\r\n\r\n")
-        writer.write(ANSWER)
         try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            writer.write(ANSWER)
             if b"/talking " in head.split(b"\r\n")[0]:
                 while True:
                     writer.write(PIECE)
                     await writer.drain()
             await reader.read()
-        except OSError:
+        except (OSError, asyncio.IncompleteReadError):
             pass
         writer.close()
 
@@ -66,6 +67,8 @@ async def keep_open(port, path, tokens, count):
     if closed in done:
         print("closed", sum(b"\x88" == said[:1] for said in closed.result()), flush=True)
         await ended
+    # They end with the process.
+    os._exit(0)
 
 
 def read(port, path, token, count):

@@ -52,9 +52,14 @@ def sign_part(part):
     return [sign(key, claims(issuer, number)) for number in range(first, first + count)]
 
 
+def subject(number):
+    """The `sub` of one of the users."""
+    return f"00000000-0000-4000-8000-{number:012}"
+
+
 def claims(issuer, number):
     now = int(time.time())
-    sub = f"00000000-0000-4000-8000-{number:012}"
+    sub = subject(number)
     return {
         "sub": sub, "cognito:groups": ["readers"], "iss": issuer, "client_id": "bench", "origin_jti": sub,
         "event_id": sub, "token_use": "access", "scope": SCOPES, "auth_time": now, "exp": now + 86_400, "iat": now,
