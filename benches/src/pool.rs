@@ -3,7 +3,7 @@
 use std::{hint::black_box, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
-use api::{Api, Operators, Unobserved};
+use api::{Api, Operators, Ungated, Unobserved};
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -92,6 +92,7 @@ impl Pool {
             (*engine).clone(),
             Operators::from_iter([]),
             Arc::new(Unobserved),
+            Arc::new(Ungated),
         );
         let sign_in_body = json!({
             "AuthFlow": "USER_PASSWORD_AUTH",

@@ -13,6 +13,17 @@ pub trait Gate: Send + Sync + 'static {
     fn reload(&self) -> Pin<Box<dyn Future<Output = Result<Reloaded, Vec<String>>> + Send + '_>>;
 }
 
+/// None: the service stands by itself, and has no settings to read again.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Ungated;
+
+impl Gate for Ungated {
+    fn reload(&self) -> Pin<Box<dyn Future<Output = Result<Reloaded, Vec<String>>> + Send + '_>> {
+        let why = vec!["there is no gate around this service".to_owned()];
+        Box::pin(std::future::ready(Err(why)))
+    }
+}
+
 /// What a reload put in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reloaded {

@@ -35,7 +35,7 @@ use engine::Engine;
 
 pub use caller::{Admin, Bearer, Call, Public};
 pub use error::{Error, Result};
-pub use gate::{Gate, Reloaded};
+pub use gate::{Gate, Reloaded, Ungated};
 pub use observer::{Observer, Unobserved};
 pub use operators::{Operator, Operators, Scope};
 
