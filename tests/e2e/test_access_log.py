@@ -213,7 +213,8 @@ def test_no_token_stands_in_a_line(logged, issuer, form):
         assert secret not in text and token[:40] not in text
         assert "app.example.com" in text or form == "common"
         statuses = re.findall(r'"status":(\d+)' if form == "json" else r'" (\d{3}) ', text)
-        assert statuses == ["200", "200", "400", "200", "200", "200", "200", "200", "404", "400"]
+        # A line is written once its answer is there, by which time the next request may be through.
+        assert sorted(statuses) == ["200"] * 7 + ["400", "400", "404"]
 
 
 def test_sigusr1_goes_on_in_a_new_file(logged):
