@@ -47,14 +47,19 @@ class Chain:
         self.write()
         self.gate = Portcullis(folder, command=["serve", "--config", self.file], binary=binary)
         self.pid = self.gate.process.pid
+        self.read, self.said = 0, []
         self.admin_socket = listening_on(self.gate.admin)
 
     def write(self):
         self.file.write_text(yaml.safe_dump(self.settings))
 
     def announced(self):
-        lines = [json.loads(line) for line in self.gate.lines]
-        return [line for line in lines if "listen" in line]
+        """The lines in which processes say where they listen; each line is whole, whichever process said it."""
+        for line in self.gate.lines[self.read :]:
+            self.read += 1
+            if "listen" in (said := json.loads(line)):
+                self.said.append(said)
+        return self.said
 
     def upgrade(self):
         """Upgrades, and returns once the next process serves and the one before it has heard of that."""
