@@ -9,6 +9,7 @@ use super::{
     forward::drop_blocking,
     harness::{Gate, Origin, replace, until},
 };
+use crate::status::Status;
 
 pub(super) const SETTINGS: &str = "
 listeners:
@@ -103,16 +104,31 @@ async fn certificates_are_chosen_by_name_and_replaced_by_reloads() {
     drop_blocking((gate, origin)).await;
 }
 
+/// Waits until the listener shows this certificate of a.example.
+async fn is_shown(certificate: &reqwest::Certificate, address: SocketAddr) {
+    until("the new certificate", async || {
+        let client = client(certificate.clone(), "a.example", address);
+        let url = format!("https://a.example:{}/x", address.port());
+        client.get(url).send().await.is_ok()
+    })
+    .await;
+}
+
+/// Waits until it is told that something is not well, and why.
+async fn is_degraded(health: &Status, why: &str) {
+    until(why, async || {
+        let mut degraded = health.degraded().into_iter();
+        degraded.any(|one| one.why.contains(why))
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_that_nobody_may_take_do_not_come_in_force() {
     let (gate, origin, a, _) = run().await;
     let (address, health, dir) = (gate.addresses[0], gate.status(), gate.dir.path().to_owned());
     let is_told = async |why: &str| {
-        until(why, async || {
-            let mut degraded = health.degraded().into_iter();
-            degraded.any(|one| one.why.contains(why))
-        })
-        .await;
+        is_degraded(&health, why).await;
         // The one from before serves on.
         let client = client(a.clone(), "a.example", address);
         let url = format!("https://a.example:{}/x", address.port());
@@ -137,13 +153,8 @@ async fn certificates_that_nobody_may_take_do_not_come_in_force() {
     is_told("certificate and key cannot be used together").await;
     let fresh = certificate(&dir, "a", "a.example");
     gate.reload();
-    until("the new certificate", async || {
-        let client = client(fresh.clone(), "a.example", address);
-        let url = format!("https://a.example:{}/x", address.port());
-        client.get(url).send().await.is_ok()
-    })
-    .await;
-    assert_eq!(health.degraded(), []);
+    is_shown(&fresh, address).await;
+    until("all is well", async || health.degraded().is_empty()).await;
     drop_blocking((gate, origin)).await;
 }
 
@@ -155,18 +166,9 @@ async fn a_certificate_comes_in_force_when_it_is_valid() {
         params.not_before = time::OffsetDateTime::now_utc() + Duration::from_secs(2);
     });
     gate.reload();
-    until("it is told", async || {
-        let mut degraded = health.degraded().into_iter();
-        degraded.any(|one| one.why.contains("is not valid before"))
-    })
-    .await;
-    until("the new certificate", async || {
-        let client = client(fresh.clone(), "a.example", address);
-        let url = format!("https://a.example:{}/x", address.port());
-        client.get(url).send().await.is_ok()
-    })
-    .await;
-    assert_eq!(health.degraded(), []);
+    is_degraded(&health, "is not valid before").await;
+    is_shown(&fresh, address).await;
+    until("all is well", async || health.degraded().is_empty()).await;
     drop_blocking((gate, origin)).await;
 }
 
@@ -197,11 +199,7 @@ async fn an_expired_certificate_stays_where_it_is() {
     let (before, after) = (format!("{one}, {other}"), format!("{other}, {one}"));
     replace(&gate.settings(), &before, &after);
     gate.reload();
-    until("it is told", async || {
-        let mut degraded = health.degraded().into_iter();
-        degraded.any(|one| one.why.contains("a.crt: the certificate expired"))
-    })
-    .await;
+    is_degraded(&health, "a.crt: the certificate expired").await;
     assert_eq!(status().await, 404, "the good one serves on");
     drop_blocking((gate, origin)).await;
 }
